@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import selectors
 import signal
@@ -99,7 +100,9 @@ class ChildProcess:
             list(argv), env=dict(env), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             bufsize=0, start_new_session=True,
         )
-        assert self._child.stdin and self._child.stdout and self._child.stderr
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        assert self._child.stderr is not None
         self._stdin = self._child.stdin
         self._input: collections.deque[bytes | None] = collections.deque()
         self._input_ready = threading.Condition()
@@ -153,10 +156,13 @@ class ChildProcess:
     def kill(self) -> None:
         """See Process."""
         if self._code is None and self._child.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended and all it wrote was read."""
+        return self._code is not None
 
     def _queue(self, item: bytes | None) -> None:
         with self._input_ready:
@@ -181,10 +187,8 @@ class ChildProcess:
         except OSError:
             pass  # the program ended before it read all
         finally:
-            try:
+            with contextlib.suppress(OSError):
                 self._stdin.close()
-            except OSError:
-                pass
 
     def _finish(self) -> None:
         self._code = self._child.wait()
@@ -193,4 +197,7 @@ class ChildProcess:
         for stream in (self._child.stdout, self._child.stderr):
             if stream:
                 stream.close()
-        self._queue(None)
+        if self._feeder:
+            self._queue(None)
+        else:
+            self._stdin.close()
