@@ -1,0 +1,350 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From evidence to findings: facts, each with a reason and one answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import conditions, hresult, routing, situation
+from .evidence import Evidence
+from .evidence import records as records_of
+from .logs import Record
+from .situation import Settings, Situation
+
+__all__ = ["Finding", "Settings", "find", "from_records"]
+
+Finding = conditions.Finding
+
+# A log that was written in an unknown time zone may be this far from UTC.
+_ZONE_S = 14 * 3600
+
+_KB = re.compile(r"\bKB\d{6,8}\b", re.IGNORECASE)
+
+_LAYER_ORDER = {
+    "scan": 30,
+    "cache": 31,
+    "download": 32,
+    "store": 33,
+    "install": 34,
+    "upgrade": 35,
+    "service": 36,
+    "clock": 37,
+}
+
+
+def find(evidence: Evidence, settings: Settings) -> list[Finding]:
+    """Everything that is wrong with a host, most important first, history last."""
+    about = situation.of(evidence, settings)
+    seen = records_of(evidence)
+    successes = [*(record for record in seen if record.ok), *_agent_dates(evidence)]
+    found = _from_codes(seen, successes, about, settings)
+    found += conditions.find(evidence, settings, about, found)
+    stale = _stale(evidence, successes, found, about, settings)
+    if stale is not None:
+        found.append(stale)
+    return _ordered([*found, *_hints(found, settings)])
+
+
+def from_records(records: Iterable[Record], settings: Settings, now: int | None = None) -> list[Finding]:
+    """The same from logs alone, without the host that wrote them: what only the host could say stays unknown."""
+    seen = list(records)
+    found = _from_codes(seen, [record for record in seen if record.ok], Situation(now=now), settings)
+    return _ordered([*found, *_hints(found, settings)])
+
+
+def _ordered(found: list[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda item: (not item.active, item.order, -(item.last_seen or 0), item.id))
+
+
+def _agent_dates(evidence: Evidence) -> list[Record]:
+    """The update agent's own two dates, as successes."""
+    sources = evidence.data("sources")
+    return [
+        Record("registry", layer, time, ok=True)
+        for key, layer in (("last_search", "scan"), ("last_install", "install"))
+        if (time := situation.number(sources.get(key))) is not None
+    ]
+
+
+# --- failures that carry a code or a marker ---
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What has gone well, prepared for asking what it overtakes."""
+
+    live_search: bool
+    by_layer: Mapping[str, list[Record]]
+
+    @classmethod
+    def of(cls, successes: Iterable[Record]) -> _Past:
+        by_layer: dict[str, list[Record]] = {}
+        live = False
+        for record in successes:
+            by_layer.setdefault(record.layer, []).append(record)
+            live = live or (record.source == "scan" and record.layer == "scan")
+        return cls(live, by_layer)
+
+    def later(self, layers: tuple[str, ...], than: int) -> list[Record]:
+        return [
+            record
+            for layer in layers
+            for record in self.by_layer.get(layer, [])
+            if record.time is not None and record.time - (_ZONE_S if record.local_time else 0) > than
+        ]
+
+
+def _latest(record: Record) -> int | None:
+    """The latest moment that the record can stand for."""
+    return None if record.time is None else record.time + (_ZONE_S if record.local_time else 0)
+
+
+def _from_codes(
+    seen: Iterable[Record], successes: Iterable[Record], about: Situation, settings: Settings
+) -> list[Finding]:
+    groups: dict[tuple[str, int | None, str | None], list[Record]] = {}
+    for record in seen:
+        if not record.ok and (record.code is not None or record.marker):
+            # A marker beside a code names the same failure; the code routes it.
+            key = (record.layer, record.code, None if record.code is not None else record.marker)
+            groups.setdefault(key, []).append(record)
+    past = _Past.of(successes)
+    # The component store comes first: whether it is damaged decides what a failed installation asks for.
+    found = [_finding(key, group, past, about, settings) for key, group in groups.items() if key[0] == "store"]
+    damaged = any(item.active and item.answer.get("rung") == "troubleshoot" for item in found)
+    about = replace(about, store_damaged=damaged)
+    found += [_finding(key, group, past, about, settings) for key, group in groups.items() if key[0] != "store"]
+    return found
+
+
+def _finding(
+    key: tuple[str, int | None, str | None], group: list[Record], past: _Past, about: Situation, settings: Settings
+) -> Finding:
+    layer, code, marker = key
+    answer = _answer(key, group, about)
+    reasons = [(record, _overtaken(record, answer, past, about, settings)) for record in group]
+    alive = [record for record, reason in reasons if reason is None]
+    overtaken_by: str | None = None
+    if alive:
+        answer = _answer(key, alive, about)
+        if answer.get("rung") == "reset" and _reset_did_not_cure(code, group, alive, past, about):
+            answer = _answer(key, alive, about, tried_reset=True)
+    else:
+        newest = max(reasons, key=lambda pair: pair[0].time or 0)
+        overtaken_by = newest[1]
+    shown = alive or group
+    info = None if code is None else hresult.describe(code)
+    name = info.hex if info is not None else str(marker)
+    newest_record = max(shown, key=lambda record: record.time or 0)
+    return Finding(
+        id=f"{name}@{layer}",
+        code=None if info is None else info.hex,
+        condition=marker,
+        symbol="" if info is None else info.symbol,
+        area=layer,
+        meaning=_meaning(info, marker, answer, about),
+        source=newest_record.source,
+        first_seen=_first(shown),
+        last_seen=newest_record.time,
+        count=_count(shown),
+        overtaken_by=overtaken_by,
+        answer=answer,
+        order=_order(layer, newest_record),
+    )
+
+
+def _answer(
+    key: tuple[str, int | None, str | None], group: list[Record], about: Situation, *, tried_reset: bool = False
+) -> dict[str, str]:
+    layer, code, marker = key
+    times = [time for record in group if (time := _latest(record)) is not None]
+    seen = routing.Seen(layer, code, marker, _first(group), max(times, default=None), tried_reset)
+    return routing.answer_for(seen, about)
+
+
+def _order(layer: str, record: Record) -> int:
+    return 20 if record.source == "scan" else _LAYER_ORDER.get(layer, 39)
+
+
+def _first(group: Iterable[Record]) -> int | None:
+    return min((time for record in group for time in (record.first, record.time) if time is not None), default=None)
+
+
+def _count(group: Iterable[Record]) -> int:
+    """How often: one failure is written to several logs, so the sources are not added up."""
+    by_source: dict[str, int] = {}
+    for record in group:
+        by_source[record.source] = by_source.get(record.source, 0) + max(1, record.count)
+    return max(by_source.values(), default=0)
+
+
+def _meaning(info: hresult.CodeInfo | None, marker: str | None, answer: Mapping[str, str], about: Situation) -> str:
+    if info is None:
+        return conditions.MARKERS.get(str(marker), str(marker).replace("_", " "))
+    meaning = info.meaning or "A code that no table of this collection holds"
+    if answer.get("owner") in ("policy", "management") and about.policies:
+        meaning += f" ({', '.join(about.policies)})"
+    return meaning
+
+
+# --- what makes a failure history ---
+
+
+def _overtaken(
+    record: Record, answer: Mapping[str, str], past: _Past, about: Situation, settings: Settings
+) -> str | None:
+    """Why a failure is history, or None while it counts."""
+    if record.source == "scan":
+        return None
+    layer, time = record.layer, _latest(record)
+    if layer == "scan" and past.live_search:
+        return "a live search that succeeded now"
+    if record.code == 0x80070422 and routing.repairable_services(about) == ():
+        return "no update service is disabled any more"
+    if time is None:
+        return None
+    if about.now is not None and time > about.now + settings.max_skew_s and not record.local_time:
+        # Nothing can have been seen in the future: the clock was wrong when it was written.
+        return "the clock: it was wrong then and is right now" if about.clock.state == "right" else None
+    later = _later_success(record, time, past)
+    if later is not None:
+        return later
+    if answer.get("rung") == "reset" or layer == "cache":
+        renewed = _renewed_since(record.code, time, about)
+        if renewed is not None:
+            return renewed
+    if answer == {"wait": "restart"} and about.restarted_since(time):
+        return "a restart since"
+    if answer == {"wait": "retry"} and past.later((layer,), time):
+        return f"a later success in {conditions.LAYERS.get(layer, layer)}"
+    if _about_the_clock(record) and about.clock.state == "right" and past.later(("clock",), time):
+        return "a clock that was set right since"
+    return None
+
+
+def _later_success(record: Record, time: int, past: _Past) -> str | None:
+    if record.layer == "scan" and past.later(("scan",), time):
+        return "a later successful search"
+    if record.layer == "store" and past.later(("store",), time):
+        return "a later repair or servicing of the component store that succeeded"
+    if record.layer == "upgrade" and past.later(("upgrade",), time):
+        return "a later feature upgrade that succeeded"
+    if record.layer in ("download", "install"):
+        wanted = _update_keys(record)
+        layers = ("install",) if record.layer == "install" else ("download", "install")
+        if wanted and any(wanted & _update_keys(other) for other in past.later(layers, time)):
+            return "a later success of the same update"
+    return None
+
+
+def _update_keys(record: Record) -> set[str]:
+    """What names an update: its id, and the number of its article, which stays when a new revision gets a new id."""
+    keys = {name.upper() for name in _KB.findall(f"{record.update or ''} {record.text}")}
+    if record.update:
+        keys.add(record.update.strip("{} ").upper())
+    return keys
+
+
+def _renewed_since(code: int | None, time: int, about: Situation) -> str | None:
+    folder = "catroot2" if routing.is_signature_code(code) else "SoftwareDistribution"
+    renewed = about.renewed.get(folder)
+    return renewed[1] if renewed is not None and renewed[0] > time else None
+
+
+def _about_the_clock(record: Record) -> bool:
+    return record.code is not None and "timesync" in hresult.describe(record.code).remedies and record.layer != "store"
+
+
+def _reset_did_not_cure(
+    code: int | None, group: Iterable[Record], alive: Iterable[Record], past: _Past, about: Situation
+) -> bool:
+    """Whether we reset the cache before, nothing went well since, and the same failure came again.
+
+    Another reset would cure it no better.
+    """
+    folder = "catroot2" if routing.is_signature_code(code) else "SoftwareDistribution"
+    renewed = about.renewed.get(folder)
+    if renewed is None or "backup" not in renewed[1]:
+        return False
+    before = any(record.time is not None and record.time < renewed[0] for record in group)
+    since = all(record.time is None or record.time >= renewed[0] for record in alive)
+    return before and since and not past.later(("scan", "download", "install"), renewed[0])
+
+
+# --- no failure and no success either ---
+
+
+def _stale(
+    evidence: Evidence, successes: Iterable[Record], found: Iterable[Finding], about: Situation, settings: Settings
+) -> Finding | None:
+    if about.now is None or any(item.active and item.area in ("scan", "cache") for item in found):
+        return None
+    times = [
+        record.time
+        for record in successes
+        if record.time is not None
+        and record.layer in ("scan", "download", "install")
+        and record.time <= about.now + settings.max_skew_s
+    ]
+    if any(record.source == "scan" for record in successes):
+        return None
+    last = max(times, default=None)
+    if last is not None and about.now - last <= settings.stale_days * 86400:
+        return None
+    if last is not None:
+        meaning = f"No successful search for updates for {(about.now - last) // 86400} days"
+    else:
+        wanted = ("sources", "events", "history", "reporting")
+        unread = [f"{name} {evidence.status(name)}" for name in wanted if not evidence.data(name)]
+        meaning = "No successful search for updates is known" + (f" (not read: {', '.join(unread)})" if unread else "")
+    return Finding(
+        id="stale",
+        code=None,
+        condition="stale",
+        symbol="",
+        area="scan",
+        meaning=meaning,
+        source="sources",
+        first_seen=None,
+        last_seen=last,
+        count=1,
+        overtaken_by=None,
+        answer={"wait": "scan"},
+        order=90,
+    )
+
+
+def _hints(found: Iterable[Finding], settings: Settings) -> list[Finding]:
+    """What somebody reported and nothing on the host shows: said, but never acted on."""
+    shown = {item.code for item in found}
+    hints = []
+    for code in dict.fromkeys(settings.reported):
+        info = hresult.describe(code)
+        if info.hex not in shown:
+            hints.append(
+                Finding(
+                    id=f"{info.hex}@reported",
+                    code=info.hex,
+                    condition=None,
+                    symbol=info.symbol,
+                    area="reported",
+                    meaning=info.meaning,
+                    source="reported",
+                    first_seen=None,
+                    last_seen=None,
+                    count=1,
+                    overtaken_by="nothing: only reported, the host shows no trace of it",
+                    answer={"wait": "scan"},
+                    order=95,
+                )
+            )
+    return hints
+
+
+def to_dicts(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as plain data, in their order."""
+    return [item.to_dict() for item in found]
