@@ -1,0 +1,152 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run the agent's real PowerShell against a recorded Windows."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+NOW = 1764000000
+
+
+def find_shell() -> str | None:
+    """The 5.1 personality of psh beside the repository, or any PowerShell on PATH."""
+    beside = ROOT.parent / "shared/tools/psh/unpack"
+    if beside.exists():
+        folder = subprocess.run([beside, "linux-x64"], capture_output=True, text=True, check=False).stdout.strip()
+        if folder:
+            return str(Path(folder) / "powershell")
+    return shutil.which("powershell") or shutil.which("pwsh")
+
+
+@pytest.fixture(scope="session")
+def shell() -> str:
+    """Path of the PowerShell to test with."""
+    found = find_shell()
+    if found is None:
+        pytest.skip("no PowerShell: neither ../shared/tools/psh nor one on PATH")
+    return found
+
+
+def healthy_state() -> dict[str, Any]:
+    """A workgroup client that nothing ails."""
+    version = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
+    time_service = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
+    service = {"start": 3, "delayed": False, "state": "stopped", "pid": 0, "shared": 0, "dependents": []}
+    running = {**service, "start": 2, "state": "running", "pid": 812, "shared": 3}
+    return {
+        "clock_ms": NOW * 1000,
+        "zone": "W. Europe Standard Time",
+        "host": {"domain_role": 0, "boot_time": NOW - 86400, "uptime_s": 86400},
+        "session": {
+            "ps_version": "5.1.19041.1",
+            "ps_edition": "Desktop",
+            "language_mode": "FullLanguage",
+            "elevated": True,
+            "is_64bit": True,
+            "culture": "de-DE",
+        },
+        "registry": {
+            version: {"CurrentBuildNumber": "19045", "UBR": 4780, "EditionID": "Professional"},
+            r"HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions": {"ProductType": "WinNT"},
+            time_service + r"\Parameters": {"Type": "NTP", "NtpServer": "time.windows.com,0x9"},
+            time_service + r"\Config": {"MaxPosPhaseCorrection": 54000, "MaxNegPhaseCorrection": 54000},
+            time_service + r"\TimeProviders\NtpClient": {"Enabled": 1},
+        },
+        "services": {
+            "wuauserv": dict(service),
+            "BITS": dict(service),
+            "CryptSvc": dict(running),
+            "TrustedInstaller": dict(service),
+            "msiserver": dict(service),
+            "UsoSvc": dict(running),
+            "DoSvc": dict(running),
+            "W32Time": dict(service),
+        },
+        "processes": [],
+        "channels": {"System": [], "Setup": [], "Microsoft-Windows-WindowsUpdateClient/Operational": []},
+        "disk": {"free": 50 << 30, "size": 100 << 30},
+        "sntp": {"time.windows.com": 40},
+        "tcp": [],
+        "history": [],
+        "update_services": [
+            {"id": "7971f918-a847-4430-9279-4a52d1efe18d", "name": "Microsoft Update", "default": True, "managed": False}
+        ],
+        "security": {"bits": "D:(A;;CC;;;SY)", "wuauserv": "D:(A;;CC;;;BA)"},
+        "fails": {},
+        "hangs": {},
+        "slow_stop": {},
+    }
+
+
+class Host:
+    """One recorded Windows and the way to run the agent on it."""
+
+    def __init__(self, shell: str, folder: Path) -> None:
+        self.shell = shell
+        self.folder = folder
+        self.files = folder / "C"
+        self.state = healthy_state()
+        self.seconds = 0.0
+        self.raw = ""
+        for name in ("Windows/SoftwareDistribution/DataStore", "Windows/System32/catroot2", "Windows/Logs/CBS"):
+            (self.files / name).mkdir(parents=True)
+        (self.files / "Windows/SoftwareDistribution/DataStore/DataStore.edb").write_bytes(b"x" * 100)
+
+    def put(self, path: str, data: bytes, modified: int = NOW) -> None:
+        """Write a file of the host."""
+        file = self.files / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        os.utime(file, (modified, modified))
+
+    def run(self, module: str, request: Any, platform: str | None = None) -> dict[str, Any]:
+        """Run a module as ansible would and return its reply; anything on the error stream fails the test."""
+        state_file = self.folder / "state.json"
+        state_file.write_text(json.dumps(self.state))
+        request_file = self.folder / "request.json"
+        request_file.write_text(json.dumps(request))
+        utils = ROOT / "plugins/module_utils"
+        names = ["_PlatformRead", "_Evidence"]
+        if module == "wu_apply":
+            names += ["_PlatformChange", "_Steps"]
+        random.shuffle(names)
+        fake = Path(platform) if platform else HERE / "platform"
+        files = [str((fake if name.startswith("_Platform") else utils) / f"{name}.psm1") for name in names]
+        environment = {**os.environ, "AGENT_TEST_STATE": str(state_file), "AGENT_TEST_ROOT": str(self.files)}
+        begin = time.monotonic()
+        program = ROOT / "plugins/modules" / f"{module}.ps1"
+        command = [self.shell, "-NoProfile", "-File", str(HERE / "run.ps1"), "-Module", str(program)]
+        done = subprocess.run(
+            [*command, "-RequestFile", str(request_file), "-Utils", ",".join(files)],
+            capture_output=True, text=True, env=environment, check=False, timeout=60,
+        )  # fmt: skip
+        self.seconds = time.monotonic() - begin
+        self.raw = done.stdout.strip()
+        assert "\n" not in self.raw and not done.stderr, f"{self.raw[-2000:]}\n{done.stderr}"
+        self.state = json.loads(state_file.read_text())
+        document = json.loads(self.raw)
+        assert list(document) == ["reply"]
+        return document["reply"]
+
+    def observe(self, *sections: str, **request: Any) -> dict[str, Any]:
+        """The sections of a look."""
+        reply = self.run("wu_observe", {"schema": 1, "op": "observe", "sections": list(sections), **request})
+        return reply["sections"]
+
+
+@pytest.fixture
+def host(shell: str, tmp_path: Path) -> Host:
+    """A healthy host; change its state before the run."""
+    return Host(shell, tmp_path)

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# A recorded Windows for the agent's own tests: state in one JSON file, files of the host in a folder beside it. A function that the
+# state names under "fails" throws, one under "hangs" never returns.
+
+function Get-TestState {
+    $state = ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))
+    $name = (Get-PSCallStack)[1].Command
+    if ($state.hangs.$name) { [Threading.Thread]::Sleep(600000) }
+    if ($state.fails.$name) {
+        $fail = $state.fails.$name
+        if ($fail.type -eq 'denied') { throw [UnauthorizedAccessException]::new($fail.message) }
+        if ($fail.type -eq 'absent') { throw [IO.FileNotFoundException]::new($fail.message) }
+        throw [Runtime.InteropServices.COMException]::new($fail.message, [int]$fail.code)
+    }
+    return $state
+}
+
+function Get-TestPath {
+    param([string] $Path)
+    return [IO.Path]::Combine($env:AGENT_TEST_ROOT, ($Path.Substring(3) -replace '\\', '/'))
+}
+
+function ConvertFrom-TestNode {
+    param([object] $Node)
+    $table = @{}
+    if ($null -ne $Node) { foreach ($property in $Node.PSObject.Properties) { $table[$property.Name] = $property.Value } }
+    return $table
+}
+
+function Get-HostClock { param() (Get-TestState).clock_ms }
+function Get-HostFact { param() ConvertFrom-TestNode -Node (Get-TestState).host }
+function Get-SessionFact { param() ConvertFrom-TestNode -Node (Get-TestState).session }
+function Get-TimeZoneId { param() (Get-TestState).zone }
+
+function Read-RegistryKey {
+    param([string] $Key)
+    $state = Get-TestState
+    $read = @{ values = @{}; subkeys = @() }
+    $found = $false
+    foreach ($property in $state.registry.PSObject.Properties) {
+        if ($property.Name -eq $Key) {
+            $found = $true
+            $read.values = ConvertFrom-TestNode -Node $property.Value
+        }
+        elseif ($property.Name.StartsWith("$Key\", 'OrdinalIgnoreCase')) {
+            $found = $true
+            $read.subkeys += $property.Name.Substring($Key.Length + 1).Split('\')[0]
+        }
+    }
+    if ($found) { return $read }
+    return $null
+}
+
+function Get-ServiceTable {
+    param([string[]] $Name)
+    $state = Get-TestState
+    $table = @{}
+    foreach ($one in $Name) {
+        $service = $state.services.$one
+        if ($null -eq $service) { continue }
+        $table[$one] = @{
+            start = $service.start; delayed = [bool]$service.delayed; state = $service.state; pid = [int]$service.pid; shared = [int]$service.shared
+            dependents = @($service.dependents | Where-Object { $_ -and $state.services.$_.state -ne 'stopped' })
+        }
+    }
+    return $table
+}
+
+function Get-ProcessName { param([string[]] $Name) @((Get-TestState).processes | Where-Object { $_ -in $Name }) }
+
+function Read-EventRecord {
+    param([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs)
+    $state = Get-TestState
+    if ($null -eq $state.channels.$Channel) { throw [IO.FileNotFoundException]::new("no channel $Channel") }
+    $texts = $state.channels.$Channel
+    # Enough of XPath to tell providers and ids apart.
+    $provider = [regex]::Match($XPath, "@Name='([^']*)'").Groups[1].Value
+    $terms = [regex]::Matches($XPath, 'EventID=(\d+)|EventID>=(\d+) and EventID<=(\d+)')
+    @($texts | Where-Object {
+        $id = [int][regex]::Match($_, '<EventID[^>]*>(\d+)').Groups[1].Value
+        $_.Contains("Name='$provider'") -and @($terms | Where-Object {
+            if ($_.Groups[1].Success) { [int]$_.Groups[1].Value -eq $id } else { [int]$_.Groups[2].Value -le $id -and $id -le [int]$_.Groups[3].Value }
+        })
+    } | Select-Object -First $Max)
+}
+
+function Read-FileTail {
+    param([string] $Path, [long] $Bytes)
+    $null = Get-TestState
+    $file = Get-TestPath -Path $Path
+    if (-not [IO.File]::Exists($file)) { return $null }
+    $all = [IO.File]::ReadAllBytes($file)
+    $size = [Math]::Min($all.Length, $Bytes)
+    $tail = [byte[]]::new($size)
+    [Array]::Copy($all, $all.Length - $size, $tail, 0, $size)
+    return @{ size = $all.Length; modified = ([DateTimeOffset][IO.File]::GetLastWriteTimeUtc($file)).ToUnixTimeSeconds(); bytes = $tail }
+}
+
+function Get-FolderFact {
+    param([string] $Path)
+    $folder = [IO.DirectoryInfo]::new((Get-TestPath -Path $Path))
+    if (-not $folder.Exists) { return $null }
+    return @{ created = ([DateTimeOffset]$folder.LastWriteTimeUtc).ToUnixTimeSeconds(); reparse = 0 -ne ($folder.Attributes -band 1024) }
+}
+
+function Measure-Folder {
+    param([string] $Path, [int] $MaxFiles, [int] $MaxMs)
+    $files = @([IO.DirectoryInfo]::new((Get-TestPath -Path $Path)).GetFiles('*', 'AllDirectories'))
+    $bytes = 0
+    foreach ($file in $files) { $bytes += $file.Length }
+    return @{ files = $files.Length; bytes = $bytes; complete = $true }
+}
+
+function Get-ChildName {
+    param([string] $Path, [string] $Filter)
+    $folder = Get-TestPath -Path $Path
+    if (-not [IO.Directory]::Exists($folder)) { return @() }
+    @([IO.Directory]::GetFileSystemEntries($folder, $Filter) | ForEach-Object { [IO.Path]::GetFileName($_) } | Sort-Object)
+}
+
+function Get-FileFact {
+    param([string] $Path)
+    $file = [IO.FileInfo]::new((Get-TestPath -Path $Path))
+    if (-not $file.Exists) { return $null }
+    $time = ([DateTimeOffset]$file.LastWriteTimeUtc).ToUnixTimeSeconds()
+    return @{ created = $time; modified = $time; size = $file.Length }
+}
+
+function Get-DriveFact { param([string] $Drive) ConvertFrom-TestNode -Node (Get-TestState).disk }
+
+function Invoke-SntpQuery {
+    param([string] $Server, [int] $TimeoutMs)
+    $answer = (Get-TestState).sntp.$Server
+    if ($null -eq $answer) { throw [Net.Sockets.SocketException]::new(10060) }
+    return @{ offset_ms = $answer; rtt_ms = 12; stratum = 3 }
+}
+
+function Test-TcpConnect { param([string] $Server, [int] $Port, [int] $TimeoutMs) @{ ok = (Get-TestState).tcp -contains "${Server}:$Port"; ms = 3; error = $null } }
+
+function Get-UpdateHistory {
+    param([int] $Max)
+    $history = @((Get-TestState).history | Where-Object { $null -ne $_ })
+    return @{ total = $history.Length; entries = @($history | Select-Object -First $Max | ForEach-Object { ConvertFrom-TestNode -Node $_ }) }
+}
+
+function Get-UpdateService { param() foreach ($one in (Get-TestState).update_services) { ConvertFrom-TestNode -Node $one } }
+function Get-UpdateResult { param() $null = Get-TestState; @{ last_search = 1764000000; last_install = $null } }
+function Invoke-UpdateSearch { param([string] $Criteria) $null = Get-TestState; @{ result = 2; hresult = 0; count = 1; warnings = @() } }
+function Get-ServiceSecurity { param([string] $Name) (Get-TestState).security.$Name }
+
+Export-ModuleMember -Function @(
+    'Get-ChildName', 'Get-DriveFact', 'Get-FileFact', 'Get-FolderFact', 'Get-HostClock', 'Get-HostFact', 'Get-ProcessName', 'Get-ServiceSecurity'
+    'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId', 'Get-UpdateHistory', 'Get-UpdateResult', 'Get-UpdateService', 'Invoke-SntpQuery'
+    'Invoke-UpdateSearch', 'Measure-Folder', 'Read-EventRecord', 'Read-FileTail', 'Read-RegistryKey', 'Test-TcpConnect'
+)
