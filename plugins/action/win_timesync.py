@@ -1,0 +1,14 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Adapter of the module win_timesync."""
+
+from __future__ import annotations
+
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ChangeAction
+
+
+class ActionModule(ChangeAction):
+    """Climbs the rung timesync on one host."""
+
+    MODULE = "win_timesync"
+    RUNG = "timesync"

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What came of each host, as rows for a program and as a table for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+COLUMNS = ("host", "was", "why", "did", "now", "proved_by")
+
+
+def result(step: Mapping[str, Any], before: Mapping[str, Any] | None = None, rung: str | None = None) -> dict[str, Any]:
+    """Fold one module result of a host into what is known of it.
+
+    Args:
+        step: a registered result of this collection's modules, or a failed one of any.
+        before: what an earlier call gave; empty for the first look.
+        rung: the rung that was climbed.
+
+    Returns:
+        `was`, `why`, `did` (list of rungs), `now`, `msg`, `changed`, `proved_by`.
+    """
+    name = verdict_of(step)
+    known = dict(before or {})
+    proof = step.get("proof") or {}
+    tried = [rung] if rung and (step.get("did") or step.get("would")) else []
+    return {
+        "was": known.get("was", name),
+        "why": known.get("why", why(step)),
+        "did": [*known.get("did", []), *tried],
+        "now": name,
+        "msg": str(step.get("msg") or ""),
+        "changed": bool(known.get("changed")) or bool(step.get("changed")),
+        "proved_by": proof.get("by") or known.get("proved_by"),
+    }
+
+
+def verdict_of(step: Mapping[str, Any]) -> str:
+    """The verdict of a result, also of one that has none because ansible-core made it."""
+    if step.get("unreachable"):
+        return "unreachable"
+    return str(step.get("verdict") or "failed")
+
+
+def why(step: Mapping[str, Any]) -> str:
+    """The finding that decided, by its code or condition."""
+    for finding in step.get("findings") or ():
+        if not finding.get("overtaken_by"):
+            return str(finding.get("code") or finding.get("condition"))
+    return ""
+
+
+def rows(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row a host, from the facts and results that the role left in its variables."""
+    found = []
+    for host in hosts:
+        known = hostvars[host]
+        row = known["wu_repair_result"] if "wu_repair_result" in known else None
+        if row is None:
+            row = result(known["wu_repair_seen"] if "wu_repair_seen" in known else {"msg": "not looked at"})
+        found.append({"host": host, **row})
+    return found
+
+
+def table(given: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lines of a table, columns padded."""
+    text = [COLUMNS, *((*(_cell(row.get(name)) for name in COLUMNS),) for row in given)]
+    widths = [max(len(line[column]) for line in text) for column in range(len(COLUMNS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in text]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value)) or "-"
+    return str(value) if value else "-"
