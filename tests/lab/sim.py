@@ -1,0 +1,1316 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One simulated Windows: state, laws, and every platform function of docs/architecture.md.
+
+What holds on all hosts is in laws.yml, what is wrong with one host in its scenario. Nothing here knows a verdict.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import copy
+import fnmatch
+import hashlib
+import hmac
+import inspect
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import socketserver
+import stat
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from . import scenario
+from .eventlog import CHANNELS, Event, Query, QueryError
+
+E_ACCESSDENIED = 0x80070005
+WUC = "Microsoft-Windows-WindowsUpdateClient"
+WU_OPERATIONAL = f"{WUC}/Operational"
+WU_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+W32TIME = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
+W32TIME_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\W32Time"
+SERVICES = r"hklm\system\currentcontrolset\services" + "\\"
+SOFTWARE_DISTRIBUTION = r"C:\Windows\SoftwareDistribution"
+CATROOT2 = r"C:\Windows\System32\catroot2"
+DOWNLOADER = r"C:\ProgramData\Microsoft\Network\Downloader"
+DATA_STORE = SOFTWARE_DISTRIBUTION + r"\DataStore\DataStore.edb"
+REPORTING = SOFTWARE_DISTRIBUTION + r"\ReportingEvents.log"
+WINDOWS_UPDATE_ID = "9482f4b4-e343-43b6-b170-9a65bc822c77"
+WSUS_ID = "3da21691-e39d-4da6-8a4b-b43877bcb1b7"
+NO_UPDATE = "{00000000-0000-0000-0000-000000000000}"
+
+# A running service keeps files open here: (service, folder).
+_HELD = (("wuauserv", SOFTWARE_DISTRIBUTION), ("cryptsvc", CATROOT2), ("bits", DOWNLOADER))
+_HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU", "HKEY_USERS": "HKU", "HKEY_CLASSES_ROOT": "HKCR"}
+
+
+class SimError(Exception):
+    """What a Windows call raises: an HRESULT and a message."""
+
+    def __init__(self, hresult: int, message: str) -> None:
+        super().__init__(message)
+        self.hresult = signed(hresult)
+        self.message = message
+
+
+def signed(code: int) -> int:
+    """An HRESULT as COM gives it: a signed 32-bit integer."""
+    code &= 0xFFFFFFFF
+    return code - (1 << 32) if code >= 1 << 31 else code
+
+
+def win32(code: int, message: str) -> SimError:
+    """A Win32 error as an HRESULT."""
+    return SimError(0x80070000 | code, message)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.replace("-", "_").replace("XPath", "Xpath")).lower()
+
+
+def _key(key: str) -> str:
+    parts = key.replace("/", "\\").strip("\\").split("\\")
+    hive = parts[0].rstrip(":").upper()
+    return "\\".join([_HIVES.get(hive, hive), *parts[1:]])
+
+
+class Sim:
+    """A host. Made by ``load``; all that is public may be called from any thread."""
+
+    def __init__(self, spec: dict[str, Any], folder: Path, host_name: str) -> None:
+        self.spec = spec
+        self.name = host_name
+        self.folder = folder
+        self.root = folder / "c"
+        self.wire: dict[str, Any] = dict(spec.get("wire") or {})
+        self.linux = bool(spec.get("linux"))
+        self.promised: dict[str, Any] = dict(spec.get("promise") or {})
+        self.changes: list[dict[str, Any]] = []
+        self.laws: list[dict[str, Any]] = [*scenario.universal_laws(), *(spec.get("laws") or [])]
+        self._lock = threading.RLock()
+        self._server: _Server | None = None
+        self._functions = _FUNCTIONS
+        self._monotonic = time.monotonic()
+        self._pid = 1000
+        # A wrong controller is a lab whose truth is elsewhere: this process' clock stands for the controller's.
+        self.truth_offset = scenario.seconds(spec.get("controller_skew", 0))
+        self.clock_offset = float(scenario.seconds(spec.get("clock_offset", 0)))
+        self.zone = str(spec.get("zone", "UTC"))
+        self.uptime_s = scenario.seconds(spec.get("uptime_s", "6d"))
+        self.time_sources: dict[str, dict[str, Any]] = {
+            str(k).lower(): dict(v or {}) for k, v in (spec.get("time_sources") or {}).items()
+        }
+        self.endpoints: dict[str, dict[str, Any]] = {
+            str(k).lower(): dict(v or {}) for k, v in (spec.get("endpoints") or {}).items()
+        }
+        self.processes: list[str] = list(spec.get("processes") or [])
+        self.updates: list[dict[str, Any]] = copy.deepcopy(spec.get("updates") or [])
+        self.denied: set[str] = set(spec.get("denied") or [])
+        self.drive: dict[str, int] = dict(spec.get("drive") or {"free": 64 << 30, "size": 128 << 30})
+        now = self.host_time()
+        self.last_search = self._moment_or_none(spec.get("last_search"), now)
+        self.last_install = self._moment_or_none(spec.get("last_install"), now)
+        self.registry: dict[str, dict[str, Any]] = {}
+        for key, values in (spec.get("registry") or {}).items():
+            entry = self._registry_make(_key(key))
+            for name, value in (values or {}).items():
+                kind = value["kind"] if isinstance(value, dict) else "DWord" if isinstance(value, int) else "String"
+                entry["values"][str(name).lower()] = [
+                    str(name),
+                    kind,
+                    value["value"] if isinstance(value, dict) else value,
+                ]
+        self._registry_made: set[str] = set()
+        self.services: dict[str, dict[str, Any]] = {}
+        groups: dict[str, int] = {}
+        for name, given in (spec.get("services") or {}).items():
+            service = {
+                "name": name,
+                "display": name,
+                "start": 3,
+                "delayed": False,
+                "state": "stopped",
+                "pid": 0,
+                "needs": [],
+                "stop": "ok",
+                **given,
+            }
+            service["until"], service["by_trigger"] = None, False
+            if service["state"] != "stopped":
+                service["pid"] = self._service_pid(service, groups)
+            self.services[name.lower()] = service
+        self._events: dict[str, list[Event]] = {channel: [] for channel in CHANNELS}
+        if spec.get("machine") == "server2016":
+            del self._events["Microsoft-Windows-Time-Service/Operational"]
+        given_events = [(scenario.moment(event["time"], now), event) for event in spec.get("events") or []]
+        for when, event in sorted(given_events, key=lambda item: item[0]):
+            self._log(
+                event["channel"], event["provider"], event["id"], event.get("data") or {}, when, event.get("user_data")
+            )
+        self._w32 = self._w32_configuration()
+        self._created: dict[tuple[int, int], float] = {}
+        self._make_files(now)
+
+    @classmethod
+    def load(cls, name: str | Path, folder: Path, host_name: str) -> Sim:
+        """Make a host from a scenario.
+
+        Args:
+            name: name of a scenario of the lab, or the path of a ``.yml``.
+            folder: the host's own folder; its ``C:\\`` becomes ``folder / "c"``.
+            host_name: its name, also the computer name in events.
+        """
+        folder = Path(folder)
+        (folder / "c").mkdir(parents=True, exist_ok=True)
+        return cls(scenario.load(name), folder, host_name)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def true_time(self) -> float:
+        """Unix seconds of the one true clock that time sources are measured against."""
+        return time.time() + self.truth_offset
+
+    def host_time(self) -> float:
+        """Unix seconds of the host's own clock."""
+        return self.true_time() + self.clock_offset
+
+    @staticmethod
+    def _moment_or_none(value: Any, now: float) -> int | None:
+        return None if value in (None, "never") else int(scenario.moment(value, now))
+
+    def _move_clock(self, by_s: float) -> None:
+        old = self.host_time()
+        self.clock_offset += by_s
+        new = self.host_time()
+        stamp = [time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + ".0000000Z" for at in (new, old)]
+        self._log(
+            "System", "Microsoft-Windows-Kernel-General", 1, {"NewTime": stamp[0], "OldTime": stamp[1], "Reason": 2}
+        )
+
+    # -- files --------------------------------------------------------------------------------------------------
+
+    def path(self, windows_path: str) -> Path:
+        r"""The real file behind ``C:\...``, names matched without regard to case; last part need not exist.
+
+        Raises:
+            SimError: another drive, a relative path, or a way that leads out of the host's folder.
+        """
+        pure = PureWindowsPath(windows_path.removeprefix("\\\\?\\"))
+        if pure.drive.upper() != "C:" or not pure.root or ".." in pure.parts:
+            raise win32(3, f"Could not find a part of the path '{windows_path}'.")
+        at = self.root
+        for part in pure.parts[1:]:
+            exact = at / part
+            if not os.path.lexists(exact):
+                wanted = part.lower()
+                with contextlib.suppress(OSError):
+                    exact = next((Path(entry.path) for entry in os.scandir(at) if entry.name.lower() == wanted), exact)
+            at = exact
+        # A link in the scenario may point anywhere; what it points to outside of the host is not ours.
+        if not str(at.parent.resolve()).startswith(str(self.root.resolve())):
+            raise win32(5, f"Access to the path '{windows_path}' is denied.")
+        return at
+
+    def _stamp(self, path: Path, when: float | None = None, created: float | None = None) -> None:
+        at = self.host_time() if when is None else when
+        info = path.lstat()
+        if not stat.S_ISLNK(info.st_mode):
+            os.utime(path, (at, at))
+        self._created[info.st_dev, info.st_ino] = at if created is None else created
+
+    def _created_at(self, path: Path) -> float:
+        info = path.lstat()
+        return self._created.get((info.st_dev, info.st_ino), info.st_mtime)
+
+    def _make_folder(self, windows_path: str, when: float | None = None) -> Path:
+        path = self.path(windows_path)
+        missing = [path, *path.parents]
+        new = [part for part in missing if not os.path.lexists(part)]
+        path.mkdir(parents=True, exist_ok=True)
+        for part in reversed(new):
+            self._stamp(part, when)
+        return path
+
+    def _write(
+        self,
+        windows_path: str,
+        content: bytes,
+        when: float | None = None,
+        append: bool = False,
+        created: float | None = None,
+    ) -> None:
+        path = self.path(windows_path)
+        self._make_folder(str(PureWindowsPath(windows_path).parent), when)
+        old = self._created_at(path) if path.exists() else None
+        with path.open("ab" if append else "wb") as file:
+            file.write(content)
+        self._stamp(path, when, created if created is not None else old)
+
+    def read(self, windows_path: str) -> bytes | None:
+        """Content of a file, or None; for laws and tests."""
+        try:
+            return self.path(windows_path).read_bytes()
+        except (OSError, SimError):
+            return None
+
+    def _make_files(self, now: float) -> None:
+        install = now - 200 * 86400
+        links = []
+        for windows_path, spec in (self.spec.get("files") or {}).items():
+            full = windows_path if windows_path[1:2] == ":" else "C:\\" + windows_path
+            modified = scenario.moment(spec.get("modified", "now-1h"), now)
+            created = scenario.moment(spec["created"], now) if "created" in spec else min(install, modified)
+            if "link" in spec:
+                links.append((full, spec["link"]))
+            elif spec.get("folder"):
+                self._stamp(self._make_folder(full, created), created)
+            else:
+                if not os.path.lexists(self.path(str(PureWindowsPath(full).parent))):
+                    self._make_folder(str(PureWindowsPath(full).parent), created)
+                self._write(full, scenario.file_bytes(spec, now, self.zone), modified, created=created)
+        store = str(self.spec.get("data_store") or "healthy")
+        history = [
+            {
+                "time": int(scenario.moment(entry["time"], now)),
+                "operation": entry.get("operation", 1),
+                "result": entry["result"],
+                "hresult": signed(entry.get("hresult", 0)),
+                "title": entry["title"],
+                "update_id": entry.get("update_id", str(uuid.uuid4())),
+                "client": entry.get("client", "UpdateOrchestrator"),
+            }
+            for entry in self.spec.get("history") or []
+        ]
+        if self.spec.get("data_store") != "missing":
+            parent = str(PureWindowsPath(DATA_STORE).parent)
+            if not self.path(parent).exists():
+                self._make_folder(parent, install)
+            self._write(DATA_STORE, self._store_bytes(store, history), now - 3600, created=install)
+        for full, target in links:
+            source, destination = self.path(full), self._make_folder(target, install)
+            if source.is_dir():
+                shutil.copytree(source, destination, dirs_exist_ok=True)
+                shutil.rmtree(source)
+            source.parent.mkdir(parents=True, exist_ok=True)
+            source.symlink_to(os.path.relpath(destination, source.parent), target_is_directory=True)
+            self._stamp(source, install)
+
+    @staticmethod
+    def _store_bytes(state: str, history: list[dict[str, Any]]) -> bytes:
+        return f"lab data store\n{state}\n{json.dumps(history)}\n".encode()
+
+    def history(self) -> list[dict[str, Any]]:
+        """Entries of the data store, newest first. They live in its file: where that goes, they go."""
+        content = self.read(DATA_STORE)
+        if not content:
+            return []
+        try:
+            return sorted(json.loads(content.splitlines()[-1]), key=lambda entry: -entry["time"])
+        except (ValueError, IndexError):
+            return []
+
+    def _history_add(self, entry: dict[str, Any]) -> None:
+        lines = (self.read(DATA_STORE) or b"").decode().splitlines()
+        state = lines[1] if len(lines) > 1 else "healthy"
+        self._write(DATA_STORE, self._store_bytes(state, [entry, *self.history()]))
+
+    def _report(self, event: str, code: int, **fields: Any) -> None:
+        first = not self.read(REPORTING)
+        row = {
+            "time": self.host_time(),
+            "event": event,
+            "hresult": code,
+            "id": f"{{{str(uuid.uuid4()).upper()}}}",
+            **fields,
+        }
+        self._write(REPORTING, scenario.reporting_bytes([row], self.host_time(), self.zone, first), append=True)
+
+    def _held(self, windows_path: str) -> str | None:
+        """Which running service or lock keeps files open in a path."""
+        wanted = os.path.realpath(self.path(windows_path))
+        for service, folder in _HELD:
+            if service in self.services and self.services[service]["state"] != "stopped":
+                holder = os.path.realpath(self.path(folder))
+                if wanted == holder or wanted.startswith(holder + os.sep) or holder.startswith(wanted + os.sep):
+                    return service
+        for lock in self.spec.get("locks") or []:
+            holder = os.path.realpath(self.path(lock["path"]))
+            if (
+                wanted == holder or holder.startswith(wanted + os.sep)
+            ) and time.monotonic() - self._monotonic < lock.get("for_s", 1e9):
+                return str(lock.get("by", "another process"))
+        return None
+
+    # -- registry -----------------------------------------------------------------------------------------------
+
+    def _registry_make(self, key: str) -> dict[str, Any]:
+        parts = key.split("\\")
+        for depth in range(1, len(parts) + 1):
+            part = "\\".join(parts[:depth])
+            self.registry.setdefault(part.lower(), {"name": parts[depth - 1], "values": {}})
+        return self.registry[key.lower()]
+
+    def value(self, key: str, name: str) -> Any:
+        """A registry value, or None where it is not there."""
+        entry = self.registry.get(_key(key).lower())
+        found = entry["values"].get(name.lower()) if entry else None
+        return found[2] if found else None
+
+    def _service_values(self, key: str) -> dict[str, Any] | None:
+        """The service manager's own values of ``Services\\NAME``, where that is one of ours."""
+        lower = key.lower()
+        service = self.services.get(lower.removeprefix(SERVICES)) if lower.startswith(SERVICES) else None
+        if service is None:
+            return None
+        values: dict[str, Any] = {"Start": service["start"], "DisplayName": service["display"]}
+        if service["delayed"]:
+            values["DelayedAutostart"] = 1
+        return values
+
+    # -- services -----------------------------------------------------------------------------------------------
+
+    def _service_pid(self, service: dict[str, Any], groups: dict[str, int] | None = None) -> int:
+        group = service.get("group")
+        if group:
+            running = next(
+                (other["pid"] for other in self.services.values() if other.get("group") == group and other["pid"]), 0
+            )
+            if running:
+                return int(running)
+        self._pid += 4
+        return self._pid
+
+    def _service(self, name: str) -> dict[str, Any]:
+        service = self.services.get(name.lower())
+        if service is None:
+            raise win32(1060, f"The specified service does not exist as an installed service: {name}")
+        self._settle(service)
+        return service
+
+    def _settle(self, service: dict[str, Any]) -> None:
+        """Let pending changes of a service happen whose time has come."""
+        if service["until"] is not None and time.monotonic() >= service["until"]:
+            service["until"] = None
+            if service["state"] == "stop_pending":
+                self._stopped(service)
+            elif service["state"] == "start_pending":
+                self._started(service)
+            elif service["state"] == "stopped":
+                self._start(service, by_trigger=True)
+
+    def _stopped(self, service: dict[str, Any]) -> None:
+        service.update(state="stopped", pid=0, until=None, by_trigger=False)
+        reviver = self.services.get(str(service.get("revived_by", "")).lower())
+        if reviver and reviver["state"] == "running":
+            service["until"] = time.monotonic() + service.get("revive_ms", 200) / 1000
+
+    def _started(self, service: dict[str, Any]) -> None:
+        service.update(state="running", until=None)
+        name = service["name"].lower()
+        if name == "wuauserv":
+            if not self.path(DATA_STORE).exists():
+                self._make_folder(SOFTWARE_DISTRIBUTION + r"\Download")
+                self._write(DATA_STORE, self._store_bytes("healthy", []))
+            if not self.path(REPORTING).exists():
+                self._write(REPORTING, b"\xff\xfe")
+        elif name == "cryptsvc" and not self.path(CATROOT2).exists():
+            self._write(CATROOT2 + r"\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}\catdb", b"lab catalogue database\n")
+        elif name == "w32time":
+            self._w32 = self._w32_configuration()
+
+    def _start(self, service: dict[str, Any], by_trigger: bool = False) -> None:
+        if service["start"] == 4:
+            raise win32(
+                1058,
+                "The service cannot be started, either because it is disabled or because it has no enabled devices.",
+            )
+        if service["state"] != "stopped":
+            raise win32(1056, "An instance of the service is already running.")
+        if service.get("start_fails"):
+            raise win32(int(service["start_fails"]), f"The {service['display']} service could not be started.")
+        for needed in service["needs"]:
+            other = self.services.get(needed.lower())
+            if other is None or (other["start"] == 4 and other["state"] == "stopped"):
+                raise win32(1068, "The dependency service or group failed to start.")
+            if other["state"] == "stopped":
+                self._start(other)
+        service.update(state="start_pending", by_trigger=by_trigger, pid=self._service_pid(service))
+        slow = service.get("start_ms", 0)
+        if slow:
+            service["until"] = time.monotonic() + slow / 1000
+        else:
+            self._started(service)
+
+    def _ask_for(self, name: str) -> None:
+        """The update agent's calls start its service by trigger."""
+        service = self._service(name)
+        if service["state"] == "stopped":
+            self._start(service, by_trigger=True)
+            self._changed("(trigger)", {"name": name})
+
+    def _dependents(self, service: dict[str, Any]) -> list[str]:
+        wanted = service["name"].lower()
+        return [
+            other["name"]
+            for other in self.services.values()
+            if other["state"] != "stopped" and wanted in [needed.lower() for needed in other["needs"]]
+        ]
+
+    # -- events -------------------------------------------------------------------------------------------------
+
+    def _log(
+        self,
+        channel: str,
+        provider: str,
+        number: int,
+        data: dict[str, Any],
+        when: float | None = None,
+        user_data: str | None = None,
+    ) -> None:
+        records = self._events.get(channel)
+        if records is not None:
+            at = self.host_time() if when is None else when
+            records.append(Event(channel, provider, number, at, len(records) + 1, data, self.name, user_data))
+
+    # -- the update agent ---------------------------------------------------------------------------------------
+
+    def law(self, event: str) -> int | None:
+        """The HRESULT that the first law in force gives for ``search``, ``history``, ``download`` or ``install``."""
+        with self._lock:
+            for law in self.laws:
+                if event in law["on"]:
+                    groups = self._holds(law["when"])
+                    if groups is not None:
+                        code = law["gives"]
+                        if isinstance(code, str) and code.startswith("\\"):
+                            code = groups[int(code[1:]) - 1]
+                        if "wsus_down" in str(law["when"]):
+                            code = self.wsus().get("gives", code)
+                        return int(code, 0) if isinstance(code, str) else int(code)
+        return None
+
+    def _holds(self, conditions: list[dict[str, Any]]) -> list[str] | None:
+        """None if a condition does not hold, else what patterns captured."""
+        captured: list[str] = []
+        for condition in conditions:
+            ((kind, wanted),) = condition.items()
+            if kind == "not":
+                if self._holds(wanted if isinstance(wanted, list) else [wanted]) is not None:
+                    return None
+                continue
+            if kind == "file_holds":
+                match = re.search(wanted["pattern"].encode(), self.read(wanted["path"]) or b"")
+                held = match is not None
+                captured += [group.decode() for group in match.groups()] if match else []
+            elif kind == "file_missing":
+                held = not self.path(wanted).exists()
+            elif kind == "registry":
+                held = self.value(wanted["key"], wanted["name"]) == wanted.get("is")
+            elif kind == "service":
+                service = self.services.get(wanted["name"].lower(), {})
+                held = all(service.get(field) == value for field, value in wanted.items() if field != "name")
+            elif kind == "skew_over":
+                held = abs(self.clock_offset) > wanted
+            elif kind == "endpoint_down":
+                held = not self.endpoints.get(wanted.lower(), {}).get("ok")
+            elif kind == "wsus_down":
+                held = bool(self.wsus()) and not self.wsus()["ok"]
+            elif kind == "process":
+                held = wanted.lower() in [name.lower() for name in self.processes]
+            elif kind == "free_below":
+                held = self.drive["free"] < wanted
+            elif kind == "update":
+                held = False  # decided by _update_law, which knows the update
+            else:
+                raise ValueError(f"unknown condition {kind}")
+            if not held:
+                return None
+        return captured
+
+    def wsus(self) -> dict[str, Any]:
+        """The WSUS that policy names: its endpoint, ``ok`` or not; empty where policy names none."""
+        if self.value(WU_POLICY + r"\AU", "UseWUServer") != 1 or not self.value(WU_POLICY, "WUServer"):
+            return {}
+        match = re.match(r"(https?)://(?:[^@/]*@)?([^:/]+)(?::(\d+))?", str(self.value(WU_POLICY, "WUServer")))
+        if not match:
+            return {"ok": False}
+        port = int(match[3] or (443 if match[1] == "https" else 80))
+        return {"ok": False, **self.endpoints.get(f"{match[2]}:{port}".lower(), {})}
+
+    def _com(self, what: str) -> None:
+        if what in self.denied:
+            raise SimError(E_ACCESSDENIED, "Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))")
+
+    def search(self) -> tuple[int, int | None]:
+        """The agent looks for updates: (HRESULT, how many), with the traces that this leaves."""
+        with self._lock:
+            code = self.law("search") or 0
+            if code == 0x80070422:
+                return code, None
+            self._ask_for("wuauserv")
+            code = self.law("search") or 0
+            service = f"{{{(WSUS_ID if self.wsus() else WINDOWS_UPDATE_ID)}}}"
+            if code:
+                self._log(WU_OPERATIONAL, WUC, 25, {"errorCode": f"0x{code:08x}", "serviceGuid": service})
+                self._report(
+                    "148 [AGENT_DETECTION_FAILED]",
+                    code,
+                    update=service.upper(),
+                    caller="<<PROCESS>>: powershell.exe",
+                    message=f"Windows Update Client failed to detect with error 0x{code:08x}.",
+                )
+                return code, None
+            count = len(self.updates)
+            self._log(WU_OPERATIONAL, WUC, 26, {"updateCount": count, "serviceGuid": service})
+            self._report(
+                "147 [AGENT_DETECTION_FINISHED]",
+                0,
+                update=service.upper(),
+                caller="<<PROCESS>>: powershell.exe",
+                message=f"Windows Update Client successfully detected {count} updates.",
+            )
+            if (self.spec.get("search") or {}).get("automatic"):
+                self.last_search = int(self.host_time())
+            return 0, count
+
+    def download(self, update: dict[str, Any]) -> int:
+        """The agent downloads one update; its HRESULT."""
+        with self._lock:
+            self._ask_for("wuauserv")
+            code = self.law("download") or 0
+            data = {"updateTitle": update["title"], "updateGuid": f"{{{update['id']}}}", "updateRevisionNumber": 1}
+            self._log("System", WUC, 44, data)
+            if code:
+                self._log(
+                    WU_OPERATIONAL, WUC, 31, {"updateTitle": update["title"], "errorCode": f"0x{code:08x}", **data}
+                )
+                self._report(
+                    "161 [AGENT_DOWNLOAD_FAILED]",
+                    code,
+                    update=f"{{{update['id'].upper()}}}",
+                    revision=1,
+                    type="Content Download",
+                    message="Error: Download failed.",
+                )
+            else:
+                update["downloaded"] = True
+                self._log(WU_OPERATIONAL, WUC, 41, data)
+                self._write(
+                    f"{SOFTWARE_DISTRIBUTION}\\Download\\{hashlib.sha1(update['id'].encode()).hexdigest()}\\update.cab",
+                    b"lab update\n",
+                )
+                self._report(
+                    "162 [AGENT_DOWNLOAD_SUCCEEDED]",
+                    0,
+                    update=f"{{{update['id'].upper()}}}",
+                    revision=1,
+                    type="Content Download",
+                    message="Download succeeded.",
+                )
+            return code
+
+    def install(self, update: dict[str, Any], client: str) -> int:
+        """The agent installs one update that it has: its HRESULT; history, events and dates follow."""
+        with self._lock:
+            self._ask_for("wuauserv")
+            code = self.law("install") or 0
+            service = f"{{{(WSUS_ID if self.wsus() else WINDOWS_UPDATE_ID)}}}"
+            data = {"updateTitle": update["title"], "updateGuid": f"{{{update['id']}}}", "updateRevisionNumber": 1}
+            self._log("System", WUC, 43, data)
+            fields = {
+                "update": f"{{{update['id'].upper()}}}",
+                "revision": 1,
+                "caller": client,
+                "type": "Content Install",
+            }
+            if code:
+                self._log("System", WUC, 20, {"errorCode": f"0x{code:08x}", **data, "serviceGuid": service})
+                self._report(
+                    "182 [AGENT_INSTALLING_FAILED]",
+                    code,
+                    message=f"Installation Failure: Windows failed to install: {update['title']}.",
+                    **fields,
+                )
+            else:
+                self._log("System", WUC, 19, {**data, "serviceGuid": service})
+                self._report(
+                    "183 [AGENT_INSTALLING_SUCCEEDED]",
+                    0,
+                    message=f"Installation Successful: {update['title']}.",
+                    **fields,
+                )
+                self.updates = [other for other in self.updates if other["id"] != update["id"]]
+                self.last_install = int(self.host_time())
+                if update.get("reboot"):
+                    self._registry_make(
+                        r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired"
+                    )
+            self._history_add(
+                {
+                    "time": int(self.host_time()),
+                    "operation": 1,
+                    "result": 4 if code else 2,
+                    "hresult": signed(code),
+                    "title": update["title"],
+                    "update_id": update["id"],
+                    "client": client,
+                }
+            )
+            return code
+
+    @property
+    def reboot_required(self) -> bool:
+        """What Microsoft.Update.SystemInfo says."""
+        return (
+            r"hklm\software\microsoft\windows\currentversion\windowsupdate\auto update\rebootrequired" in self.registry
+        )
+
+    # -- W32Time ------------------------------------------------------------------------------------------------
+
+    def _w32_configuration(self) -> dict[str, Any]:
+        """What the service reads at its start and on ``w32tm /config /update``; policy wins."""
+
+        def either(name: str, local_key: str, policy_key: str) -> Any:
+            policy = self.value(policy_key, name)
+            return self.value(local_key, name) if policy is None else policy
+
+        return {
+            "type": either("Type", W32TIME + r"\Parameters", W32TIME_POLICY + r"\Parameters"),
+            "servers": str(
+                either("NtpServer", W32TIME + r"\Parameters", W32TIME_POLICY + r"\Parameters") or ""
+            ).split(),
+            "max_pos": either("MaxPosPhaseCorrection", W32TIME + r"\Config", W32TIME_POLICY + r"\Config"),
+            "max_neg": either("MaxNegPhaseCorrection", W32TIME + r"\Config", W32TIME_POLICY + r"\Config"),
+            "enabled": either(
+                "Enabled", W32TIME + r"\TimeProviders\NtpClient", W32TIME_POLICY + r"\TimeProviders\NtpClient"
+            ),
+        }
+
+    def _w32_source(self) -> dict[str, Any] | None:
+        kind = str(self._w32["type"] or "").upper()
+        names = []
+        if kind in ("NT5DS", "ALLSYNC") and self.spec.get("domain_source"):
+            names.append(str(self.spec["domain_source"]))
+        if kind in ("NTP", "ALLSYNC"):
+            names += [server.split(",")[0] for server in self._w32["servers"]]
+        if self._w32["enabled"] == 0:
+            return None
+        return next(
+            (
+                self.time_sources[name.lower()]
+                for name in names
+                if self.time_sources.get(name.lower(), {}).get("reachable", False)
+            ),
+            None,
+        )
+
+    def _w32tm(self, arguments: list[str]) -> int:
+        words = [argument.lower() for argument in arguments]
+        service = self.services.get("w32time")
+        running = service is not None and service["state"] == "running"
+        if any(word == "/config" for word in words):
+            if "/update" in words and not running:
+                return signed(0x80070426)
+            for argument in arguments:
+                name, _colon, given = argument.partition(":")
+                if name.lower() == "/manualpeerlist":
+                    self._set_value(W32TIME + r"\Parameters", "NtpServer", "String", given.strip('"'))
+                elif name.lower() == "/syncfromflags":
+                    types = {"manual": "NTP", "domhier": "NT5DS", "all": "AllSync", "no": "NoSync"}
+                    self._set_value(W32TIME + r"\Parameters", "Type", "String", types[given.lower()])
+            if "/update" in words:
+                self._w32 = self._w32_configuration()
+            return 0
+        if "/resync" in words:
+            if not running:
+                return signed(0x80070426)
+            source = self._w32_source()
+            if source is None:
+                return 1
+            # Source minus host: positive means that the host's clock must go forward.
+            delta = float(scenario.seconds(source.get("offset", 0))) - self.clock_offset
+            limit = self._w32["max_pos" if delta > 0 else "max_neg"]
+            if limit is not None and limit != 0xFFFFFFFF and abs(delta) > limit:
+                return 1
+            settle = int(self.spec.get("w32time_settle_ms", 0))
+            if settle:
+                threading.Timer(settle / 1000, self._later_move, (delta,)).start()
+            elif abs(delta) > 0.0005:
+                self._move_clock(delta)
+            return 0
+        if "/query" in words or "/stripchart" in " ".join(words):
+            return 0 if running else signed(0x80070426)
+        return signed(0x80070057)
+
+    def _later_move(self, delta: float) -> None:
+        with self._lock:
+            self._move_clock(delta)
+
+    def _set_value(self, key: str, name: str, kind: str, value: Any) -> None:
+        self._registry_make(_key(key))["values"][name.lower()] = [name, kind, value]
+
+    # -- calls --------------------------------------------------------------------------------------------------
+
+    def _changed(self, function: str, args: dict[str, Any]) -> None:
+        self.changes.append({"function": function, "args": args})
+
+    def call(self, function: str, args: dict[str, Any]) -> object:
+        """Play one platform function of docs/architecture.md.
+
+        Args:
+            function: its name, ``Get-HostClock``.
+            args: parameters by name, ``{"Key": "HKLM\\..."}``.
+
+        Raises:
+            SimError: what Windows would raise.
+        """
+        method = self._functions.get(function)
+        if method is None:
+            raise SimError(0x80004001, f"{function} is no platform function")
+        known = inspect.signature(method).parameters
+        given = {_snake(name): value for name, value in (args or {}).items()}
+        if unknown := set(given) - set(known):
+            raise SimError(0x80070057, f"{function} has no parameter {', '.join(sorted(unknown))}")
+        missing = [
+            name
+            for name, parameter in known.items()
+            if parameter.default is inspect.Parameter.empty and name != "self" and name not in given
+        ]
+        if missing:
+            raise SimError(0x80070057, f"{function} needs {', '.join(missing)}")
+        if function == "Invoke-UpdateSearch":
+            time.sleep((self.spec.get("search") or {}).get("ms", 0) / 1000)
+        with self._lock:
+            for service in self.services.values():
+                self._settle(service)
+            result = method(self, **given)
+            if function in CHANGE:
+                self._changed(function, dict(args or {}))
+            return result
+
+    # read functions, in the order of docs/architecture.md
+
+    def _get_host_clock(self) -> int:
+        return int(self.host_time() * 1000)
+
+    def _get_host_fact(self) -> dict[str, Any]:
+        uptime = int(self.uptime_s + time.monotonic() - self._monotonic)
+        # Windows moves its boot time with the clock: now minus uptime, always.
+        return {
+            "domain_role": self.spec["host"]["domain_role"],
+            "boot_time": round(self.host_time() - uptime),
+            "uptime_s": uptime,
+        }
+
+    def _get_session_fact(self) -> dict[str, Any]:
+        session = {
+            "ps_version": "5.1.20348.2227",
+            "ps_edition": "Desktop",
+            "language_mode": "FullLanguage",
+            "elevated": True,
+            "is_64bit": True,
+        }
+        return {**session, **(self.spec.get("session") or {}), "culture": self.spec.get("culture", "en-US")}
+
+    def _get_time_zone_id(self) -> str:
+        return self.zone
+
+    def _read_registry_key(self, key: str) -> dict[str, Any] | None:
+        path = _key(key)
+        service = self._service_values(path)
+        entry = self.registry.get(path.lower())
+        if entry is None and service is None:
+            return None
+        values = {name: value for name, kind, value in entry["values"].values() if kind != "Binary"} if entry else {}
+        values.update(service or {})
+        prefix = path.lower() + "\\"
+        subkeys = [
+            item["name"]
+            for name, item in self.registry.items()
+            if name.startswith(prefix) and "\\" not in name[len(prefix) :]
+        ]
+        if prefix == SERVICES:
+            subkeys = sorted({*subkeys, *(service["name"] for service in self.services.values())})
+        return {"values": values, "subkeys": subkeys}
+
+    def _get_service_table(self, name: list[str]) -> dict[str, Any]:
+        table = {}
+        for wanted in [name] if isinstance(name, str) else name:
+            service = self.services.get(wanted.lower())
+            if service is not None:
+                shared = (
+                    sum(other["pid"] == service["pid"] for other in self.services.values()) if service["pid"] else 0
+                )
+                table[wanted] = {
+                    "start": service["start"],
+                    "delayed": service["delayed"],
+                    "state": service["state"],
+                    "pid": service["pid"],
+                    "shared": shared,
+                    "dependents": self._dependents(service),
+                }
+        return table
+
+    def _get_process_name(self, name: list[str]) -> list[str]:
+        running = {process.lower() for process in self.processes}
+        return [wanted for wanted in ([name] if isinstance(name, str) else name) if wanted.lower() in running]
+
+    def _read_event_record(self, channel: str, xpath: str, max: int, timeout_ms: int = 0) -> list[str]:
+        records = next((found for known, found in self._events.items() if known.lower() == channel.lower()), None)
+        if records is None:
+            raise win32(15007, "The specified channel could not be found.")
+        try:
+            query = Query(xpath)
+            found = []
+            for record in sorted(records, key=lambda item: -item.record):
+                xml = record.xml()
+                if query.matches(xml, self.host_time()):
+                    found.append(xml)
+                    if len(found) >= max:
+                        break
+            return found
+        except QueryError as error:
+            raise win32(15001, f"The specified query is invalid: {error}") from None
+
+    def _read_file_tail(self, path: str, bytes: int) -> dict[str, Any] | None:
+        try:
+            real = self.path(path)
+            if not real.is_file():
+                return None
+        except SimError:
+            return None
+        info = real.stat()
+        with real.open("rb") as file:
+            file.seek(max(0, info.st_size - bytes))
+            data = file.read()
+        return {"size": info.st_size, "modified": int(info.st_mtime), "bytes": base64.b64encode(data).decode()}
+
+    def _existing(self, path: str) -> Path | None:
+        try:
+            real = self.path(path)
+        except SimError:
+            return None
+        return real if os.path.lexists(real) else None
+
+    def _get_folder_fact(self, path: str) -> dict[str, Any] | None:
+        real = self._existing(path)
+        if real is None or not real.is_dir():
+            return None
+        return {"created": int(self._created_at(real)), "reparse": real.is_symlink()}
+
+    def _measure_folder(self, path: str, max_files: int, max_ms: int) -> dict[str, Any]:
+        real = self._existing(path)
+        files = size = 0
+        if real is not None and not real.is_symlink():
+            for folder, _folders, names in os.walk(real):
+                for name in names:
+                    if files >= max_files:
+                        return {"files": files, "bytes": size, "complete": False}
+                    files += 1
+                    size += os.lstat(os.path.join(folder, name)).st_size
+        return {"files": files, "bytes": size, "complete": True}
+
+    def _get_child_name(self, path: str, filter: str) -> list[str]:
+        real = self._existing(path)
+        if real is None or not real.is_dir():
+            return []
+        return sorted(entry.name for entry in os.scandir(real) if fnmatch.fnmatch(entry.name.lower(), filter.lower()))
+
+    def _get_file_fact(self, path: str) -> dict[str, Any] | None:
+        real = self._existing(path)
+        if real is None or not real.is_file():
+            return None
+        info = real.stat()
+        return {"created": int(self._created_at(real)), "modified": int(info.st_mtime), "size": info.st_size}
+
+    def _get_drive_fact(self, drive: str) -> dict[str, int]:
+        if not drive.upper().startswith("C"):
+            raise win32(21, "The device is not ready.")
+        return {"free": self.drive["free"], "size": self.drive["size"]}
+
+    def _invoke_sntp_query(self, server: str, timeout_ms: int) -> dict[str, Any]:
+        source = self.time_sources.get(server.split(",", maxsplit=1)[0].lower())
+        if source is None:
+            raise SimError(0x80004005, "No such host is known")
+        if not source.get("reachable", False):
+            raise SimError(
+                0x80004005,
+                "A connection attempt failed because the connected party did not properly respond",
+            )
+        offset = scenario.seconds(source.get("offset", 0)) - self.clock_offset
+        return {
+            "offset_ms": round(offset * 1000),
+            "rtt_ms": source.get("rtt_ms", 4),
+            "stratum": source.get("stratum", 2),
+        }
+
+    def _test_tcp_connect(self, server: str, port: int, timeout_ms: int) -> dict[str, Any]:
+        endpoint = self.endpoints.get(f"{server}:{port}".lower())
+        if endpoint is None:
+            return {"ok": False, "ms": 1, "error": "No such host is known"}
+        ok = bool(endpoint.get("ok"))
+        return {
+            "ok": ok,
+            "ms": endpoint.get("ms", 3 if ok else timeout_ms),
+            "error": None if ok else endpoint.get("error", "timed out"),
+        }
+
+    def _get_update_history(self, max: int) -> dict[str, Any]:
+        self._com("history")
+        if code := self.law("history"):
+            raise SimError(code, f"Exception from HRESULT: 0x{code:08X}")
+        self._ask_for("wuauserv")
+        entries = self.history()
+        return {"total": len(entries), "entries": [{**entry, "title": entry["title"][:100]} for entry in entries[:max]]}
+
+    def _get_update_service(self) -> list[dict[str, Any]]:
+        self._com("service")
+        managed = bool(self.wsus())
+        found: list[dict[str, Any]] = list(
+            self.spec.get("update_services")
+            or [{"id": WINDOWS_UPDATE_ID, "name": "Windows Update", "default": not managed, "managed": False}]
+        )
+        if managed:
+            found = [{**entry, "default": False} for entry in found]
+            found.append({"id": WSUS_ID, "name": "Windows Server Update Service", "default": True, "managed": True})
+        return found
+
+    def _get_update_result(self) -> dict[str, Any]:
+        self._com("results")
+        return {"last_search": self.last_search, "last_install": self.last_install}
+
+    def _invoke_update_search(self, criteria: str) -> dict[str, Any]:
+        self._com("search")
+        if not criteria.strip():
+            raise SimError(0x80240032, "Exception from HRESULT: 0x80240032")
+        code, count = self.search()
+        if code:
+            raise SimError(code, f"Exception from HRESULT: 0x{code:08X}")
+        given = self.spec.get("search") or {}
+        return {
+            "result": given.get("result", 2),
+            "hresult": 0,
+            "count": count,
+            "warnings": [signed(code) for code in given.get("warnings", [])],
+        }
+
+    def _get_service_security(self, name: str) -> str:
+        return str(
+            self._service(name).get(
+                "sddl", "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWLOCRRC;;;IU)"
+            )
+        )
+
+    # change functions
+
+    def _set_service_start(self, name: str, start: int, delayed: bool = False) -> None:
+        service = self._service(name)
+        if service.get("protected"):
+            raise win32(5, "Access is denied.")
+        if start not in (0, 1, 2, 3, 4):
+            raise win32(87, "The parameter is incorrect.")
+        words = self.spec.get("start_words") or {2: "auto start", 3: "demand start", 4: "disabled"}
+        if start != service["start"]:
+            self._log(
+                "System",
+                "Service Control Manager",
+                7040,
+                {
+                    "param1": service["display"],
+                    "param2": words.get(service["start"], "boot start"),
+                    "param3": words.get(start, "boot start"),
+                    "param4": service["name"],
+                },
+            )
+        service.update(start=start, delayed=bool(delayed) and start == 2)
+
+    def _send_service_stop(self, name: str) -> None:
+        service = self._service(name)
+        if service["state"] == "stopped":
+            raise win32(1062, "The service has not been started.")
+        if self._dependents(service):
+            raise win32(1051, "A stop control has been sent to a service that other running services are dependent on.")
+        if service["state"] != "running":
+            raise win32(1061, "The service cannot accept control messages at this time.")
+        if service["stop"] == "refuse":
+            raise win32(1052, "The requested control is not valid for this service.")
+        service["state"] = "stop_pending"
+        if service["stop"] == "hang":
+            return
+        if service.get("stop_ms"):
+            service["until"] = time.monotonic() + service["stop_ms"] / 1000
+        else:
+            self._stopped(service)
+
+    def _send_service_start(self, name: str) -> None:
+        self._start(self._service(name))
+
+    def _stop_service_process(self, process_id: int) -> None:
+        victims = [service for service in self.services.values() if service["pid"] == process_id and process_id]
+        if not victims:
+            raise SimError(0x80070057, f"Process with an Id of {process_id} is not running.")
+        if any(service.get("unkillable") for service in victims):
+            raise win32(5, "Access is denied.")
+        for service in victims:
+            self._stopped(service)
+
+    def _rename(self, path: str, destination: str, folder: bool) -> None:
+        source = self._existing(path)
+        if source is None or (source.is_dir() != folder):
+            raise win32(3 if folder else 2, f"Could not find '{path}'.")
+        if self._held(path):
+            raise win32(
+                5 if folder else 32,
+                f"Access to the path '{path}' is denied." if folder else "The process cannot access the file.",
+            )
+        target = self.path(destination)
+        if os.path.lexists(target):
+            raise win32(
+                183, f"Cannot create '{destination}' because a file or directory with the same name already exists."
+            )
+        if not target.parent.is_dir():
+            raise win32(3, f"Could not find a part of the path '{destination}'.")
+        source.rename(target)
+
+    def _move_folder(self, path: str, destination: str) -> None:
+        self._rename(path, destination, folder=True)
+
+    def _move_single_file(self, path: str, destination: str) -> None:
+        self._rename(path, destination, folder=False)
+
+    def _remove_folder_tree(self, path: str) -> None:
+        real = self._existing(path)
+        if real is None:
+            raise win32(3, f"Could not find a part of the path '{path}'.")
+        if self._held(path):
+            raise win32(32, "The process cannot access the file because it is being used by another process.")
+        if real.is_symlink():
+            real.unlink()
+            return
+        for folder, folders, names in os.walk(real, topdown=False):
+            for name in [*folders, *names]:
+                info = os.lstat(os.path.join(folder, name))
+                self._created.pop((info.st_dev, info.st_ino), None)
+        shutil.rmtree(real)
+
+    def _write_registry_value(self, key: str, name: str, kind: str, value: Any) -> None:
+        path = _key(key)
+        if kind == "DWord" and not (isinstance(value, int) and 0 <= value & 0xFFFFFFFF <= 0xFFFFFFFF):
+            raise SimError(0x80070057, "The type of the value object did not match the specified RegistryValueKind.")
+        service = self.services.get(path.lower().removeprefix(SERVICES)) if path.lower().startswith(SERVICES) else None
+        if service is not None and name.lower() == "start":
+            service["start"] = int(value)
+            return
+        parts = path.lower().split("\\")
+        for depth in range(1, len(parts) + 1):
+            part = "\\".join(parts[:depth])
+            if part not in self.registry:
+                self._registry_made.add(part)
+        self._set_value(path, name, kind, value & 0xFFFFFFFF if kind == "DWord" else value)
+
+    def _remove_registry_value(self, key: str, name: str) -> None:
+        entry = self.registry.get(_key(key).lower())
+        if entry is not None:
+            entry["values"].pop(name.lower(), None)
+
+    def _set_host_clock(self, offset_ms: int) -> None:
+        self._move_clock(offset_ms / 1000)
+
+    def _set_time_zone_id(self, id: str) -> None:
+        if id not in scenario.ZONES:
+            raise SimError(0x80070057, f"The time zone ID '{id}' was not found on the local computer.")
+        self.zone = id
+
+    def _invoke_program(self, path: str, argument: Any, timeout_ms: int) -> int | None:
+        program = PureWindowsPath(path).name.lower().removesuffix(".exe")
+        arguments = (
+            [str(item) for item in argument]
+            if isinstance(argument, list)
+            else shlex.split(str(argument or ""), posix=False)
+        )
+        if program == "w32tm":
+            return self._w32tm(arguments)
+        if program == "sc" and len(arguments) >= 2:
+            try:
+                name = arguments[1]
+                if arguments[0].lower() == "start":
+                    self._send_service_start(name)
+                elif arguments[0].lower() == "stop":
+                    self._send_service_stop(name)
+                elif arguments[0].lower() in ("query", "qc", "sdshow", "triggerinfo"):
+                    self._service(name)
+                else:
+                    return 1639
+                return 0
+            except SimError as error:
+                return error.hresult & 0xFFFF
+        raise win32(2, f"The system cannot find the file specified: {path}")
+
+    def _set_service_security(self, name: str, sddl: str) -> None:
+        self._service(name)["sddl"] = sddl
+
+    # -- the outside --------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole state as plain data, to compare before and after.
+
+        A service that Windows started by trigger for a look counts as stopped (Windows stops it again when it is
+        idle), and a key that a write made and that holds nothing as not there: no platform function removes a key.
+        """
+        with self._lock:
+            for service in self.services.values():
+                self._settle(service)
+            registry = {
+                key: {name: [kind, value] for name, (_shown, kind, value) in sorted(entry["values"].items())}
+                for key, entry in sorted(self.registry.items())
+                if not (
+                    key in self._registry_made
+                    and not any(
+                        other["values"] for name, other in self.registry.items() if (name + "\\").startswith(key + "\\")
+                    )
+                )
+            }
+            services = {
+                name: {
+                    "start": service["start"],
+                    "delayed": service["delayed"],
+                    "sddl": service.get("sddl"),
+                    "state": "stopped" if service["by_trigger"] else service["state"],
+                }
+                for name, service in sorted(self.services.items())
+            }
+            files: dict[str, str] = {}
+            for folder, folders, names in os.walk(self.root):
+                for name in sorted(folders + names):
+                    real = Path(folder, name)
+                    shown = str(real.relative_to(self.root)).replace(os.sep, "\\")
+                    if real.is_symlink():
+                        files[shown] = f"link {os.readlink(real)}"
+                    elif real.is_dir():
+                        files[shown] = "folder"
+                    else:
+                        files[shown] = hashlib.sha256(real.read_bytes()).hexdigest()
+            return {
+                "registry": registry,
+                "services": services,
+                "files": dict(sorted(files.items())),
+                "clock_offset": round(self.clock_offset, 3),
+                "zone": self.zone,
+            }
+
+    def serve(self) -> tuple[str, int]:
+        """Start, once, the server that the lab's PowerShell asks; (address, port)."""
+        with self._lock:
+            if self._server is None:
+                self._server = _Server(self)
+                threading.Thread(
+                    target=self._server.serve_forever,
+                    kwargs={"poll_interval": 0.05},
+                    name=f"sim {self.name}",
+                    daemon=True,
+                ).start()
+            host, port = self._server.server_address[:2]
+            return str(host), int(port)
+
+    @property
+    def address(self) -> str:
+        """Value of WULAB, ``127.0.0.1:PORT:TOKEN``; starts the server if need be."""
+        host, port = self.serve()
+        assert self._server is not None
+        return f"{host}:{port}:{self._server.token}"
+
+    def close(self) -> None:
+        """Stop serving; the host's files stay."""
+        with self._lock:
+            server, self._server = self._server, None
+        if server is not None:
+            server.shutdown()
+            server.server_close()
+
+
+READ = (
+    "Get-HostClock",
+    "Get-HostFact",
+    "Get-SessionFact",
+    "Get-TimeZoneId",
+    "Read-RegistryKey",
+    "Get-ServiceTable",
+    "Get-ProcessName",
+    "Read-EventRecord",
+    "Read-FileTail",
+    "Get-FolderFact",
+    "Measure-Folder",
+    "Get-ChildName",
+    "Get-FileFact",
+    "Get-DriveFact",
+    "Invoke-SntpQuery",
+    "Test-TcpConnect",
+    "Get-UpdateHistory",
+    "Get-UpdateService",
+    "Get-UpdateResult",
+    "Invoke-UpdateSearch",
+    "Get-ServiceSecurity",
+)
+CHANGE = (
+    "Set-ServiceStart",
+    "Send-ServiceStop",
+    "Send-ServiceStart",
+    "Stop-ServiceProcess",
+    "Move-Folder",
+    "Move-SingleFile",
+    "Remove-FolderTree",
+    "Write-RegistryValue",
+    "Remove-RegistryValue",
+    "Set-HostClock",
+    "Set-TimeZoneId",
+    "Invoke-Program",
+    "Set-ServiceSecurity",
+)
+_FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(Sim, f"_{_snake(name)}") for name in (*READ, *CHANGE)}
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """One JSON line asks, one answers; a connection stays open."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, sim: Sim) -> None:
+        self.sim = sim
+        self.token = secrets.token_hex(16)
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        server = self.server
+        assert isinstance(server, _Server)
+        for line in self.rfile:
+            try:
+                asked = json.loads(line)
+                if not hmac.compare_digest(str(asked["token"]), server.token):
+                    return
+                answer = {"ok": True, "result": server.sim.call(asked["function"], asked.get("args") or {})}
+            except SimError as error:
+                answer = {"ok": False, "hresult": error.hresult, "message": error.message}
+            except Exception as error:  # the lab's fault must reach the PowerShell
+                answer = {
+                    "ok": False,
+                    "hresult": signed(0x8000FFFF),
+                    "message": f"lab: {type(error).__name__}: {error}",
+                }
+            try:
+                self.wfile.write(json.dumps(answer).encode() + b"\n")
+            except OSError:
+                return
