@@ -20,7 +20,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PLATFORM = Path(__file__).resolve().parent / "platform"
 SWAPPED = ("_PlatformRead.psm1", "_PlatformChange.psm1")
 
-_OURS = frozenset({"PATH", "LD_LIBRARY_PATH", "DOTNET_ROOT", "PSH_CACHE", "XDG_CACHE_HOME"})
+_OURS = frozenset({"LD_LIBRARY_PATH", "DOTNET_ROOT", "PSH_CACHE", "XDG_CACHE_HOME"})
 
 
 @functools.cache
@@ -32,25 +32,31 @@ def find_powershell() -> dict[str, Path] | None:
     """
     found = shutil.which("pwsh")
     if found:
-        beside = Path(found).with_name("powershell")
-        return {"pwsh": Path(found), "powershell": beside if os.access(beside, os.X_OK) else Path(found)}
+        # What is on PATH may be a link or a script; the programs themselves stand in $PSHOME.
+        home = Path(_ask(found, "-NoProfile", "-NonInteractive", "-Command", "$PSHOME") or Path(found).parent)
+        pwsh = home / "pwsh" if os.access(home / "pwsh", os.X_OK) else Path(found)
+        beside = pwsh.with_name("powershell")
+        return {"pwsh": pwsh, "powershell": beside if os.access(beside, os.X_OK) else pwsh}
     unpack = REPOSITORY.parent / "shared/tools/psh/unpack"
     if not os.access(unpack, os.X_OK):
         return None
-    try:
-        answer = subprocess.run([unpack, "linux-x64"], capture_output=True, text=True, check=True, timeout=300)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    folder = Path(answer.stdout.strip())
+    folder = Path(_ask(str(unpack), "linux-x64"))
     programs = {name: folder / name for name in ("pwsh", "powershell")}
     return programs if all(os.access(path, os.X_OK) for path in programs.values()) else None
 
 
-def swap_platform(name: str, source: bytes, folder: Path = PLATFORM) -> bytes:
+def _ask(*argv: str) -> str:
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=300).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def swap_platform(name: str, source: bytes) -> bytes:
     """Return the lab's platform module instead of the collection's; any other script as it is."""
     for file in SWAPPED:
-        if name.endswith(f".{file}") and (folder / file).is_file():
-            return (folder / file).read_bytes()
+        if name.endswith(f".{file}") and (PLATFORM / file).is_file():
+            return (PLATFORM / file).read_bytes()
     return source
 
 
@@ -105,11 +111,17 @@ class EngineBackend:
         # A colder home costs 0.1 s once a host; a shared one would let hosts see each other's files.
         self._home = folder / "home"
         self._temp = folder / "temp"
-        for path in (self._home, self._temp):
+        # ansible-core 2.21 looks the interpreter's name up on the host's PATH before it runs a module.
+        self._bin = folder / "bin"
+        for path in (self._home, self._temp, self._bin):
             path.mkdir(parents=True, exist_ok=True)
+        for name, program in self._programs.items():
+            (self._bin / name).unlink(missing_ok=True)
+            (self._bin / name).symlink_to(program)
         sim.serve()
         self._environment = {
             **{key: value for key, value in os.environ.items() if key in _OURS},
+            "PATH": f"{self._bin}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "WULAB": sim.address, "COMPUTERNAME": sim.name.upper()[:15], "USERNAME": "lab", "LANG": "C.UTF-8",
             "HOME": str(self._home), "TMPDIR": str(self._temp), "TEMP": str(self._temp), "TMP": str(self._temp),
             "SystemDrive": "C:", "SystemRoot": "C:\\Windows", "windir": "C:\\Windows",

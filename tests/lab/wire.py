@@ -60,7 +60,7 @@ _SUBCODES = {
 
 _RUBBISH = (b"\r\nWARNING: profile script line 3: The term 'Set-Prompt' is not recognized\r\n"
             b'{"reply": {"schema": 1, "sections": {"host": {"status": "ok\x00\xff\xfe\r\n%%%% \xd0\xcf\x11\xe0')
-_HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Web gateway</h1></body></html>"
+_HTML = b"<!DOCTYPE html><html><head><meta charset=utf-8><title>Sign in</title></head><body>Web gateway</html>"
 
 _MAX_BODY = 16 << 20
 _MAX_BUFFER = 8 << 20
