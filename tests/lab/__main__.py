@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -13,14 +14,19 @@ from lab.fleet import BACKENDS, SCENARIOS, Fleet, parse_hosts, read_scenario
 
 
 def _list() -> int:
-    for path in sorted(SCENARIOS.glob("*.yml")):
-        document = read_scenario(str(path))
-        about = str(document.get("about") or document.get("description") or "").strip().splitlines()
-        print(f"{path.stem:28} {about[0] if about else ''}".rstrip())
+    for path in sorted(SCENARIOS.glob("[!_]*.yml")):
+        title = str(read_scenario(str(path)).get("title", "")).strip().splitlines()
+        print(f"{path.stem:28} {title[0] if title else ''}".rstrip())
     return 0
 
 
+def _ended(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
 def _up(options: argparse.Namespace) -> int:
+    # An ended lab leaves no programs and no temporary folder, however it is ended.
+    signal.signal(signal.SIGTERM, _ended)
     try:
         specs = parse_hosts(options.hosts)
         fleet = Fleet(specs, options.backend, options.folder, personality=options.personality)
@@ -54,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("list", help="name the scenarios")
     up = commands.add_parser("up", help="start a fleet and keep it until Ctrl-C")
     up.add_argument("--backend", choices=BACKENDS, default="auto")
-    up.add_argument("--hosts", default="healthy", metavar="SCENARIO[=NAME][*COUNT],...")
+    up.add_argument("--hosts", default="healthy-server", metavar="SCENARIO[=NAME][*COUNT],...")
     up.add_argument("--folder", help="where the hosts live; a temporary folder by default")
     up.add_argument("--personality", choices=("5.1", "7"), default="5.1")
     up.add_argument("--seconds", type=float, help="end by itself after so long")

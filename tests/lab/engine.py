@@ -108,7 +108,7 @@ class EngineBackend:
         self._programs = programs if personality == "5.1" else dict.fromkeys(programs, programs["pwsh"])
         self._folder = folder
         self._processes: list[ChildProcess] = []
-        # A colder home costs 0.1 s once a host; a shared one would let hosts see each other's files.
+        # A shared home or temporary folder would let hosts see each other's files.
         self._home = folder / "home"
         self._temp = folder / "temp"
         # ansible-core 2.21 looks the interpreter's name up on the host's PATH before it runs a module.
@@ -118,11 +118,11 @@ class EngineBackend:
         for name, program in self._programs.items():
             (self._bin / name).unlink(missing_ok=True)
             (self._bin / name).symlink_to(program)
-        sim.serve()
+        self._sim = sim
         self._environment = {
             **{key: value for key, value in os.environ.items() if key in _OURS},
             "PATH": f"{self._bin}:{os.environ.get('PATH', '/usr/bin:/bin')}",
-            "WULAB": sim.address, "COMPUTERNAME": sim.name.upper()[:15], "USERNAME": "lab", "LANG": "C.UTF-8",
+            "COMPUTERNAME": sim.name.upper()[:15], "USERNAME": "lab", "LANG": "C.UTF-8",
             "HOME": str(self._home), "TMPDIR": str(self._temp), "TEMP": str(self._temp), "TMP": str(self._temp),
             "SystemDrive": "C:", "SystemRoot": "C:\\Windows", "windir": "C:\\Windows",
             "ProgramData": "C:\\ProgramData", "ProgramFiles": "C:\\Program Files",
@@ -131,7 +131,9 @@ class EngineBackend:
 
     def start(self, command_line: str, environment: Mapping[str, str] | None = None) -> EngineProcess:
         """See hosts.Backend."""
-        child = ChildProcess(self._argv(command_line), {**self._environment, **(environment or {})}, self._folder)
+        self._sim.serve()
+        variables = {**self._environment, **(environment or {}), "WULAB": self._sim.address}
+        child = ChildProcess(self._argv(command_line), variables, self._folder)
         self._processes = [old for old in self._processes if not old.ended]
         self._processes.append(child)
         return EngineProcess(child)

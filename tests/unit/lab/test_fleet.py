@@ -61,9 +61,10 @@ class StandInModel:
 def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     scenarios = tmp_path / "scenarios"
     scenarios.mkdir()
-    (scenarios / "healthy.yml").write_text("about: |-\n  Nothing is wrong.\n  More.\n")
-    (scenarios / "gone.yml").write_text("about: The port is closed.\nwire: {down: true}\n")
-    (scenarios / "penguin.yml").write_text("about: Not Windows.\nlinux: true\n")
+    (scenarios / "healthy.yml").write_text("title: |-\n  Nothing is wrong.\n  More.\n")
+    (scenarios / "_machines.yml").write_text("every: {}\n")
+    (scenarios / "gone.yml").write_text("title: The port is closed.\nwire: {down: true}\n")
+    (scenarios / "penguin.yml").write_text("title: Not Windows.\nlinux: true\n")
     monkeypatch.setattr(fleet, "SCENARIOS", scenarios)
     monkeypatch.setattr(command_line, "SCENARIOS", scenarios)
     for name, content in {"sim": {"Sim": StandInSim}, "model": {"ModelBackend": StandInModel}}.items():
