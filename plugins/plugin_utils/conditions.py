@@ -8,7 +8,7 @@ import re
 from calendar import timegm
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from . import routing
@@ -250,7 +250,7 @@ def _time(value: object) -> int | None:
 
 
 def _date(time: int) -> str:
-    return datetime.fromtimestamp(min(time, 253402300799), tz=timezone.utc).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(min(time, 253402300799), tz=UTC).strftime("%Y-%m-%d")
 
 
 # --- time ---
@@ -342,7 +342,9 @@ def _time_service(evidence: Evidence, about: Situation) -> Iterator[Finding]:
     asked = own_sources(evidence)
     if asked and not any(row.get("ok") for row in asked):
         names = ", ".join(str(row.get("server")) for row in asked[:3])
-        answer = {"owner": "policy" if owned else "admin"}
+        # A domain member on NTP whose servers are silent can go back to its domain; anybody else needs a person.
+        strayed = kind == "NTP" and about.domain_role in (1, 3, 4) and not owned
+        answer = {"rung": "timesync"} if strayed else {"owner": "policy" if owned else "admin"}
         yield _condition("time_source_silent", 15, "clock", f"No time source answered: {names}", answer, history=right)
 
 

@@ -57,6 +57,13 @@ def is_signature_code(code: int | None) -> bool:
     return code is not None and any(_low(pair[0]) <= code <= _low(pair[1]) for pair in _TABLE["signature_codes"])
 
 
+def is_service_code(code: int | None) -> bool:
+    """Whether the code says that a service is not there to be used: its start type is what a reset repairs."""
+    return code is not None and any(
+        words[0] == "services" for words in _TABLE["codes"].get(f"0x{code:08x}", {}).values()
+    )
+
+
 def is_upgrade_code(code: int | None) -> bool:
     """Whether the code comes from the set-up of a feature upgrade, wherever it was seen."""
     span = _TABLE["upgrade_codes"]
@@ -74,23 +81,18 @@ def _words(seen: Seen) -> list[str]:
     remedies = [_TABLE["remedies"].get(word, "admin") for word in info.remedies]
     layer = "upgrade" if is_upgrade_code(seen.code) else seen.layer
     words: list[str] = []
-    for word in _row(seen.code, layer, info.area, bool(info.remedies)):
+    for word in _row(seen.code, layer, info.area):
         words.extend(remedies if word == "remedies" else [word])
     return words
 
 
-def _row(code: int, layer: str, area: str, known: bool) -> list[str]:
+def _row(code: int, layer: str, area: str) -> list[str]:
     by_code = _TABLE["codes"].get(f"0x{code:08x}", {})
     if layer in by_code or "*" in by_code:
         return list(by_code.get(layer) or by_code["*"])
     for span in _TABLE["ranges"]:
         if _low(span["from"]) <= code <= _low(span["to"]) and area in span.get("areas", [area]):
             return list(span["answer"])
-    if not known:
-        for span in _TABLE["unknown"]:
-            if _low(span["from"]) <= code <= _low(span["to"]) and layer in span.get("layers", [layer]):
-                return list(span["answer"])
-        return ["admin"]
     by_layer = _TABLE["layers"].get(layer, {})
     return list(by_layer.get(area) or _TABLE["areas"].get(area) or ["admin"])
 

@@ -22,8 +22,8 @@ _BACKUP = re.compile(r"\.wu_repair-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a
 class Settings:
     """What the user decides about finding.
 
-    `reference` is whose time is believed (`source` or `controller`); `reported` are codes that somebody else saw: hints,
-    never evidence.
+    `reference` is whose time is believed (`source` or `controller`); `reported` are codes that somebody else saw:
+    hints, never evidence.
     """
 
     max_skew_s: int = 300
