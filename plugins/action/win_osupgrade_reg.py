@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ChangeAction
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.rungs import osupgrade
 
 
 class ActionModule(ChangeAction):
@@ -12,3 +16,7 @@ class ActionModule(ChangeAction):
 
     MODULE = "win_osupgrade_reg"
     RUNG = "osupgrade"
+
+    def extra(self, before: Evidence, after: Evidence | None) -> dict[str, Any]:
+        """See ChangeAction."""
+        return {"previous": osupgrade.previous(before), "overridden_by": osupgrade.overridden_by(before)}

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ChangeAction
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 
 
 class ActionModule(ChangeAction):
@@ -12,3 +16,8 @@ class ActionModule(ChangeAction):
 
     MODULE = "win_timesync"
     RUNG = "timesync"
+
+    def extra(self, before: Evidence, after: Evidence | None) -> dict[str, Any]:
+        """See ChangeAction."""
+        then, now = (None if look is None else situation.clock_of(look, findings.Settings()).own_ms for look in (before, after))
+        return {"offset_ms": {"before": then, "after": then if after is None else now}}

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import json
 import re
@@ -36,7 +35,6 @@ LOG_BYTES = 4 * 1024 * 1024
 _KNOWN_KEYS = {
     "aliases", "choices", "default", "description", "elements", "required", "suboptions", "type", "version_added",
 }
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 
 
 class ActionError(Exception):
@@ -307,7 +305,7 @@ def findings_result(found: Sequence[findings_.Finding], judged: verdict.Verdict)
         "verdict": judged.name,
         "failed": verdict.is_failure(judged.name),
         "msg": judged.sentence,
-        "asks": plan.route(found),
+        "asks": list(judged.asks),
         "findings": [finding.to_dict() for finding in found],
     }
 
@@ -336,12 +334,8 @@ class ChangeAction(WuAction):
 
     RUNG: ClassVar[str]
 
-    def plan_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """What the rung wants to know of the options."""
-        return dict(options)
-
-    def extra(self, before: evidence_.Evidence, after: evidence_.Evidence | None, planned: plan.Plan) -> dict[str, Any]:
-        """Return values of this module alone."""
+    def extra(self, before: evidence_.Evidence, after: evidence_.Evidence | None) -> dict[str, Any]:
+        """Return values of this module alone; `after` is there once something was tried."""
         return {}
 
     def perform(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -352,19 +346,15 @@ class ChangeAction(WuAction):
         before = checked(evidence_.parse, given) if given is not None else self.look(options, SECTIONS)
         self.assert_usable(before)
         found = findings_.find(before, settings)
-        planned = plan.build(self.RUNG, before, found, self.plan_options(options), run_id, settings)
-        result: dict[str, Any] = {"run_id": run_id}
-        if planned.refused is not None:
-            name, sentence = planned.refused
-            return {
-                **result, **self._result(before, found, verdict.Verdict(name, sentence, ())), **self.extra(before, None, planned),
-            }
-        if not planned.steps:
-            return {**result, **self._result(before, found, verdict.judge(found, before)), **self.extra(before, None, planned)}
+        planned = plan.build(self.RUNG, before, found, options, run_id, settings)
+        result: dict[str, Any] = {"run_id": run_id, **self.extra(before, None)}
+        if not planned.changes:
+            judged = verdict.judge_repair(planned, None, before, None, found, None)
+            return {**result, **self._result(before, found, judged)}
         diff = {"before": planned.diff[0], "after": planned.diff[1]}
         if self._task.check_mode:
-            would = self._result(before, found, verdict.judge(found, before))
-            return {**result, **would, "changed": True, "failed": False, "would": list(planned.would), "diff": diff, **self.extra(before, None, planned)}
+            judged = verdict.judge_repair(planned, None, before, None, found, None)
+            return {**result, **self._result(before, found, judged), "changed": True, "would": list(planned.would), "diff": diff}
         return {**result, **self._apply(options, settings, before, found, planned), "diff": diff}
 
     def _apply(
@@ -380,30 +370,24 @@ class ChangeAction(WuAction):
             raise ActionError(f"the connection was lost while run {planned.run_id} changed the host: its outcome is unknown, look again") from error
         answered = time.time_ns() // 1_000_000
         outcome = checked(plan.parse_outcome, reply)
-        if outcome.differs:
-            first = outcome.differs[0]
-            sentence = (
-                f"the host changed since the look and was left alone: {first['what']} {first.get('name') or ''} {first.get('field') or ''} "
-                f"was expected to be {first.get('expected')!r} and is {first.get('found')!r}; look again"
-            )
-            return {
-                **self._result(before, found, verdict.Verdict("failed", _one_line(sentence), ())), "differs": [dict(item) for item in outcome.differs],
-                **self.extra(before, None, planned),
-            }
-        after = before
-        found_after = found
+        after, found_after = None, None
         if outcome.sections is not None:
             after = checked(evidence_.from_reply, {"schema": 1, "op": "observe", "sections": outcome.sections}, asked, answered)
             found_after = findings_.find(after, settings)
         judged = verdict.judge_repair(planned, outcome, before, after, found, found_after)
-        return {
-            **self._result(after, found_after, judged),
+        result = {
+            **self._result(after or before, found if found_after is None else found_after, judged),
             "changed": outcome.changed,
             "did": list(plan.words(planned, outcome)),
-            "proof": dataclasses.asdict(judged.proof) if judged.proof is not None else None,
-            "backups": list(plan.backups(planned, outcome)),
-            **self.extra(before, after, planned),
+            **self.extra(before, after),
         }
+        if outcome.differs:
+            result["differs"] = [dict(item) for item in outcome.differs]
+        if judged.proof is not None:
+            result["proof"] = judged.proof.to_dict()
+        if backups := plan.backups(planned, outcome):
+            result["backups"] = list(backups)
+        return result
 
     @staticmethod
     def _result(evidence: evidence_.Evidence, found: Sequence[findings_.Finding], judged: verdict.Verdict) -> dict[str, Any]:
@@ -416,7 +400,7 @@ class ChangeAction(WuAction):
     def _run_id(given: str | None) -> str:
         if given is None:
             return plan.new_run_id(time.time())
-        if not _RUN_ID.fullmatch(given):
+        if not plan.valid_run_id(given):
             raise ActionError("option run_id must look like 20261124T101530Z-1a2b3c; leave it out to have one made")
         return str(given)
 

@@ -22,10 +22,10 @@ TABLE: dict[str, str] = {
     "restart_required": "ok",
     "busy": "ok",
     "not_this_host": "ok",
-    "unsupported": "ok",
     "repaired": "changed",
     "unproven": "changed",
     "unresolved": "changed",
+    "unsupported": "failed",
     "unreachable": "failed",
     "failed": "failed",
 }
