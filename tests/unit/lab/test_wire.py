@@ -186,10 +186,12 @@ def test_receive_times_out_as_windows_does_and_goes_on(wire: Wire) -> None:
 
 def test_output_arrives_before_the_end(wire: Wire) -> None:
     host = wire.add("a", ScriptBackend(Script((0, b"first", b"", None), (30, b"", b"", 0))))
-    protocol = connect(wire, host)
+    protocol = connect(wire, host, operation_timeout_sec=1, read_timeout_sec=5)
     shell_id = protocol.open_shell()
     command_id = protocol.run_command(shell_id, "x")
     assert protocol.get_command_output_raw(shell_id, command_id) == (b"first", b"", -1, False)
+    with pytest.raises(exceptions.WinRMOperationTimeoutError):
+        protocol.get_command_output_raw(shell_id, command_id)
 
 
 def test_terminate_kills_the_whole_group(wire: Wire) -> None:
