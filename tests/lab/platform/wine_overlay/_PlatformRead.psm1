@@ -1,0 +1,54 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Follows the real module, and the lab's own Invoke-Lab, in one text: a function that is defined again takes the first one's place, exported
+# or not. These only correct what the real one says; it lives on under another name. The reasons are in table.tsv.
+
+Set-Item -Path function:Get-RealHostFact -Value ${function:Get-HostFact}
+Set-Item -Path function:Get-RealServiceTable -Value ${function:Get-ServiceTable}
+Set-Item -Path function:Invoke-RealSntpQuery -Value ${function:Invoke-SntpQuery}
+Set-Item -Path function:Test-RealTcpConnect -Value ${function:Test-TcpConnect}
+
+function Get-HostFact {
+  [CmdletBinding()]
+  param()
+  $null = Get-RealHostFact
+  return Invoke-Lab -Function Get-HostFact
+}
+
+function Get-ServiceTable {
+  [CmdletBinding()]
+  param(
+    [string[]] $Name
+  )
+  $table = Get-RealServiceTable -Name $Name
+  $lab = Invoke-Lab -Function Get-ServiceTable -Argument @{ Name = @($Name) }
+  foreach ($one in @($table.Keys)) {
+    if ($lab.ContainsKey($one)) {
+      $table[$one]['dependents'] = $lab[$one]['dependents']
+      $table[$one]['shared'] = $lab[$one]['shared']
+    }
+  }
+  return $table
+}
+
+function Invoke-SntpQuery {
+  [CmdletBinding()]
+  param(
+    [string] $Server,
+    [int] $TimeoutMs
+  )
+  if ($Server -match '^127\.') { return Invoke-RealSntpQuery -Server $Server -TimeoutMs $TimeoutMs }
+  return Invoke-Lab -Function Invoke-SntpQuery -Argument @{ Server = $Server; TimeoutMs = $TimeoutMs }
+}
+
+function Test-TcpConnect {
+  [CmdletBinding()]
+  param(
+    [string] $Server,
+    [int] $Port,
+    [int] $TimeoutMs
+  )
+  if ($Server -match '^127\.') { return Test-RealTcpConnect -Server $Server -Port $Port -TimeoutMs $TimeoutMs }
+  return Invoke-Lab -Function Test-TcpConnect -Argument @{ Server = $Server; Port = $Port; TimeoutMs = $TimeoutMs }
+}
