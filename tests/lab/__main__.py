@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from lab import demo
 from lab.fleet import BACKENDS, SCENARIOS, Fleet, parse_hosts, read_scenario
 
 
@@ -64,7 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     up.add_argument("--folder", help="where the hosts live; a temporary folder by default")
     up.add_argument("--personality", choices=("5.1", "7"), default="5.1")
     up.add_argument("--seconds", type=float, help="end by itself after so long")
+    show = commands.add_parser("demo", help="fix a mixed fleet by the real playbook and compare with what its scenarios promise")
+    show.add_argument("--backend", choices=BACKENDS, default="auto")
+    show.add_argument("--hosts", default="", metavar="SCENARIO,...")
+    show.add_argument("--personality", choices=("5.1", "7"), default="5.1")
     options = parser.parse_args(arguments)
+    if options.command == "demo":
+        return demo.main(options.backend, [name for name in options.hosts.split(",") if name], options.personality)
     return _list() if options.command == "list" else _up(options)
 
 

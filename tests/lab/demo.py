@@ -5,64 +5,20 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.controller import REPOSITORY, changed, fix
 from lab.fleet import SCENARIOS, Fleet, HostSpec, read_scenario
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 COLUMNS = ("host", "was", "why", "did", "now", "proved by")
-LIMIT_S = 900
 
 
 def promised_scenarios() -> list[str]:
     """Names of the scenarios that say what shall come of them."""
     return [path.stem for path in sorted(SCENARIOS.glob("[!_]*.yml")) if read_scenario(path.stem).get("promise")]
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """What ansible needs to find the collections beside this Python, and nothing of the caller's own configuration."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    collections = os.environ.get("ANSIBLE_COLLECTIONS_PATH") or str(REPOSITORY / "build" / "collections")
-    return {
-        **kept,
-        "ANSIBLE_COLLECTIONS_PATH": collections,
-        "ANSIBLE_LOCAL_TEMP": str(folder / "ansible"),
-        "ANSIBLE_HOME": str(folder / "ansible-home"),
-        "ANSIBLE_FORKS": "10",
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_HOST_PATTERN_MISMATCH": "ignore",
-        "PYTHONWARNINGS": "ignore",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-
-
-def play(fleet: Fleet, playbook: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a playbook of the collection against a fleet, as a user would."""
-    inventory = fleet.write_inventory()
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), f"winfleet.wu_repair.{playbook}", *options]
-    return subprocess.run(
-        command, env=environment(fleet.folder), cwd=fleet.folder, capture_output=True, text=True, check=False, timeout=LIMIT_S
-    )
-
-
-def fix(fleet: Fleet, *options: str) -> tuple[list[dict[str, Any]], subprocess.CompletedProcess[str]]:
-    """Run fix_wu.yml; its report and how the run ended."""
-    report = fleet.folder / "report.json"
-    report.unlink(missing_ok=True)
-    done = play(fleet, "fix_wu", "-e", f"wu_repair_report={report}", *options)
-    return (json.loads(report.read_text("utf-8")) if report.exists() else []), done
-
-
-def changed(recap: str) -> dict[str, int]:
-    """Host -> number of changes, from the recap of a run."""
-    return {host: int(count) for host, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", recap, re.MULTILINE)}
 
 
 def kept(row: Mapping[str, Any], promise: Mapping[str, Any]) -> bool:
@@ -78,8 +34,8 @@ def main(backend: str = "auto", names: Sequence[str] = (), personality: str = "5
     began = time.monotonic()
     with Fleet([HostSpec(name, name) for name in chosen], backend, personality=personality) as fleet:
         print(f"{len(chosen)} simulated hosts on the backend {fleet.backend}, fixed by fix_wu.yml over WinRM", flush=True)
-        rows, first = fix(fleet)
-        if not rows:
+        report, first = fix(fleet)
+        if not report:
             print(first.stdout[-4000:], first.stderr[-4000:], sep="\n")
             return 1
         print(f"first run {time.monotonic() - began:.0f} s, again to see that it changes nothing", flush=True)
@@ -89,7 +45,7 @@ def main(backend: str = "auto", names: Sequence[str] = (), personality: str = "5
     hosts = [
         {**{name: row.get(name) for name in ("host", "was", "why", "did", "now", "proved_by", "msg")},
          "promised": read_scenario(row["host"])["promise"]}
-        for row in rows
+        for row in report.values()
     ]
     broken = [row for row in hosts if not kept(row, row["promised"])]
     output.parent.mkdir(parents=True, exist_ok=True)
