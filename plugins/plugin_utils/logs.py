@@ -315,7 +315,7 @@ class _Line(NamedTuple):
     level: str
     component: str
     message: str
-    count: int
+    times: int
     first: int | None
 
 
@@ -358,7 +358,7 @@ class _Servicing:
         self._out.add(record, local=True)
 
     def _record(self, line: _Line, layer: str, source: str = "cbs", **fields: Any) -> Record:
-        return Record(source, layer, line.time, text=line.message, count=line.count, first=line.first, **fields)
+        return Record(source, layer, line.time, text=line.message, count=line.times, first=line.first, **fields)
 
     def _settle(self, *, succeeded: bool) -> None:
         if not succeeded:
@@ -769,6 +769,8 @@ def _embedded(text: str) -> int | None:
 
 def service_key(data: Mapping[str, str]) -> str | None:
     """The key name of a service out of a Service Control Manager event; its parameters are display names, translated."""
+    if data.get("service"):
+        return clean(str(data["service"]), 80)
     try:
         text = bytes.fromhex(
             str(data.get("binary") or data.get("Binary") or data.get("BinaryData") or "")[:512]
