@@ -30,11 +30,20 @@ LAYERS = {
 # Conditions that the readers of logs name without a code.
 MARKERS = {
     "sr_cannot_repair": "SFC found damaged files that it cannot repair",
+    "sr_damaged": "SFC found damaged files",
+    "repair_failed": "A repair of the component store failed",
     "payload_corrupt": "The component store holds a damaged payload",
-    "payload_missing": "The component store lacks a payload",
     "manifest_corrupt": "The component store holds a damaged manifest",
-    "manifest_missing": "The component store lacks a manifest",
-    "store_corruption": "The component store is marked as damaged",
+    "store_corrupt": "The component store is marked as damaged",
+    "cannot_connect": "The update agent could not reach its server",
+    "proxy_credentials": "The proxy wants credentials that the update agent does not have",
+    "self_update_failed": "The update agent could not update itself",
+    "rolled_back": "An installation was rolled back",
+    "install_failed": "An installation failed",
+    "download_failed": "A download failed",
+    "scan_failed": "A search for updates failed",
+    "service_failed": "A service that updates need failed to start or ended",
+    "setup_failed": "A feature upgrade failed",
 }
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and

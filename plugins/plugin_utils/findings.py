@@ -22,7 +22,7 @@ Finding = conditions.Finding
 # A log that was written in an unknown time zone may be this far from UTC.
 _ZONE_S = 14 * 3600
 
-_KB = re.compile(r"\bKB\d{6,8}\b", re.IGNORECASE)
+_KB = re.compile(r"(?<![A-Za-z])KB\d{6,8}(?!\d)", re.IGNORECASE)
 
 _LAYER_ORDER = {
     "scan": 30,
@@ -38,8 +38,13 @@ _LAYER_ORDER = {
 
 def find(evidence: Evidence, settings: Settings) -> list[Finding]:
     """Everything that is wrong with a host, most important first, history last."""
+    return find_in(evidence, records_of(evidence), settings)
+
+
+def find_in(evidence: Evidence, seen: Iterable[Record], settings: Settings) -> list[Finding]:
+    """The same, with the records given."""
     about = situation.of(evidence, settings)
-    seen = records_of(evidence)
+    seen = list(seen)
     successes = [*(record for record in seen if record.ok), *_agent_dates(evidence)]
     found = _from_codes(seen, successes, about, settings)
     found += conditions.find(evidence, settings, about, found)
@@ -79,15 +84,20 @@ class _Past:
 
     live_search: bool
     by_layer: Mapping[str, list[Record]]
+    failed_upgrade: bool
 
     @classmethod
-    def of(cls, successes: Iterable[Record]) -> _Past:
+    def of(cls, successes: Iterable[Record], failures: Iterable[Record]) -> _Past:
         by_layer: dict[str, list[Record]] = {}
         live = False
         for record in successes:
             by_layer.setdefault(record.layer, []).append(record)
             live = live or (record.source == "scan" and record.layer == "scan")
-        return cls(live, by_layer)
+        failed_upgrade = any(
+            record.layer == "upgrade" and (record.source != "setup" or record.marker or record.time is None)
+            for record in failures
+        )
+        return cls(live, by_layer, failed_upgrade)
 
     def later(self, layers: tuple[str, ...], than: int) -> list[Record]:
         return [
@@ -108,11 +118,11 @@ def _from_codes(
 ) -> list[Finding]:
     groups: dict[tuple[str, int | None, str | None], list[Record]] = {}
     for record in seen:
-        if not record.ok and (record.code is not None or record.marker):
+        if not record.ok and (record.code is not None or record.marker) and _concerns_updates(record):
             # A marker beside a code names the same failure; the code routes it.
             key = (record.layer, record.code, None if record.code is not None else record.marker)
             groups.setdefault(key, []).append(record)
-    past = _Past.of(successes)
+    past = _Past.of(successes, [record for group in groups.values() for record in group])
     # The component store comes first: whether it is damaged decides what a failed installation asks for.
     found = [_finding(key, group, past, about, settings) for key, group in groups.items() if key[0] == "store"]
     damaged = any(item.active and item.answer.get("rung") == "troubleshoot" for item in found)
@@ -155,6 +165,11 @@ def _finding(
         answer=answer,
         order=_order(layer, newest_record),
     )
+
+
+def _concerns_updates(record: Record) -> bool:
+    """Whether it is about updates at all: the service manager logs the failures of every service."""
+    return record.layer != "service" or record.update in routing.SERVICES or record.update == "W32Time"
 
 
 def _answer(
@@ -201,6 +216,11 @@ def _overtaken(
     if record.source == "scan":
         return None
     layer, time = record.layer, _latest(record)
+    if layer == "clock" and about.clock.state == "right":
+        return "the clock, which is right now"
+    if record.source == "setup" and about.host and not past.failed_upgrade:
+        # Every installation of Windows leaves a setuperr.log with errors in it.
+        return "nothing: no feature upgrade is known to have failed"
     if layer == "scan" and past.live_search:
         return "a live search that succeeded now"
     if record.code == 0x80070422 and routing.repairable_services(about) == ():
@@ -229,13 +249,18 @@ def _overtaken(
 def _later_success(record: Record, time: int, past: _Past) -> str | None:
     if record.layer == "scan" and past.later(("scan",), time):
         return "a later successful search"
-    if record.layer == "store" and past.later(("store",), time):
-        return "a later repair or servicing of the component store that succeeded"
+    if record.layer == "store":
+        # SFC looks at the files in use, DISM at the store: neither proves what the other one found.
+        cures = ("sr_repaired",) if (record.marker or "").startswith("sr_") else ("store_repaired", "store_clean")
+        if any(other.marker in cures for other in past.later(("store",), time)):
+            return "a later repair of the component store that succeeded"
     if record.layer == "upgrade" and past.later(("upgrade",), time):
         return "a later feature upgrade that succeeded"
-    if record.layer in ("download", "install"):
+    if record.layer == "service" and record.update != "W32Time" and past.later(("scan",), time):
+        return "a later successful search"
+    if record.layer in ("download", "install", "store"):
         wanted = _update_keys(record)
-        layers = ("install",) if record.layer == "install" else ("download", "install")
+        layers = ("download", "install") if record.layer == "download" else ("install",)
         if wanted and any(wanted & _update_keys(other) for other in past.later(layers, time)):
             return "a later success of the same update"
     return None

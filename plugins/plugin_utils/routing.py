@@ -76,7 +76,7 @@ def _low(text: str) -> int:
 
 def _words(seen: Seen) -> list[str]:
     if seen.code is None:
-        return list(_TABLE["markers"].get(seen.layer, ["admin"]))
+        return list(_TABLE["markers"].get(seen.marker) or _TABLE["marker_layers"].get(seen.layer) or ["admin"])
     info = hresult.describe(seen.code)
     remedies = [_TABLE["remedies"].get(word, "admin") for word in info.remedies]
     layer = "upgrade" if is_upgrade_code(seen.code) else seen.layer
@@ -109,6 +109,8 @@ def _answer(word: str, seen: Seen, situation: Situation) -> dict[str, str] | Non
         return None if seen.layer == "upgrade" else {"rung": "troubleshoot"}
     if word == "timesync":
         return None if situation.clock.state == "right" else {"rung": "timesync"}
+    if word == "clock":
+        return {"rung": "timesync"} if situation.clock.state == "off" else None
     if word == "upgrade":
         if situation.client is False:
             return {"owner": "admin"}
@@ -117,6 +119,8 @@ def _answer(word: str, seen: Seen, situation: Situation) -> dict[str, str] | Non
         return None if repairable_services(situation) == () else {"rung": "reset"}
     if word == "restart":
         return None if situation.restarted_since(seen.last) else {"wait": "restart"}
+    if word == "restart_only":
+        return {"wait": "restart"}
     if word == "retry":
         lasting = seen.first is not None and seen.last is not None and seen.last - seen.first > PASSES_WITHIN_S
         return None if lasting else {"wait": "retry"}

@@ -1,0 +1,204 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Small looks at simulated hosts: a healthy one, and changes to it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence, Section
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.logs import Record
+
+NOW = 1_764_000_000
+HOUR, DAY = 3600, 86400
+RUN = "20261124T101530Z-1a2b3c"
+SETTINGS = findings.Settings()
+
+_STARTS = {
+    "wuauserv": 3,
+    "BITS": 3,
+    "CryptSvc": 2,
+    "TrustedInstaller": 3,
+    "msiserver": 3,
+    "AppIDSvc": 3,
+    "wlidsvc": 3,
+    "UsoSvc": 2,
+    "DoSvc": 2,
+    "WaaSMedicSvc": 3,
+    "W32Time": 3,
+}
+
+
+def service(name: str, start: int | None = None, state: str = "stopped", *, exists: bool = True) -> dict[str, Any]:
+    """One row of the service table."""
+    return {
+        "name": name,
+        "exists": exists,
+        "start": (_STARTS[name] if start is None else start) if exists else None,
+        "delayed": name in ("UsoSvc", "DoSvc"),
+        "state": state if exists else None,
+        "pid": 0,
+        "shared": 0,
+        "dependents": [],
+    }
+
+
+def folder(name: str, **changes: Any) -> dict[str, Any]:
+    """One cache folder."""
+    path = {"SoftwareDistribution": "C:\\Windows\\SoftwareDistribution", "catroot2": "C:\\Windows\\System32\\catroot2"}[
+        name
+    ]
+    store = name == "SoftwareDistribution"
+    return {
+        "name": name,
+        "path": path,
+        "exists": True,
+        "reparse": False,
+        "created": NOW - 400 * DAY,
+        "files": 812,
+        "bytes": 1_900_000_000,
+        "complete": True,
+        "data_store": store or None,
+        "data_store_created": NOW - 400 * DAY if store else None,
+        "backups": [],
+        **changes,
+    }
+
+
+def source(server: str = "time.windows.com", offset_ms: int | None = 12) -> dict[str, Any]:
+    """One time source, silent where there is no offset."""
+    return {
+        "server": server,
+        "ok": offset_ms is not None,
+        "offset_ms": offset_ms,
+        "rtt_ms": 20,
+        "stratum": 2,
+        "error": None if offset_ms is not None else "timed out",
+    }
+
+
+def healthy() -> dict[str, Any]:
+    """The data of each section of a client in a workgroup that finds and installs its updates."""
+    return {
+        "host": {
+            "build": 19045,
+            "revision": 5000,
+            "edition": "Professional",
+            "product_type": "client",
+            "domain_role": 0,
+            "domain": None,
+            "elevated": True,
+            "language_mode": "FullLanguage",
+            "boot_time": NOW - 9 * DAY,
+            "uptime_s": 9 * DAY,
+        },
+        "clock": {
+            "start_ms": NOW * 1000 - 500,
+            "end_ms": NOW * 1000,
+            "zone": "UTC",
+            "type": "NTP",
+            "servers": ["time.windows.com,0x9"],
+            "policy": {},
+            "max_pos": 54000,
+            "max_neg": 54000,
+            "client_enabled": 1,
+            "sources": [source()],
+        },
+        "services": {"services": [service(name) for name in _STARTS]},
+        "history": {"total": 1, "entries": []},
+        "events": {"records": []},
+        "servicing": {
+            "in_progress": 0,
+            "processes": [],
+            "sessions_pending": 0,
+            "installer_in_progress": False,
+            "setup_in_progress": False,
+            "upgrade_in_progress": False,
+        },
+        "reboot": {"markers": [], "file_renames": 0},
+        "policy": {
+            "wu": {},
+            "au": {},
+            "user": {},
+            "ux": {},
+            "mdm": {},
+            "mdm_wins": None,
+            "servicing": {},
+            "configmgr": False,
+        },
+        "sources": {"services": [], "last_search": NOW - 5 * HOUR, "last_install": NOW - 3 * DAY, "endpoints": []},
+        "cache": {"folders": [folder("SoftwareDistribution"), folder("catroot2")]},
+        "disk": {"drive": "C:", "free": 50 * 1024**3, "size": 200 * 1024**3},
+        "upgrade": {
+            "osupgrade": {},
+            "box_result": None,
+            "failure_count": None,
+            "install_attempts": None,
+            "setupdiag": None,
+            "logs": [],
+        },
+        "runs": {"folders": []},
+    }
+
+
+def look(
+    changes: Mapping[str, Any] | None = None, *, controller_ms: int = 0, status: Mapping[str, str] | None = None
+) -> Evidence:
+    """A look at the healthy host with some data changed, as `{"clock.type": "NoSync"}`.
+
+    `controller_ms`: how far the controller's clock is ahead of the host's. `status`: sections that gave no data, and why.
+    """
+    data = copy.deepcopy(healthy())
+    for path, value in (changes or {}).items():
+        *parents, last = path.split(".")
+        at: Any = data
+        for name in parents:
+            at = at.setdefault(name, {})
+        at[last] = value
+    sections = {
+        name: Section((status or {}).get(name, "ok"), 1, None, {} if name in (status or {}) else content)
+        for name, content in data.items()
+    }
+    for name, why in (status or {}).items():
+        sections.setdefault(name, Section(why, 1, None, {}))
+    return Evidence(NOW * 1000 - 600 + controller_ms, NOW * 1000 + 100 + controller_ms, sections)
+
+
+def services(**starts: int) -> dict[str, Any]:
+    """A change of start types: `services(wuauserv=4)`."""
+    return {"services.services": [service(name, starts.get(name)) for name in _STARTS]}
+
+
+def find(evidence: Evidence, records: Iterable[Record] = (), **settings: Any) -> list[findings.Finding]:
+    """The findings of a look whose logs held these records."""
+    return findings.find_in(evidence, records, findings.Settings(**settings))
+
+
+def active(found: Iterable[findings.Finding]) -> dict[str, str]:
+    """The findings that count: id and answer, as `rung reset`."""
+    return {item.id: " ".join(*item.answer.items()) for item in found if item.active}
+
+
+def failed(layer: str, code: int | None = None, hours_ago: float = 1, **more: Any) -> Record:
+    """A failure."""
+    source_ = {"store": "cbs", "upgrade": "registry", "scan": "event:WU/25"}.get(layer, "history")
+    return Record(**{"source": source_, "layer": layer, "time": NOW - int(hours_ago * HOUR), "code": code, **more})
+
+
+def worked(layer: str, hours_ago: float, **more: Any) -> Record:
+    """A success."""
+    return Record(**{"source": "event:WU/26", "layer": layer, "time": NOW - int(hours_ago * HOUR), "ok": True, **more})
+
+
+def scanned(code: int | None = None) -> Record:
+    """A live search, just now."""
+    return Record("scan", "scan", NOW, ok=code is None, code=code)
+
+
+def scan_section(code: int | None = None, count: int = 2) -> dict[str, Any]:
+    """The section of a live search."""
+    result = {"result": 2 if code is None else 4, "hresult": code or 0, "count": None if code else count}
+    return {"scan": {**result, "seconds": 12, "warnings": []}}
