@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence, Section
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.logs import Record
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.plan import Outcome, Plan, parse_outcome
 
 NOW = 1_764_000_000
 HOUR, DAY = 3600, 86400
@@ -149,7 +150,7 @@ def look(
 ) -> Evidence:
     """A look at the healthy host with some data changed, as `{"clock.type": "NoSync"}`.
 
-    `controller_ms`: how far the controller's clock is ahead of the host's. `status`: sections that gave no data, and why.
+    `controller_ms`: how far the controller's clock is ahead of the host's. `status`: sections without data, and why.
     """
     data = copy.deepcopy(healthy())
     for path, value in (changes or {}).items():
@@ -202,3 +203,64 @@ def scan_section(code: int | None = None, count: int = 2) -> dict[str, Any]:
     """The section of a live search."""
     result = {"result": 2 if code is None else 4, "hresult": code or 0, "count": None if code else count}
     return {"scan": {**result, "seconds": 12, "warnings": []}}
+
+
+# --- carrying a plan out on paper ---
+
+
+def reply(plan: Plan, **changes: Any) -> dict[str, Any]:
+    """What the agent says when every step went well."""
+    steps = [
+        {
+            "id": index,
+            "kind": step.kind,
+            "status": "done",
+            "changed": True,
+            "why": None,
+            "before": None,
+            "after": None,
+            "ms": 5,
+        }
+        for index, step in enumerate(plan.steps, start=1)
+    ]
+    good = {"schema": 1, "op": "apply", "differs": [], "steps": steps, "failed": None, "undone": [], "changed": True}
+    return {**good, "sections": None, **changes}
+
+
+def outcome(plan: Plan, **changes: Any) -> Outcome:
+    """The same, checked."""
+    return parse_outcome(reply(plan, **changes))
+
+
+def carried_out(before: Evidence, plan: Plan, changes: Mapping[str, Any] | None = None) -> Evidence:
+    """The look after the plan was carried out and did what its steps say, on the healthy host with `before`'s data."""
+    data = {name: copy.deepcopy(dict(section.data)) for name, section in before.sections.items()}
+    rows = {row["name"]: row for row in data["services"]["services"]}
+    folders = {row["name"]: row for row in data["cache"]["folders"]}
+    for step in plan.steps:
+        args = step.args
+        if step.kind == "set_start_type":
+            rows[args["name"]]["start"] = args["start"]
+        elif step.kind == "set_aside":
+            folders[args["folder"]]["backups"].append(f"{args['folder']}.wu_repair-{plan.run_id}")
+            if args["folder"] == "SoftwareDistribution":
+                folders[args["folder"]]["data_store_created"] = NOW + 5
+        elif step.kind == "set_time_source":
+            data["clock"]["type"] = args["type"]
+            data["clock"]["servers"] = args["servers"] or data["clock"]["servers"]
+        elif step.kind in ("resync", "set_clock"):
+            data["clock"]["sources"] = [
+                {**row, "offset_ms": 3 if row["ok"] else None} for row in data["clock"]["sources"]
+            ]
+        elif step.kind == "set_time_zone":
+            data["clock"]["zone"] = args["id"]
+        elif step.kind == "set_value":
+            data["upgrade"]["osupgrade"][args["name"]] = args["value"]
+        elif step.kind == "remove_value":
+            data["upgrade"]["osupgrade"].pop(args["name"])
+    data["clock"]["end_ms"] = (NOW + 30) * 1000
+    data["clock"]["start_ms"] = (NOW + 29) * 1000
+    for name, content in (changes or {}).items():
+        data[name] = content
+    sections = {name: Section("ok", 1, None, content) for name, content in data.items()}
+    return Evidence((NOW + 29) * 1000, (NOW + 30) * 1000, sections)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Each failure gets the answer of where it was seen; what was cured since is history; a healthy host asks for nothing."""
+"""Each failure gets the answer of where it was seen; what was cured is history; a healthy host asks for nothing."""
 
 from __future__ import annotations
 
