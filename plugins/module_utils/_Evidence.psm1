@@ -79,9 +79,9 @@ function Invoke-Helper([hashtable] $Look, [string] $Name, [hashtable] $Argument 
   }
   $shell = [PowerShell]::Create()
   $shell.Runspace = $Look.helper
-  # A background thread: one that is stuck in Windows must not keep the process alive.
-  $null = $shell.AddScript('[Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"').AddStatement()
-  $null = $shell.AddCommand($Name).AddParameters($Argument)
+  # A background thread: one that is stuck in Windows must not keep the process alive. (Two statements by AddStatement never ended.)
+  $script = 'param($Name, $Argument) [Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"; & $Name @Argument'
+  $null = $shell.AddScript($script).AddArgument($Name).AddArgument($Argument)
   $wait = $shell.BeginInvoke()
   if (-not $wait.AsyncWaitHandle.WaitOne($TimeoutMs)) {
     $Look.helper = $null
