@@ -39,6 +39,7 @@ MARKERS = {
     "proxy_credentials": "The proxy wants credentials that the update agent does not have",
     "self_update_failed": "The update agent could not update itself",
     "rolled_back": "An installation was rolled back",
+    "install_aborted": "An installation was aborted",
     "install_failed": "An installation failed",
     "download_failed": "A download failed",
     "scan_failed": "A search for updates failed",

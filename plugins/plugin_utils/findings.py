@@ -24,6 +24,8 @@ _ZONE_S = 14 * 3600
 
 _KB = re.compile(r"(?<![A-Za-z])KB\d{6,8}(?!\d)", re.IGNORECASE)
 
+_SERVICE = re.compile(r"\bservice=(\w+)")
+
 _LAYER_ORDER = {
     "scan": 30,
     "cache": 31,
@@ -94,7 +96,9 @@ class _Past:
             by_layer.setdefault(record.layer, []).append(record)
             live = live or (record.source == "scan" and record.layer == "scan")
         failed_upgrade = any(
-            record.layer == "upgrade" and (record.source != "setup" or record.marker or record.time is None)
+            record.source != "setup"
+            and (record.layer == "upgrade" or routing.is_upgrade_code(record.code))
+            or (record.source == "setup" and record.marker is not None)
             for record in failures
         )
         return cls(live, by_layer, failed_upgrade)
@@ -169,7 +173,15 @@ def _finding(
 
 def _concerns_updates(record: Record) -> bool:
     """Whether it is about updates at all: the service manager logs the failures of every service."""
-    return record.layer != "service" or record.update in routing.SERVICES or record.update == "W32Time"
+    if record.layer != "service":
+        return True
+    name = _service_of(record)
+    return name == "W32Time" or routing.SERVICES.get(name, {}).get("needed") == "always"
+
+
+def _service_of(record: Record) -> str:
+    named = _SERVICE.search(record.text)
+    return record.update or (named.group(1) if named else "")
 
 
 def _answer(
@@ -216,11 +228,13 @@ def _overtaken(
     if record.source == "scan":
         return None
     layer, time = record.layer, _latest(record)
-    if layer == "clock" and about.clock.state == "right":
+    if about.clock.state == "right" and (layer == "clock" or (layer == "service" and _service_of(record) == "W32Time")):
         return "the clock, which is right now"
     if record.source == "setup" and about.host and not past.failed_upgrade:
         # Every installation of Windows leaves a setuperr.log with errors in it.
         return "nothing: no feature upgrade is known to have failed"
+    if layer == "upgrade" and about.upgraded:
+        return "a feature upgrade since: the host runs what it was to bring"
     if layer == "scan" and past.live_search:
         return "a live search that succeeded now"
     if record.code == 0x80070422 and routing.repairable_services(about) == ():
@@ -256,7 +270,7 @@ def _later_success(record: Record, time: int, past: _Past) -> str | None:
             return "a later repair of the component store that succeeded"
     if record.layer == "upgrade" and past.later(("upgrade",), time):
         return "a later feature upgrade that succeeded"
-    if record.layer == "service" and record.update != "W32Time" and past.later(("scan",), time):
+    if record.layer == "service" and _service_of(record) != "W32Time" and past.later(("scan",), time):
         return "a later successful search"
     if record.layer in ("download", "install", "store"):
         wanted = _update_keys(record)
@@ -292,12 +306,12 @@ def _reset_did_not_cure(
     Another reset would cure it no better.
     """
     folder = "catroot2" if routing.is_signature_code(code) else "SoftwareDistribution"
-    renewed = about.renewed.get(folder)
-    if renewed is None or "backup" not in renewed[1]:
+    reset = about.reset_at.get(folder)
+    if reset is None:
         return False
-    before = any(record.time is not None and record.time < renewed[0] for record in group)
-    since = all(record.time is None or record.time >= renewed[0] for record in alive)
-    return before and since and not past.later(("scan", "download", "install"), renewed[0])
+    before = any(time < reset for record in group for time in (record.first, record.time) if time is not None)
+    since = all(record.time is None or record.time >= reset for record in alive)
+    return before and since and not past.later(("scan", "download", "install"), reset)
 
 
 # --- no failure and no success either ---

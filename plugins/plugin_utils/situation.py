@@ -70,7 +70,9 @@ class Situation:
     clock: Clock = field(default_factory=Clock)
     disabled: tuple[str, ...] | None = None
     renewed: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    reset_at: Mapping[str, int] = field(default_factory=dict)
     upgrade_allowed: bool = False
+    upgraded: bool = False
     store_damaged: bool = False
 
     @property
@@ -142,8 +144,17 @@ def of(evidence: Evidence, settings: Settings) -> Situation:
         if services
         else None,
         renewed=_renewed(evidence),
+        reset_at=_reset_at(evidence),
+        upgraded=_upgraded(host, values(upgrade, "setupdiag")),
         upgrade_allowed=number(lookup(values(upgrade, "osupgrade"), "AllowOSUpgrade")) == 1,
     )
+
+
+def _upgraded(host: Mapping[str, Any], diagnosis: Mapping[str, Any]) -> bool:
+    """Whether the host runs by now what the failed upgrade was to bring: SetupDiag's result stays for ever."""
+    target = re.match(r"\d+\.\d+\.(\d+)", str(lookup(diagnosis, "TargetOSVersion") or ""))
+    build = number(host.get("build"))
+    return target is not None and build is not None and build >= int(target.group(1))
 
 
 def own_sources(evidence: Evidence) -> list[Mapping[str, Any]]:
@@ -222,6 +233,16 @@ def _policies(policy: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
     return managed, tuple(dict.fromkeys(named))
 
 
+def _reset_at(evidence: Evidence) -> dict[str, int]:
+    """When we last set each cache folder aside, by our own backups."""
+    found = {}
+    for row in rows(evidence.data("cache"), "folders"):
+        times = [time for name in row.get("backups") or () if (time := backup_time(str(name))) is not None]
+        if times:
+            found[str(row.get("name"))] = max(times)
+    return found
+
+
 def _renewed(evidence: Evidence) -> dict[str, tuple[int, str]]:
     """When each cache folder was last made anew, and how that is known.
 
@@ -229,16 +250,12 @@ def _renewed(evidence: Evidence) -> dict[str, tuple[int, str]]:
     (tunnelling), so the folder's own `created` is never believed.
     """
     found: dict[str, tuple[int, str]] = {}
+    ours = _reset_at(evidence)
     for row in rows(evidence.data("cache"), "folders"):
-        best: tuple[int, str] | None = None
+        name = str(row.get("name"))
         store = number(row.get("data_store_created"))
         if store is not None and row.get("data_store"):
-            best = (store, "a data store that was made since")
-        backups = row.get("backups")
-        for name in backups if isinstance(backups, (list, tuple)) else ():
-            time = backup_time(str(name))
-            if time is not None and (best is None or time > best[0]):
-                best = (time, f"a reset since (backup {name})")
-        if best is not None:
-            found[str(row.get("name"))] = best
+            found[name] = (store, "a data store that was made since")
+        if name in ours and (name not in found or ours[name] > found[name][0]):
+            found[name] = (ours[name], "a reset since")
     return found

@@ -15,7 +15,7 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.plan import Out
 
 NOW = 1_764_000_000
 HOUR, DAY = 3600, 86400
-RUN = "20261124T101530Z-1a2b3c"
+RUN = "20251124T160002Z-1a2b3c"
 SETTINGS = findings.Settings()
 
 _STARTS = {
