@@ -71,7 +71,7 @@ def _code(value: str) -> int:
     try:
         return hresult.normalise(value)
     except hresult.HResultError as error:
-        raise ActionError(str(error)) from error
+        raise ActionError("option code must be an error code such as 0x80070002, -2147024894 or ERROR_FILE_NOT_FOUND") from error
 
 
 def _files(paths: list[Path]) -> list[Path]:

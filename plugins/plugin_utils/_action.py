@@ -81,6 +81,12 @@ def _option(path: str, option: Mapping[str, Any]) -> dict[str, Any]:
     return spec
 
 
+_RANGES = {
+    "lookback": (1, 3650), "max_skew": (1, 86400), "stale_after": (1, 3650), "time_limit": (5, 3600), "scan_timeout": (5, 7200),
+    "stop_timeout": (1, 3600), "keep_backups": (0, 1000),
+}
+_SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,252})(,0x[0-9a-fA-F]{1,2})?")
+
 # core's messages quote the value; these keep the name of the option and drop the rest, since any value may be a secret.
 _TYPE_ERROR = re.compile(r"(?:argument|Elements value for option) '(?P<name>[^']+)'.*?is of type.*?(?:convert to|to) (?P<type>\w+)", re.DOTALL)
 _VALUE_ERROR = re.compile(r"value of (?P<name>\w+) must be (?P<how>one of|one or more of): (?P<choices>.*?)(?:, got|\. Got|$)", re.DOTALL)
@@ -246,9 +252,14 @@ class WuAction(ActionBase):  # type: ignore[misc]
     @staticmethod
     def settings(options: Mapping[str, Any]) -> findings_.Settings:
         """Take from the options what the findings depend on."""
-        for name in ("lookback", "max_skew", "stale_after", "time_limit", "scan_timeout"):
-            if name in options and not 1 <= options[name] <= 100_000:
-                raise ActionError(f"option {name} must be a number from 1 to 100000")
+        for name, (least, most) in _RANGES.items():
+            if name in options and not least <= options[name] <= most:
+                raise ActionError(f"option {name} must be a number from {least} to {most}")
+        for server in options.get("servers") or ():
+            if not _SERVER.fullmatch(server):
+                raise ActionError("option servers must hold names or addresses such as ntp1.example.com or ntp1.example.com,0x9")
+        if options.get("source") == "ntp" and options.get("servers") == []:
+            raise ActionError("option servers must not be empty with source: ntp")
         return findings_.Settings(
             max_skew_s=options["max_skew"],
             stale_days=options["stale_after"],

@@ -66,13 +66,16 @@ def adhoc(fleet: Fleet, host: str, module: str, arguments: dict[str, Any] | None
     target = tree / host
     target.unlink(missing_ok=True)
     name = module if "." in module else f"winfleet.wu_repair.{module}"
+    given = ["-a", json.dumps(arguments)] if arguments else []
     done = subprocess.run(
-        [command("ansible"), "-i", str(inventory), host, "-m", name, "-a", json.dumps(arguments or {}), "-t", str(tree), *options],
+        [command("ansible"), "-i", str(inventory), host, "-m", name, *given, "-t", str(tree), *options],
         env=environment(fleet.folder), cwd=fleet.folder, capture_output=True, text=True, check=False, timeout=LIMIT_S,
     )
     if not target.exists():
         raise AssertionError(f"no result of {name} on {host}: {done.stdout}{done.stderr}")
     result: dict[str, Any] = json.loads(target.read_text("utf-8"))
+    # The tree callback leaves out what ansible itself says of a result.
+    result["failed"] = done.returncode != 0
     # Everything that a person would see: a test of secrets looks here.
     result["_output"] = done.stdout + done.stderr
     return result

@@ -1,0 +1,42 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Fleets for tests that go through ansible-core, the winrm connection and the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from lab.fleet import Fleet, HostSpec, missing
+
+MakeFleet = Callable[..., Fleet]
+
+
+def backend_params() -> list[object]:
+    """The backends that a test of behaviour runs on, each skipped with its reason where it cannot be had."""
+    params: list[object] = [pytest.param("model", id="model")]
+    reason = missing("engine")
+    params.append(pytest.param("engine", id="engine", marks=[pytest.mark.engine, pytest.mark.skipif(bool(reason), reason=str(reason))]))
+    return params
+
+
+@pytest.fixture(scope="module", params=backend_params())
+def backend(request: pytest.FixtureRequest) -> str:
+    """One backend after the other."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def make_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeFleet]:
+    """Start fleets of named scenarios; all end with the module."""
+    with ExitStack() as stack:
+
+        def make(backend: str, *scenarios: str, personality: str = "5.1") -> Fleet:
+            folder: Path = tmp_path_factory.mktemp("fleet")
+            specs = [HostSpec(name.partition("=")[2] or Path(name).stem, name.partition("=")[0]) for name in scenarios]
+            return stack.enter_context(Fleet(specs, backend, folder, personality=personality))
+
+        yield make
