@@ -194,9 +194,9 @@ def worked(layer: str, hours_ago: float, **more: Any) -> Record:
     return Record(**{"source": "event:WU/26", "layer": layer, "time": NOW - int(hours_ago * HOUR), "ok": True, **more})
 
 
-def scanned(code: int | None = None) -> Record:
-    """A live search, just now."""
-    return Record("scan", "scan", NOW, ok=code is None, code=code)
+def scanned(code: int | None = None, time: int = NOW) -> Record:
+    """A live search."""
+    return Record("scan", "scan", time, ok=code is None, code=code)
 
 
 def scan_section(code: int | None = None, count: int = 2) -> dict[str, Any]:

@@ -149,7 +149,9 @@ def test_a_search_that_may_not_be_made_names_the_way() -> None:
 
 def test_the_same_failure_in_a_live_search_refutes_the_reset_and_climbs_on() -> None:
     before = look({"sources.last_search": NOW - 20 * DAY, "sources.last_install": None})
-    result = repair("reset", before, [LOST], scan=scan_section(0x80070002), after_records=[scanned(0x80070002)])
+    result = repair(
+        "reset", before, [LOST], scan=scan_section(0x80070002), after_records=[scanned(0x80070002, NOW + 30)]
+    )
     assert (result.name, result.asks) == ("unresolved", ("troubleshoot",))
     assert "0x80070002" in result.sentence
 
