@@ -1,0 +1,200 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Stands in for _PlatformChange: the same functions, answered by the simulated Windows at $env:WULAB.
+
+#Requires -Version 5.1
+
+# One JSON line out, one back, over a connection that this runspace keeps. A helper runspace gets copies of all functions and
+# makes a connection of its own.
+function Invoke-Lab {
+  [CmdletBinding()]
+  param(
+    [string] $Function,
+    [hashtable] $Argument = @{}
+  )
+  $server, $port, $token = $env:WULAB -split ':', 3
+  if ($null -eq $script:labStream) {
+    $client = [Net.Sockets.TcpClient]::new()
+    $client.NoDelay = $true
+    $client.Connect($server, [int]$port)
+    $script:labStream = $client.GetStream()
+    $script:labReader = [IO.StreamReader]::new($script:labStream, [Text.UTF8Encoding]::new($false))
+  }
+  $line = (ConvertTo-Json -InputObject @{ token = $token; function = $Function; args = $Argument } -Compress -Depth 5) + "`n"
+  $bytes = [Text.Encoding]::UTF8.GetBytes($line)
+  $script:labStream.Write($bytes, 0, $bytes.Length)
+  $answer = $script:labReader.ReadLine()
+  if ($null -eq $answer) {
+    $script:labStream = $null
+    throw [IO.IOException]::new('the lab hung up')
+  }
+  Add-Type -AssemblyName System.Runtime.Serialization
+  # ConvertFrom-Json turns text that looks like a time into a DateTime; this reader leaves text alone.
+  $quotas = [Xml.XmlDictionaryReaderQuotas]::Max
+  $reader = [Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader([Text.Encoding]::UTF8.GetBytes($answer), $quotas)
+  $document = [Xml.XmlDocument]::new()
+  $document.Load($reader)
+  $reader.Dispose()
+  $reply = ConvertFrom-LabNode -Node $document.DocumentElement
+  if ($reply.ok) { return , $reply.result }
+  $code = [int]$reply.hresult
+  if ($Function -eq 'Read-EventRecord' -and $code -eq -2147009889) { throw [IO.FileNotFoundException]::new($reply.message) }
+  if ($Function -match '^(Move|Remove)-F' -and $code -eq -2147024891) { throw [UnauthorizedAccessException]::new($reply.message) }
+  throw [Runtime.InteropServices.COMException]::new($reply.message, $code)
+}
+
+function ConvertFrom-LabNode {
+  [CmdletBinding()]
+  param([Xml.XmlElement] $Node)
+  switch ($Node.GetAttribute('type')) {
+    'object' {
+      $table = @{}
+      foreach ($child in $Node.ChildNodes) {
+        # A name that XML does not know stands in an attribute.
+        $name = if ($child.HasAttribute('item')) { $child.GetAttribute('item') } else { $child.LocalName }
+        $table[$name] = ConvertFrom-LabNode -Node $child
+      }
+      return $table
+    }
+    'array' {
+      $items = [object[]]::new($Node.ChildNodes.Count)
+      $at = 0
+      foreach ($child in $Node.ChildNodes) {
+        $items[$at] = ConvertFrom-LabNode -Node $child
+        $at++
+      }
+      return , $items
+    }
+    'number' {
+      $text = $Node.InnerText
+      if ($text -match '[.eE]') { return [double]::Parse($text, [Globalization.CultureInfo]::InvariantCulture) }
+      return [long]$text
+    }
+    'boolean' { return $Node.InnerText -eq 'true' }
+    'null' { return $null }
+    default { return $Node.InnerText }
+  }
+}
+
+function Set-ServiceStart {
+  [CmdletBinding()]
+  param(
+    [string] $Name,
+    [int] $Start,
+    [bool] $Delayed
+  )
+  $null = Invoke-Lab -Function Set-ServiceStart -Argument @{ Name = $Name; Start = $Start; Delayed = $Delayed }
+}
+
+function Send-ServiceStop {
+  [CmdletBinding()]
+  param(
+    [string] $Name
+  )
+  $null = Invoke-Lab -Function Send-ServiceStop -Argument @{ Name = $Name }
+}
+
+function Send-ServiceStart {
+  [CmdletBinding()]
+  param(
+    [string] $Name
+  )
+  $null = Invoke-Lab -Function Send-ServiceStart -Argument @{ Name = $Name }
+}
+
+function Stop-ServiceProcess {
+  [CmdletBinding()]
+  param(
+    [int] $ProcessId
+  )
+  $null = Invoke-Lab -Function Stop-ServiceProcess -Argument @{ ProcessId = $ProcessId }
+}
+
+function Move-Folder {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [string] $Destination
+  )
+  $null = Invoke-Lab -Function Move-Folder -Argument @{ Path = $Path; Destination = $Destination }
+}
+
+function Move-SingleFile {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [string] $Destination
+  )
+  $null = Invoke-Lab -Function Move-SingleFile -Argument @{ Path = $Path; Destination = $Destination }
+}
+
+function Remove-FolderTree {
+  [CmdletBinding()]
+  param(
+    [string] $Path
+  )
+  $null = Invoke-Lab -Function Remove-FolderTree -Argument @{ Path = $Path }
+}
+
+function Write-RegistryValue {
+  [CmdletBinding()]
+  param(
+    [string] $Key,
+    [string] $Name,
+    [string] $Kind,
+    [object] $Value
+  )
+  $null = Invoke-Lab -Function Write-RegistryValue -Argument @{ Key = $Key; Name = $Name; Kind = $Kind; Value = $Value }
+}
+
+function Remove-RegistryValue {
+  [CmdletBinding()]
+  param(
+    [string] $Key,
+    [string] $Name
+  )
+  $null = Invoke-Lab -Function Remove-RegistryValue -Argument @{ Key = $Key; Name = $Name }
+}
+
+function Set-HostClock {
+  [CmdletBinding()]
+  param(
+    [long] $OffsetMs
+  )
+  $null = Invoke-Lab -Function Set-HostClock -Argument @{ OffsetMs = $OffsetMs }
+}
+
+function Set-TimeZoneId {
+  [CmdletBinding()]
+  param(
+    [string] $Id
+  )
+  $null = Invoke-Lab -Function Set-TimeZoneId -Argument @{ Id = $Id }
+}
+
+function Invoke-Program {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [string] $Argument,
+    [int] $TimeoutMs
+  )
+  $result = Invoke-Lab -Function Invoke-Program -Argument @{ Path = $Path; Argument = $Argument; TimeoutMs = $TimeoutMs }
+  return $result
+}
+
+function Set-ServiceSecurity {
+  [CmdletBinding()]
+  param(
+    [string] $Name,
+    [string] $Sddl
+  )
+  $null = Invoke-Lab -Function Set-ServiceSecurity -Argument @{ Name = $Name; Sddl = $Sddl }
+}
+
+Export-ModuleMember -Function @(
+  'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart'
+  'Send-ServiceStop', 'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId'
+  'Stop-ServiceProcess', 'Write-RegistryValue'
+)

@@ -1,0 +1,274 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Stands in for _PlatformRead: the same functions, answered by the simulated Windows at $env:WULAB.
+
+#Requires -Version 5.1
+
+# One JSON line out, one back, over a connection that this runspace keeps. A helper runspace gets copies of all functions and
+# makes a connection of its own.
+function Invoke-Lab {
+  [CmdletBinding()]
+  param(
+    [string] $Function,
+    [hashtable] $Argument = @{}
+  )
+  $server, $port, $token = $env:WULAB -split ':', 3
+  if ($null -eq $script:labStream) {
+    $client = [Net.Sockets.TcpClient]::new()
+    $client.NoDelay = $true
+    $client.Connect($server, [int]$port)
+    $script:labStream = $client.GetStream()
+    $script:labReader = [IO.StreamReader]::new($script:labStream, [Text.UTF8Encoding]::new($false))
+  }
+  $line = (ConvertTo-Json -InputObject @{ token = $token; function = $Function; args = $Argument } -Compress -Depth 5) + "`n"
+  $bytes = [Text.Encoding]::UTF8.GetBytes($line)
+  $script:labStream.Write($bytes, 0, $bytes.Length)
+  $answer = $script:labReader.ReadLine()
+  if ($null -eq $answer) {
+    $script:labStream = $null
+    throw [IO.IOException]::new('the lab hung up')
+  }
+  Add-Type -AssemblyName System.Runtime.Serialization
+  # ConvertFrom-Json turns text that looks like a time into a DateTime; this reader leaves text alone.
+  $quotas = [Xml.XmlDictionaryReaderQuotas]::Max
+  $reader = [Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader([Text.Encoding]::UTF8.GetBytes($answer), $quotas)
+  $document = [Xml.XmlDocument]::new()
+  $document.Load($reader)
+  $reader.Dispose()
+  $reply = ConvertFrom-LabNode -Node $document.DocumentElement
+  if ($reply.ok) { return , $reply.result }
+  $code = [int]$reply.hresult
+  if ($Function -eq 'Read-EventRecord' -and $code -eq -2147009889) { throw [IO.FileNotFoundException]::new($reply.message) }
+  if ($Function -match '^(Move|Remove)-F' -and $code -eq -2147024891) { throw [UnauthorizedAccessException]::new($reply.message) }
+  throw [Runtime.InteropServices.COMException]::new($reply.message, $code)
+}
+
+function ConvertFrom-LabNode {
+  [CmdletBinding()]
+  param([Xml.XmlElement] $Node)
+  switch ($Node.GetAttribute('type')) {
+    'object' {
+      $table = @{}
+      foreach ($child in $Node.ChildNodes) {
+        # A name that XML does not know stands in an attribute.
+        $name = if ($child.HasAttribute('item')) { $child.GetAttribute('item') } else { $child.LocalName }
+        $table[$name] = ConvertFrom-LabNode -Node $child
+      }
+      return $table
+    }
+    'array' {
+      $items = [object[]]::new($Node.ChildNodes.Count)
+      $at = 0
+      foreach ($child in $Node.ChildNodes) {
+        $items[$at] = ConvertFrom-LabNode -Node $child
+        $at++
+      }
+      return , $items
+    }
+    'number' {
+      $text = $Node.InnerText
+      if ($text -match '[.eE]') { return [double]::Parse($text, [Globalization.CultureInfo]::InvariantCulture) }
+      return [long]$text
+    }
+    'boolean' { return $Node.InnerText -eq 'true' }
+    'null' { return $null }
+    default { return $Node.InnerText }
+  }
+}
+
+function Get-HostClock {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-HostClock -Argument @{}
+  return $result
+}
+
+function Get-HostFact {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-HostFact -Argument @{}
+  return $result
+}
+
+function Get-SessionFact {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-SessionFact -Argument @{}
+  return $result
+}
+
+function Get-TimeZoneId {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-TimeZoneId -Argument @{}
+  return $result
+}
+
+function Read-RegistryKey {
+  [CmdletBinding()]
+  param(
+    [string] $Key
+  )
+  $result = Invoke-Lab -Function Read-RegistryKey -Argument @{ Key = $Key }
+  return $result
+}
+
+function Get-ServiceTable {
+  [CmdletBinding()]
+  param(
+    [string[]] $Name
+  )
+  $result = Invoke-Lab -Function Get-ServiceTable -Argument @{ Name = @($Name) }
+  return $result
+}
+
+function Get-ProcessName {
+  [CmdletBinding()]
+  param(
+    [string[]] $Name
+  )
+  $result = Invoke-Lab -Function Get-ProcessName -Argument @{ Name = @($Name) }
+  return $result
+}
+
+function Read-EventRecord {
+  [CmdletBinding()]
+  param(
+    [string] $Channel,
+    [string] $XPath,
+    [int] $Max,
+    [int] $TimeoutMs
+  )
+  $result = Invoke-Lab -Function Read-EventRecord -Argument @{ Channel = $Channel; XPath = $XPath; Max = $Max; TimeoutMs = $TimeoutMs }
+  return $result
+}
+
+function Read-FileTail {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [long] $Bytes
+  )
+  $tail = Invoke-Lab -Function Read-FileTail -Argument @{ Path = $Path; Bytes = $Bytes }
+  if ($null -eq $tail) { return $null }
+  $tail.bytes = [Convert]::FromBase64String($tail.bytes)
+  return $tail
+}
+
+function Get-FolderFact {
+  [CmdletBinding()]
+  param(
+    [string] $Path
+  )
+  $result = Invoke-Lab -Function Get-FolderFact -Argument @{ Path = $Path }
+  return $result
+}
+
+function Measure-Folder {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [int] $MaxFiles,
+    [int] $MaxMs
+  )
+  $result = Invoke-Lab -Function Measure-Folder -Argument @{ Path = $Path; MaxFiles = $MaxFiles; MaxMs = $MaxMs }
+  return $result
+}
+
+function Get-ChildName {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [string] $Filter
+  )
+  $result = Invoke-Lab -Function Get-ChildName -Argument @{ Path = $Path; Filter = $Filter }
+  return $result
+}
+
+function Get-FileFact {
+  [CmdletBinding()]
+  param(
+    [string] $Path
+  )
+  $result = Invoke-Lab -Function Get-FileFact -Argument @{ Path = $Path }
+  return $result
+}
+
+function Get-DriveFact {
+  [CmdletBinding()]
+  param(
+    [string] $Drive
+  )
+  $result = Invoke-Lab -Function Get-DriveFact -Argument @{ Drive = $Drive }
+  return $result
+}
+
+function Invoke-SntpQuery {
+  [CmdletBinding()]
+  param(
+    [string] $Server,
+    [int] $TimeoutMs
+  )
+  $result = Invoke-Lab -Function Invoke-SntpQuery -Argument @{ Server = $Server; TimeoutMs = $TimeoutMs }
+  return $result
+}
+
+function Test-TcpConnect {
+  [CmdletBinding()]
+  param(
+    [string] $Server,
+    [int] $Port,
+    [int] $TimeoutMs
+  )
+  $result = Invoke-Lab -Function Test-TcpConnect -Argument @{ Server = $Server; Port = $Port; TimeoutMs = $TimeoutMs }
+  return $result
+}
+
+function Get-UpdateHistory {
+  [CmdletBinding()]
+  param(
+    [int] $Max
+  )
+  $result = Invoke-Lab -Function Get-UpdateHistory -Argument @{ Max = $Max }
+  return $result
+}
+
+function Get-UpdateService {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-UpdateService -Argument @{}
+  return $result
+}
+
+function Get-UpdateResult {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-UpdateResult -Argument @{}
+  return $result
+}
+
+function Invoke-UpdateSearch {
+  [CmdletBinding()]
+  param(
+    [string] $Criteria
+  )
+  $result = Invoke-Lab -Function Invoke-UpdateSearch -Argument @{ Criteria = $Criteria }
+  return $result
+}
+
+function Get-ServiceSecurity {
+  [CmdletBinding()]
+  param(
+    [string] $Name
+  )
+  $result = Invoke-Lab -Function Get-ServiceSecurity -Argument @{ Name = $Name }
+  return $result
+}
+
+Export-ModuleMember -Function @(
+  'Get-ChildName', 'Get-DriveFact', 'Get-FileFact', 'Get-FolderFact', 'Get-HostClock', 'Get-HostFact'
+  'Get-ProcessName', 'Get-ServiceSecurity', 'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId'
+  'Get-UpdateHistory', 'Get-UpdateResult', 'Get-UpdateService', 'Invoke-SntpQuery', 'Invoke-UpdateSearch'
+  'Measure-Folder', 'Read-EventRecord', 'Read-FileTail', 'Read-RegistryKey', 'Test-TcpConnect'
+)
