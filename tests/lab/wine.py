@@ -41,7 +41,12 @@ MODULES = {"_PlatformRead.psm1": READ, "_PlatformChange.psm1": CHANGE}
 
 REG_SZ, REG_EXPAND_SZ, REG_BINARY, REG_DWORD, REG_MULTI_SZ, REG_QWORD = 1, 2, 3, 4, 7, 11
 STATES = {
-    1: "stopped", 2: "start_pending", 3: "stop_pending", 4: "running", 5: "continue_pending", 6: "pause_pending",
+    1: "stopped",
+    2: "start_pending",
+    3: "stop_pending",
+    4: "running",
+    5: "continue_pending",
+    6: "pause_pending",
     7: "paused",
 }
 SERVICES = "HKLM\\SYSTEM\\CurrentControlSet\\Services"
@@ -49,7 +54,7 @@ SERVICES = "HKLM\\SYSTEM\\CurrentControlSet\\Services"
 # What a snapshot leaves out, because a host writes it by itself, with nobody at work on it.
 NOISE = {
     "HKLM\\SYSTEM\\CurrentControlSet\\Control\\Video": "Wine makes a display device when a program first asks for one",
-    "HKLM\\SYSTEM\\CurrentControlSet\\Control\\ServiceCurrent": "the service manager counts the starts of services there",
+    "HKLM\\SYSTEM\\CurrentControlSet\\Control\\ServiceCurrent": "the service manager counts its starts there",
     "HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Perflib": "counters are made anew with every look at them",
 }
 SNAPSHOT_TREES = ("HKLM\\SYSTEM", "HKLM\\SOFTWARE\\Microsoft", "HKLM\\SOFTWARE\\Policies", "HKLM\\SOFTWARE\\winfleet")
@@ -211,8 +216,8 @@ def write_hive(file: Path, keys: Mapping[str, Mapping[str, tuple[int, bytes] | N
     here = ""
     for line in file.read_text("latin-1").split("\n") if removed else [file.read_text("latin-1").rstrip("\n")]:
         if line.startswith("["):
-            here = line[1:line.rindex("]")].replace("\\\\", "\\").lower()
-        if line.startswith('"') and (here, line[1:line.index('"=')].lower()) in removed:
+            here = line[1 : line.rindex("]")].replace("\\\\", "\\").lower()
+        if line.startswith('"') and (here, line[1 : line.index('"=')].lower()) in removed:
             continue
         lines.append(line)
     for key, values in keys.items():
@@ -232,7 +237,7 @@ def cut_keys(file: Path, keys: Sequence[str]) -> None:
     keep = True
     for line in file.read_text("latin-1").split("\n"):
         if line.startswith("["):
-            here = line[1:line.rindex("]")].replace("\\\\", "\\").lower()
+            here = line[1 : line.rindex("]")].replace("\\\\", "\\").lower()
             keep = not any(here == key or here.startswith(key + "\\") for key in gone)
         if keep:
             lines.append(line)
@@ -249,6 +254,15 @@ def _escape(text: str, also: str) -> str:
     return "".join(parts)
 
 
+# Wine's own sc.exe knows no "config". Its service manager knows no delayed start either, only the value of it.
+_SC = r"""
+match config * start= delayed-auto
+reg HKLM\SYSTEM\CurrentControlSet\Services\%2 DelayedAutostart dword 1
+match config * start= auto
+reg HKLM\SYSTEM\CurrentControlSet\Services\%2 DelayedAutostart dword 0
+"""
+
+
 class Prefix:
     """One Wine prefix and the small program in it that answers for its registry and its service manager.
 
@@ -262,7 +276,9 @@ class Prefix:
         self.drive = self.home / "drive_c"
         self._lock = threading.RLock()
         self._asked: subprocess.Popen[bytes] | None = None
+        self._beside: list[subprocess.Popen[bytes]] = []
         winhost().clone(self.home, template(), powershell())
+        winhost().install_program(self.home, "sc.exe", _SC)
         if personality == "7":
             folder = self.path("C:\\windows\\system32\\WindowsPowerShell\\v1.0")
             (folder / "powershell.exe").unlink()
@@ -295,7 +311,11 @@ class Prefix:
     def run_beside(self, name: str) -> None:
         """Let a program of that name (``TiWorker``) run until the host's end."""
         winhost().install_program(self.home, f"{name}.exe", "match\nhang\n")
-        self.run(f"cmd.exe /c start /b {name}.exe")
+        quiet = subprocess.DEVNULL
+        code_file = self.drive / "winhost" / "codes" / f"beside-{uuid.uuid4().hex}"
+        self._beside.append(
+            winhost().popen(self.home, f"{name}.exe", code_file, stdin=quiet, stdout=quiet, stderr=quiet)
+        )
 
     # -- registry and services, asked of the running host
 
@@ -309,7 +329,11 @@ class Prefix:
             if self._asked is None or self._asked.poll() is not None:
                 code_file = self.drive / "winhost" / "codes" / f"ask-{uuid.uuid4().hex}"
                 self._asked = winhost().popen(
-                    self.home, "C:\\winhost\\bin\\ask.exe", code_file, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                    self.home,
+                    "C:\\winhost\\bin\\ask.exe",
+                    code_file,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                 )
             assert self._asked is not None
@@ -409,6 +433,10 @@ class Prefix:
 
     def _hang_up(self) -> None:
         with self._lock:
+            for process in self._beside:
+                process.kill()
+                process.wait()
+            self._beside.clear()
             if self._asked is not None:
                 for stream in (self._asked.stdin, self._asked.stdout):
                     if stream:
@@ -664,8 +692,12 @@ class WineSim(Sim):
             path = f"System\\CurrentControlSet\\Services\\{service['name']}"
             needs = list(service["needs"])
             values: dict[str, Any] = {
-                "Type": 16, "ErrorControl": 1, "Start": service["start"], "DisplayName": service["display"],
-                "ObjectName": "LocalSystem", "ImagePath": f'"C:\\winhost\\bin\\fakesvc.exe" {service["name"]}',
+                "Type": 16,
+                "ErrorControl": 1,
+                "Start": service["start"],
+                "DisplayName": service["display"],
+                "ObjectName": "LocalSystem",
+                "ImagePath": f'"C:\\winhost\\bin\\fakesvc.exe" {service["name"]}',
             }
             if service["delayed"]:
                 values["DelayedAutostart"] = 1
@@ -741,12 +773,17 @@ class WineSim(Sim):
 
 
 _KINDS = {
-    "String": REG_SZ, "ExpandString": REG_EXPAND_SZ, "Binary": REG_BINARY, "DWord": REG_DWORD,
-    "MultiString": REG_MULTI_SZ, "QWord": REG_QWORD,
+    "String": REG_SZ,
+    "ExpandString": REG_EXPAND_SZ,
+    "Binary": REG_BINARY,
+    "DWord": REG_DWORD,
+    "MultiString": REG_MULTI_SZ,
+    "QWord": REG_QWORD,
 }
 # A running service keeps these open, and laws make the first two at its start, which takes that long.
 _HOLDS = {
-    "wuauserv": DATA_STORE, "cryptsvc": CATROOT2 + "\\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}\\catdb",
+    "wuauserv": DATA_STORE,
+    "cryptsvc": CATROOT2 + "\\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}\\catdb",
     "bits": DOWNLOADER + "\\qmgr.db",
 }
 _LAW_MS = 150
@@ -839,8 +876,10 @@ class WineBackend:
         self.prefix.boot()
         code = f"run-{uuid.uuid4().hex}"
         more = {
-            **self._environment, **(environment or {}),
-            "WINHOST_LINE": line, "WINHOST_CODE": f"C:\\winhost\\codes\\{code}",
+            **self._environment,
+            **(environment or {}),
+            "WINHOST_LINE": line,
+            "WINHOST_CODE": f"C:\\winhost\\codes\\{code}",
         }
         argv = [str(tools.LOADER), "C:\\winhost\\bin\\launch.exe"]
         child = ChildProcess(argv, tools.environment(self.prefix.home, more), self.prefix.drive)

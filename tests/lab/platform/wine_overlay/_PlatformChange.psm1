@@ -20,9 +20,9 @@ function Invoke-Program {
   [CmdletBinding()]
   param(
     [string] $Path,
-    [string] $Argument,
+    [string[]] $Argument,
     [int] $TimeoutMs
   )
   if ($Path -notmatch '(^|\\)w32tm(\.exe)?$') { return Invoke-RealProgram -Path $Path -Argument $Argument -TimeoutMs $TimeoutMs }
-  return Invoke-Lab -Function Invoke-Program -Argument @{ Path = $Path; Argument = $Argument; TimeoutMs = $TimeoutMs }
+  return Invoke-Lab -Function Invoke-Program -Argument @{ Path = $Path; Argument = @($Argument); TimeoutMs = $TimeoutMs }
 }
