@@ -263,6 +263,8 @@ def _overtaken(
 def _later_success(record: Record, time: int, past: _Past) -> str | None:
     if record.layer == "scan" and past.later(("scan",), time):
         return "a later successful search"
+    if record.layer == "clock" and past.later(("clock",), time):
+        return "a later synchronisation of the clock"
     if record.layer == "store":
         # SFC looks at the files in use, DISM at the store: neither proves what the other one found.
         cures = ("sr_repaired",) if (record.marker or "").startswith("sr_") else ("store_repaired", "store_clean")

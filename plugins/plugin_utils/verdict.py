@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import conditions
+from . import conditions, hresult
 from .conditions import LAYERS, Finding
 from .evidence import Evidence
 from .plan import Outcome, Plan, route
@@ -92,7 +92,8 @@ def judge(found: Sequence[Finding], evidence: Evidence | None) -> Verdict:
     servicing = _answered(active, "wait", "servicing")
     if servicing:
         return verdict("busy", f"{servicing[0].meaning}.", servicing)
-    restart = _answered(active, "wait", "restart")
+    waiting = _answered(active, "wait", "restart")
+    restart = [item for item in waiting if _restart_is_pending(item)]
     if restart:
         then = f" Then: {', '.join(asks)}." if asks else ""
         return verdict("restart_required", f"{say(restart[0], now)}: a restart comes first.{then}", restart)
@@ -100,6 +101,8 @@ def judge(found: Sequence[Finding], evidence: Evidence | None) -> Verdict:
     if sick:
         first = next(item for item in sick if item.answer["rung"] == asks[0])
         return verdict("sick", f"{say(first, now)}: {_rung_can(asks[0])}.{_besides(owners, asks)}", sick)
+    if waiting:
+        return verdict("restart_required", f"{say(waiting[0], now)}: a restart is the first thing to try.", waiting)
     owned = [item for item in active if "owner" in item.answer]
     if owned:
         who = OWNERS.get(owned[0].answer["owner"], owned[0].answer["owner"])
@@ -171,6 +174,11 @@ def ago(seconds: int) -> str:
             amount = seconds // size
             return f"{amount} {unit}{'' if amount == 1 else 's'} ago"
     return "just now" if seconds > -60 else "in the host's own future"
+
+
+def _restart_is_pending(item: Finding) -> bool:
+    """Whether Windows itself waits for the restart; for other codes it is only the first remedy to try."""
+    return item.code is None or hresult.describe(int(item.code, 16)).area == "reboot"
 
 
 def _answered(active: Sequence[Finding], key: str, value: str) -> list[Finding]:

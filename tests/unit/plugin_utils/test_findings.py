@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import (
+    evidence,
     findings,
     hresult,
     plan,
@@ -504,6 +506,83 @@ def test_what_is_not_known_is_stale_and_says_why() -> None:
 def test_a_failing_search_is_not_stale_as_well() -> None:
     old = {"sources.last_search": NOW - 15 * DAY, "sources.last_install": None}
     assert active(find(look(old), [failed("scan", 0x80072EE2)])) == {"0x80072ee2@scan": "owner admin"}
+
+
+# --- the document as it comes from a host ---
+
+
+def _document(**sections: Any) -> dict[str, Any]:
+    document = look().to_document()
+    for name, data in sections.items():
+        document["sections"][name] = {"status": "ok", "ms": 1, "why": None, "data": data}
+    return document
+
+
+def _event(event: int, hours_ago: float, **data: str) -> dict[str, Any]:
+    return {
+        "channel": "Microsoft-Windows-WindowsUpdateClient/Operational",
+        "provider": "Microsoft-Windows-WindowsUpdateClient",
+        "id": event,
+        "time": NOW - int(hours_ago * HOUR),
+        "record": 1,
+        "data": data,
+    }
+
+
+def test_a_healthy_document_asks_for_nothing() -> None:
+    assert active(findings.find(evidence.parse(_document()), SETTINGS)) == {}
+
+
+def test_a_lost_data_store_is_read_out_of_events_and_history() -> None:
+    old = {"services": None, "last_search": NOW - 3 * DAY, "last_install": NOW - 9 * DAY, "endpoints": []}
+    events = {
+        "records": [_event(25, 1, errorCode="0x80070002"), _event(25, 25, errorCode="0x80070002"), _event(26, 72)]
+    }
+    entry = {
+        "time": NOW - 29 * HOUR,
+        "operation": 1,
+        "result": 4,
+        "hresult": -2147024894,
+        "title": "Update (KB5099002)",
+    }
+    history = {"total": 1, "entries": [{**entry, "update_id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000102", "client": "x"}]}
+    found = findings.find(evidence.parse(_document(sources=old, events=events, history=history)), SETTINGS)
+    assert active(found) == {"0x80070002@scan": "rung reset", "0x80070002@install": "rung reset"}
+    assert found[0].count == 2
+
+
+def test_a_live_search_that_worked_leaves_only_the_installation() -> None:
+    events = {"records": [_event(25, 1, errorCode="0x80070002"), _event(31, 2, errorCode="0x80246010")]}
+    scan = {"result": 2, "hresult": 0, "count": 1, "seconds": 3, "warnings": []}
+    found = findings.find(evidence.parse(_document(events=events, scan=scan)), SETTINGS)
+    assert active(found) == {"0x80246010@download": "rung reset"}
+
+
+def test_a_service_event_counts_for_the_services_of_updates_alone() -> None:
+    rows = [
+        {**_event(7000, 1, param1=name, param2="%%1058"), "provider": "Service Control Manager", "channel": "System"}
+        for name in ("Print Spooler", "Windows Update")
+    ]
+    found = findings.find(evidence.parse(_document(events={"records": rows}, **_services(wuauserv=4))), SETTINGS)
+    assert active(found) == {"service_disabled:wuauserv": "rung reset", "0x80070422@service": "rung reset"}
+
+
+def _services(**starts: int) -> dict[str, Any]:
+    return {"services": {"services": next(iter(services(**starts).values()))}}
+
+
+def test_the_result_of_an_upgrade_that_has_been_made_since_is_history() -> None:
+    diagnosis = {
+        "ProfileName": "FindRollbackFailure",
+        "FailureData": "Error: 0x8007000D",
+        "TargetOSVersion": "10.0.22631.1",
+    }
+    upgrade = {"osupgrade": {}, "box_result": None, "setupdiag": diagnosis, "logs": []}
+    assert active(findings.find(evidence.parse(_document(upgrade=upgrade)), SETTINGS)) == {
+        "0x8007000d@upgrade": "rung osupgrade"
+    }
+    upgrade["setupdiag"] = diagnosis | {"TargetOSVersion": "10.0.19045.1"}
+    assert active(findings.find(evidence.parse(_document(upgrade=upgrade)), SETTINGS)) == {}
 
 
 # --- hints and logs alone ---

@@ -56,6 +56,9 @@ def judged(host: Evidence, *records: Record) -> verdict.Verdict:
         ({"disk.free": 0, "sources.last_search": None, "sources.last_install": None}, [], "not_this_host", ()),
         ({"host.elevated": False}, [LOST], "unsupported", ()),
         ({}, [failed("store", 0x80073712)], "sick", ("troubleshoot",)),
+        ({}, [failed("install", 0x80242014), LOST], "restart_required", ("reset",)),
+        ({}, [failed("install", 0x8024200B), LOST], "sick", ("reset",)),
+        ({"disk.free": 0}, [failed("install", 0x8024200B)], "restart_required", ()),
     ],
 )
 def test_what_must_come_first_wins(
