@@ -103,6 +103,7 @@ KEYS = {
     "drive",
     "locks",
     "w32time_settle_ms",
+    "start_words",
     "about",
 }
 

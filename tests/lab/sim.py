@@ -158,6 +158,7 @@ class Sim:
             )
         self._w32 = self._w32_configuration()
         self._created: dict[tuple[int, int], float] = {}
+        self._tunnel: dict[str, tuple[float, float]] = {}
         self._make_files(now)
 
     @classmethod
@@ -237,8 +238,13 @@ class Sim:
         new = [part for part in missing if not os.path.lexists(part)]
         path.mkdir(parents=True, exist_ok=True)
         for part in reversed(new):
-            self._stamp(part, when)
+            self._stamp(part, when, self._tunnelled(part))
         return path
+
+    def _tunnelled(self, path: Path) -> float | None:
+        """NTFS gives a name that comes back within 15 seconds the creation time that went away with it."""
+        created, until = self._tunnel.pop(str(path).lower(), (None, 0.0))
+        return created if time.monotonic() < until else None
 
     def _write(
         self,
@@ -1079,6 +1085,7 @@ class Sim:
             )
         if not target.parent.is_dir():
             raise win32(3, f"Could not find a part of the path '{destination}'.")
+        self._tunnel[str(source).lower()] = (self._created_at(source), time.monotonic() + 15)
         source.rename(target)
 
     def _move_folder(self, path: str, destination: str) -> None:

@@ -177,10 +177,10 @@ function Invoke-Program {
   [CmdletBinding()]
   param(
     [string] $Path,
-    [string] $Argument,
+    [string[]] $Argument,
     [int] $TimeoutMs
   )
-  $result = Invoke-Lab -Function Invoke-Program -Argument @{ Path = $Path; Argument = $Argument; TimeoutMs = $TimeoutMs }
+  $result = Invoke-Lab -Function Invoke-Program -Argument @{ Path = $Path; Argument = @($Argument); TimeoutMs = $TimeoutMs }
   return $result
 }
 
