@@ -613,31 +613,40 @@ function Invoke-Section([hashtable] $Look, [string] $Name) {
 }
 
 # The reply to a request to observe.
-function Get-Observation([hashtable] $Request) {
-  $always = 'host', 'services', 'servicing', 'reboot', 'runs'
+# The limits of a look; key refused holds why it is none.
+function New-Look([hashtable] $Request) {
+  $look = @{ clock = [Diagnostics.Stopwatch]::StartNew(); keys = @{}; refused = $null; servers = @($Request['servers'] | Where-Object { $_ }) }
+  $look.asked = @($Request['sections'] | Where-Object { $_ })
   # The cheap before the dear; the search last, because it alone may take minutes.
-  $others = 'policy', 'disk', 'upgrade', 'cache', 'reporting', 'cbs', 'clock', 'events', 'history', 'sources', 'scan'
-  $asked = @($Request.sections | Where-Object { $_ })
-  $unknown = @($asked | Where-Object { $_ -notin ($always + $others) })
-  $refused = $null
-  if ($Request.schema -ne 1 -or $Request.op -ne 'observe') { $refused = 'this agent observes by schema 1 alone' }
-  elseif ($unknown) { $refused = "unknown section $($unknown[0])" }
-  $look = @{ clock = [Diagnostics.Stopwatch]::StartNew(); keys = @{}; servers = @($Request.servers | Where-Object { $_ }) }
+  $look.always = 'host', 'services', 'servicing', 'reboot', 'runs'
+  $look.others = 'policy', 'disk', 'upgrade', 'cache', 'reporting', 'cbs', 'clock', 'events', 'history', 'sources', 'scan'
   $limits = @{ since = 0; budget_ms = 30000; scan_ms = 120000; sntp_ms = 1000; connect_ms = 1500; log_bytes = 4194304 }
   foreach ($name in $limits.Keys) {
     $look[$name] = if ($null -eq $Request[$name]) { $limits[$name] } else { $Request[$name] }
-    if ($look[$name] -isnot [ValueType] -or $look[$name] -lt 0) { $refused = "$name is not a number" }
+    if (($look[$name] -isnot [int] -and $look[$name] -isnot [long]) -or $look[$name] -lt 0) { $look.refused = "$name is not a number" }
   }
-  if ($refused) { return @{ schema = 1; refused = $refused } }
+  $unknown = @($look.asked | Where-Object { $_ -notin ($look.always + $look.others) })
+  if ($unknown) { $look.refused = "unknown section $($unknown[0])" }
+  if ($Request['schema'] -ne 1 -or $Request['op'] -ne 'observe') { $look.refused = 'this agent observes by schema 1 alone' }
   $look.windows = if ($env:SystemRoot) { $env:SystemRoot } else { 'C:\Windows' }
   $look.drive = $look.windows.Substring(0, 2)
   $look.program_data = if ($env:ProgramData) { $env:ProgramData } else { 'C:\ProgramData' }
+  return $look
+}
+
+# The reply to a request to observe.
+function Get-Observation([hashtable] $Request) {
+  $look = New-Look -Request $Request
+  if ($look.refused) { return @{ schema = 1; refused = $look.refused } }
   $look.start_ms = Get-HostClock
   $sections = @{}
-  foreach ($name in $always + @($others | Where-Object { $_ -in $asked })) { $sections[$name] = Invoke-Section -Look $look -Name $name }
+  foreach ($name in $look.always + @($look.others | Where-Object { $_ -in $look.asked })) { $sections[$name] = Invoke-Section -Look $look -Name $name }
   if ($sections.clock.data) { $sections.clock.data.end_ms = Get-HostClock }
   Limit-Evidence -Sections $sections
   return @{ schema = 1; op = 'observe'; sections = $sections }
 }
 
-Export-ModuleMember -Function 'ConvertTo-JsonText', 'ConvertTo-PlainData', 'Get-Fault', 'Get-Observation', 'Get-rebootSection', 'Get-servicingSection'
+Export-ModuleMember -Function @(
+  'ConvertTo-JsonText', 'ConvertTo-PlainData', 'Get-Fault', 'Get-Observation', 'Get-clockSection', 'Get-hostSection', 'Get-rebootSection'
+  'Get-servicingSection', 'New-Look'
+)

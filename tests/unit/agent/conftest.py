@@ -86,7 +86,8 @@ def healthy_state() -> dict[str, Any]:
         "security": {"bits": "D:(A;;CC;;;SY)", "wuauserv": "D:(A;;CC;;;BA)"},
         "fails": {},
         "hangs": {},
-        "slow_stop": {},
+        "calls": [],
+        "exit_code": 0,
     }
 
 

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# PRIVATE: the changing half of what touches Windows. One Windows call a function; nothing here waits or decides.
+
+#Requires -Version 5.1
+
+function Set-ServiceStart {
+  [CmdletBinding()]
+  param(
+    [string] $Name,
+    [int] $Start,
+    [bool] $Delayed
+  )
+  Set-Service -Name $Name -StartupType @{ 2 = 'Automatic'; 3 = 'Manual'; 4 = 'Disabled' }[$Start]
+  if ($Start -ne 2) { return }
+  $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey("SYSTEM\CurrentControlSet\Services\$Name")
+  $now = 1 -eq $key.GetValue('DelayedAutostart')
+  $key.Dispose()
+  if ($now -eq $Delayed) { return }
+  # Set-Service of 5.1 knows no delayed start; the service manager does not see it written to the registry.
+  $word = if ($Delayed) { 'delayed-auto' } else { 'auto' }
+  $code = Invoke-Program -Path "$env:SystemRoot\System32\sc.exe" -Argument 'config', $Name, 'start=', $word -TimeoutMs 30000
+  if ($code -ne 0) { throw [ComponentModel.Win32Exception]::new([int]$code) }
+}
+
+function Send-ServiceStop {
+  [CmdletBinding()]
+  param([string] $Name)
+  Add-Type -AssemblyName System.ServiceProcess
+  $service = [ServiceProcess.ServiceController]::new($Name)
+  try { $service.Stop() }
+  finally { $service.Dispose() }
+}
+
+function Send-ServiceStart {
+  [CmdletBinding()]
+  param([string] $Name)
+  Add-Type -AssemblyName System.ServiceProcess
+  $service = [ServiceProcess.ServiceController]::new($Name)
+  try { $service.Start() }
+  finally { $service.Dispose() }
+}
+
+function Stop-ServiceProcess {
+  [CmdletBinding()]
+  param([int] $ProcessId)
+  $process = [Diagnostics.Process]::GetProcessById($ProcessId)
+  try { $process.Kill() }
+  finally { $process.Dispose() }
+}
+
+function Move-Folder {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [string] $Destination
+  )
+  [IO.Directory]::Move($Path, $Destination)
+}
+
+function Move-SingleFile {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [string] $Destination
+  )
+  [IO.File]::Move($Path, $Destination)
+}
+
+function Remove-FolderTree {
+  [CmdletBinding()]
+  param([string] $Path)
+  $link = [IO.FileAttributes]::ReparsePoint
+  $folder = [IO.DirectoryInfo]::new($Path)
+  if (0 -eq ($folder.Attributes -band $link)) {
+    foreach ($entry in $folder.GetFileSystemInfos()) {
+      if ($entry -is [IO.DirectoryInfo]) { Remove-FolderTree -Path $entry.FullName; continue }
+      if (0 -eq ($entry.Attributes -band $link)) { $entry.Attributes = [IO.FileAttributes]::Normal }
+      $entry.Delete()
+    }
+    $folder.Attributes = [IO.FileAttributes]::Directory
+  }
+  # Not recursive: of a link the link itself goes, never what it points to.
+  $folder.Delete()
+}
+
+function Write-RegistryValue {
+  [CmdletBinding()]
+  param(
+    [string] $Key,
+    [string] $Name,
+    [string] $Kind,
+    [object] $Value
+  )
+  $path = ($Key -split '\\', 2)[1]
+  # .NET takes a DWORD as a signed Int32 alone.
+  $data = if ($Kind -eq 'DWord') { [BitConverter]::ToInt32([BitConverter]::GetBytes([long]$Value), 0) } else { [string]$Value }
+  $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
+  try { $base.CreateSubKey($path).SetValue($Name, $data, [Microsoft.Win32.RegistryValueKind]$Kind) }
+  finally { $base.Dispose() }
+}
+
+function Remove-RegistryValue {
+  [CmdletBinding()]
+  param(
+    [string] $Key,
+    [string] $Name
+  )
+  $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
+  try {
+    $open = $base.OpenSubKey(($Key -split '\\', 2)[1], $true)
+    if ($null -ne $open) { $open.DeleteValue($Name, $false) }
+  }
+  finally { $base.Dispose() }
+}
+
+function Set-HostClock {
+  [CmdletBinding()]
+  param([long] $OffsetMs)
+  $null = Set-Date -Adjust ([TimeSpan]::FromMilliseconds($OffsetMs))
+}
+
+function Set-TimeZoneId {
+  [CmdletBinding()]
+  param([string] $Id)
+  Set-TimeZone -Id $Id
+}
+
+function Invoke-Program {
+  [CmdletBinding()]
+  param(
+    [string] $Path,
+    [string[]] $Argument,
+    [int] $TimeoutMs
+  )
+  $words = foreach ($word in $Argument) { if ($word -match '[\s"]') { '"' + ($word -replace '(\\*)"', '$1$1\"') + '"' } else { $word } }
+  $start = [Diagnostics.ProcessStartInfo]::new($Path, ($words -join ' '))
+  $start.UseShellExecute = $false
+  $start.CreateNoWindow = $true
+  # Whatever it prints is in the reader's language and must not come between us and our one line.
+  $start.RedirectStandardInput = $true
+  $start.RedirectStandardOutput = $true
+  $start.RedirectStandardError = $true
+  $process = [Diagnostics.Process]::Start($start)
+  try {
+    $process.StandardInput.Close()
+    $process.BeginOutputReadLine()
+    $process.BeginErrorReadLine()
+    if ($process.WaitForExit($TimeoutMs)) { return $process.ExitCode }
+    $process.Kill()
+    return $null
+  }
+  finally { $process.Dispose() }
+}
+
+function Set-ServiceSecurity {
+  [CmdletBinding()]
+  param(
+    [string] $Name,
+    [string] $Sddl
+  )
+  $code = Invoke-Program -Path "$env:SystemRoot\System32\sc.exe" -Argument 'sdset', $Name, $Sddl -TimeoutMs 30000
+  if ($code -ne 0) { throw [ComponentModel.Win32Exception]::new([int]$code) }
+}
+
+Export-ModuleMember -Function @(
+  'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
+  'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId', 'Stop-ServiceProcess', 'Write-RegistryValue'
+)

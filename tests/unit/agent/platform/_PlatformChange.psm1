@@ -1,0 +1,81 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# The changing half of the recorded Windows: every call is noted under "calls" of the state, in order.
+
+function Edit-TestState {
+    param([string] $Call, [scriptblock] $Change)
+    $state = ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))
+    $state.calls = @($state.calls | Where-Object { $_ }) + $Call
+    $broken = $state.fails.$Call
+    if (-not $broken) { & $Change $state }
+    [IO.File]::WriteAllText($env:AGENT_TEST_STATE, (ConvertTo-Json -InputObject $state -Depth 12))
+    if ($broken) { throw [Runtime.InteropServices.COMException]::new($broken.message, [int]$broken.code) }
+}
+
+function Get-ChangePath {
+    param([string] $Path)
+    return [IO.Path]::Combine($env:AGENT_TEST_ROOT, ($Path.Substring(3) -replace '\\', '/'))
+}
+
+function Set-ServiceStart {
+    param([string] $Name, [int] $Start, [bool] $Delayed)
+    Edit-TestState "Set-ServiceStart $Name $Start" { param($s) $s.services.$Name.start = $Start; $s.services.$Name.delayed = $Delayed }
+}
+
+function Send-ServiceStop {
+    param([string] $Name)
+    Edit-TestState "Send-ServiceStop $Name" {
+        param($s)
+        if ($s.services.$Name.stuck) { $s.services.$Name.state = 'stop_pending' } else { $s.services.$Name.state = 'stopped'; $s.services.$Name.pid = 0 }
+    }
+}
+
+function Send-ServiceStart { param([string] $Name) Edit-TestState "Send-ServiceStart $Name" { param($s) $s.services.$Name.state = 'running' } }
+
+function Stop-ServiceProcess {
+    param([int] $ProcessId)
+    Edit-TestState "Stop-ServiceProcess $ProcessId" {
+        param($s)
+        foreach ($p in $s.services.PSObject.Properties) { if ($p.Value.pid -eq $ProcessId) { $p.Value.state = 'stopped'; $p.Value.pid = 0 } }
+    }
+}
+
+function Move-Folder {
+    param([string] $Path, [string] $Destination)
+    Edit-TestState "Move-Folder $Path" { [IO.Directory]::Move((Get-ChangePath -Path $Path), (Get-ChangePath -Path $Destination)) }
+}
+
+function Move-SingleFile {
+    param([string] $Path, [string] $Destination)
+    Edit-TestState "Move-SingleFile $Path" { [IO.File]::Move((Get-ChangePath -Path $Path), (Get-ChangePath -Path $Destination)) }
+}
+
+function Remove-FolderTree { param([string] $Path) Edit-TestState "Remove-FolderTree $Path" { [IO.Directory]::Delete((Get-ChangePath -Path $Path), $true) } }
+
+function Write-RegistryValue {
+    param([string] $Key, [string] $Name, [string] $Kind, [object] $Value)
+    Edit-TestState "Write-RegistryValue $Key\$Name" {
+        param($s)
+        if ($null -eq $s.registry.$Key) { $s.registry | Add-Member -NotePropertyName $Key -NotePropertyValue ([pscustomobject]@{}) }
+        $s.registry.$Key | Add-Member -NotePropertyName $Name -NotePropertyValue $Value -Force
+    }
+}
+
+function Remove-RegistryValue { param([string] $Key, [string] $Name) Edit-TestState "Remove-RegistryValue $Key\$Name" { param($s) $s.registry.$Key.PSObject.Properties.Remove($Name) } }
+function Set-HostClock { param([long] $OffsetMs) Edit-TestState "Set-HostClock $OffsetMs" { param($s) $s.clock_ms += $OffsetMs } }
+function Set-TimeZoneId { param([string] $Id) Edit-TestState "Set-TimeZoneId $Id" { param($s) $s.zone = $Id } }
+
+function Invoke-Program {
+    param([string] $Path, [string[]] $Argument, [int] $TimeoutMs)
+    $name = $Path -replace '^.*\\'
+    Edit-TestState "$name $Argument" { param($s) if ("$Argument" -like '/resync*') { $s.sntp.'time.windows.com' = 5 } }
+    return (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).exit_code
+}
+
+function Set-ServiceSecurity { param([string] $Name, [string] $Sddl) Edit-TestState "Set-ServiceSecurity $Name" { param($s) $s.security.$Name = $Sddl } }
+
+Export-ModuleMember -Function @(
+    'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
+    'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId', 'Stop-ServiceProcess', 'Write-RegistryValue'
+)
