@@ -137,7 +137,7 @@ def normalise(value: int | str) -> int:
 
 def hex_of(code: int) -> str:
     """The code as `0x80070002`."""
-    return f"0x{code & 0xFFFFFFFF:08x}"
+    return f"0x{code & 0xFFFFFFFF:08X}"
 
 
 def _unknown(code: int) -> tuple[str, str, tuple[str, ...]]:

@@ -17,6 +17,7 @@ PASSES_WITHIN_S = 24 * 3600
 
 _DATA = Path(__file__).with_name("data")
 _TABLE: dict[str, Any] = json.loads((_DATA / "routing.json").read_text(encoding="utf-8"))
+_CODES: dict[int, dict[str, list[str]]] = {int(code, 16): row for code, row in _TABLE["codes"].items()}
 SERVICES: dict[str, dict[str, Any]] = json.loads((_DATA / "services.json").read_text(encoding="utf-8"))["services"]
 STOP_ORDER: tuple[str, ...] = tuple(json.loads((_DATA / "services.json").read_text(encoding="utf-8"))["stop_order"])
 
@@ -59,9 +60,7 @@ def is_signature_code(code: int | None) -> bool:
 
 def is_service_code(code: int | None) -> bool:
     """Whether the code says that a service is not there to be used: its start type is what a reset repairs."""
-    return code is not None and any(
-        words[0] == "services" for words in _TABLE["codes"].get(f"0x{code:08x}", {}).values()
-    )
+    return code is not None and any(words[0] == "services" for words in _CODES.get(code, {}).values())
 
 
 def is_upgrade_code(code: int | None) -> bool:
@@ -87,7 +86,7 @@ def _words(seen: Seen) -> list[str]:
 
 
 def _row(code: int, layer: str, area: str) -> list[str]:
-    by_code = _TABLE["codes"].get(f"0x{code:08x}", {})
+    by_code = _CODES.get(code, {})
     if layer in by_code or "*" in by_code:
         return list(by_code.get(layer) or by_code["*"])
     for span in _TABLE["ranges"]:

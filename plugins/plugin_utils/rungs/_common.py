@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from .. import conditions
+from .. import conditions, hresult
 from ..conditions import Finding
 from ..evidence import Evidence
 from ..situation import Settings, number, rows
@@ -185,7 +185,7 @@ def search_proof(after: Evidence, found_after: Sequence[Finding], rung: str, wha
         found = "" if count is None else f" that found {count} update{'' if count == 1 else 's'}"
         return Proof("proved", f"a live search{found}")
     if how == "failed":
-        name = "without a code" if code is None else f"with 0x{code:08x}"
+        name = "without a code" if code is None else f"with {hresult.hex_of(code)}"
         failures = [item for item in found_after if item.active and item.area == "scan"]
         if failures and all("owner" in item.answer or item.answer.get("wait") == "retry" for item in failures):
             return Proof("unproven", None, f"a live search fails {name}, which is not about {what}")

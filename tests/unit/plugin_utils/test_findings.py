@@ -165,19 +165,19 @@ def test_what_was_seen_away_from_the_cache_is_never_answered_by_a_reset_of_it(co
 
 def test_a_server_is_never_told_to_allow_an_upgrade() -> None:
     server = look({"host.product_type": "server"})
-    assert active(find(server, [failed("upgrade", 0xC1900101)])) == {"0xc1900101@upgrade": "owner admin"}
+    assert active(find(server, [failed("upgrade", 0xC1900101)])) == {"0xC1900101@upgrade": "owner admin"}
 
 
 def test_an_upgrade_that_was_allowed_already_asks_for_what_else_can_help() -> None:
     allowed = look({"upgrade.osupgrade": {"AllowOSUpgrade": 1}})
-    assert active(find(allowed, [failed("upgrade", 0xC1900101)])) == {"0xc1900101@upgrade": "rung drivers"}
+    assert active(find(allowed, [failed("upgrade", 0xC1900101)])) == {"0xC1900101@upgrade": "rung drivers"}
 
 
 def test_a_server_that_cannot_be_reached_belongs_to_whoever_is_the_source() -> None:
     timeout = [failed("scan", 0x80072EE2)]
-    assert active(find(look(WSUS), timeout)) == {"0x80072ee2@scan": "owner wsus"}
+    assert active(find(look(WSUS), timeout)) == {"0x80072EE2@scan": "owner wsus"}
     proxy = {"sources.endpoints": [{"role": "proxy", "host": "p", "port": 8080, "ok": True, "ms": 1, "error": None}]}
-    assert active(find(look(proxy), timeout)) == {"0x80072ee2@scan": "owner proxy"}
+    assert active(find(look(proxy), timeout)) == {"0x80072EE2@scan": "owner proxy"}
 
 
 def test_policy_codes_name_the_policy_and_its_owner() -> None:
@@ -323,6 +323,9 @@ def test_a_log_in_an_unknown_zone_is_not_overtaken_by_what_may_be_older() -> Non
     local = failed("scan", 0x80070002, 10, local_time=True)
     assert active(find(look({"sources.last_search": NOW - 5 * HOUR}), [local])) != {}
     assert active(find(look({"sources.last_search": NOW + 5 * HOUR}), [local])) == {}
+    known = failed("install", 0x80070002, 10, update="a")
+    assert active(find(look(), [known, worked("install", 1, update="a", local_time=True)])) != {}
+    assert active(find(look(), [known, worked("install", -5, update="a", local_time=True)])) == {}
 
 
 def test_errors_of_set_up_count_only_beside_a_failed_upgrade() -> None:
@@ -384,7 +387,7 @@ def test_an_offset_to_its_own_source_asks_for_timesync() -> None:
 
 
 def test_a_server_that_the_host_does_not_follow_does_not_judge_its_clock() -> None:
-    asked = {"clock.sources": [source(), source("other.example", 900_000)]}
+    asked = {"clock.sources": [source(), *(source(f"other{n}.example", 900_000) for n in "12")]}
     assert active(find(look(asked))) == {}
 
 
@@ -401,17 +404,20 @@ def test_the_bound_of_the_measurement_is_in_favour_of_the_host() -> None:
     assert "clock_disagrees" in active(find(quick))
     slow = dataclasses.replace(quick, asked_ms=(quick.asked_ms or 0) - 30_000)
     assert "clock_disagrees" not in active(find(slow))
+    silent = {"clock.sources": [source(offset_ms=None)]}
+    far = dataclasses.replace(look(silent, controller_ms=310_000), asked_ms=slow.asked_ms)
+    assert active(find(far, [failed("scan", 0x80072F8F)])) == {"0x80072F8F@scan": "owner admin"}
 
 
 def test_tls_asks_for_the_clock_unless_the_clock_is_right() -> None:
     tls = [failed("scan", 0x80072F8F)]
-    assert active(find(look(), tls)) == {"0x80072f8f@scan": "owner admin"}
-    assert active(find(look(WSUS), tls)) == {"0x80072f8f@scan": "owner wsus"}
+    assert active(find(look(), tls)) == {"0x80072F8F@scan": "owner admin"}
+    assert active(find(look(WSUS), tls)) == {"0x80072F8F@scan": "owner wsus"}
     off = look({"clock.sources": [source(offset_ms=DAY * 1000)]}, controller_ms=DAY * 1000)
-    assert active(find(off, tls)) == {"clock_off": "rung timesync", "0x80072f8f@scan": "rung timesync"}
+    assert active(find(off, tls)) == {"clock_off": "rung timesync", "0x80072F8F@scan": "rung timesync"}
     silent = {"clock.sources": [source(offset_ms=None)]}
-    assert active(find(look(silent), tls)) == {"0x80072f8f@scan": "owner admin"}
-    assert active(find(look(silent, controller_ms=DAY * 1000), tls))["0x80072f8f@scan"] == "rung timesync"
+    assert active(find(look(silent), tls)) == {"0x80072F8F@scan": "owner admin"}
+    assert active(find(look(silent, controller_ms=DAY * 1000), tls))["0x80072F8F@scan"] == "rung timesync"
 
 
 def test_a_time_service_without_a_source() -> None:
@@ -505,7 +511,7 @@ def test_what_is_not_known_is_stale_and_says_why() -> None:
 
 def test_a_failing_search_is_not_stale_as_well() -> None:
     old = {"sources.last_search": NOW - 15 * DAY, "sources.last_install": None}
-    assert active(find(look(old), [failed("scan", 0x80072EE2)])) == {"0x80072ee2@scan": "owner admin"}
+    assert active(find(look(old), [failed("scan", 0x80072EE2)])) == {"0x80072EE2@scan": "owner admin"}
 
 
 # --- the document as it comes from a host ---
@@ -579,7 +585,7 @@ def test_the_result_of_an_upgrade_that_has_been_made_since_is_history() -> None:
     }
     upgrade = {"osupgrade": {}, "box_result": None, "setupdiag": diagnosis, "logs": []}
     assert active(findings.find(evidence.parse(_document(upgrade=upgrade)), SETTINGS)) == {
-        "0x8007000d@upgrade": "rung osupgrade"
+        "0x8007000D@upgrade": "rung osupgrade"
     }
     upgrade["setupdiag"] = diagnosis | {"TargetOSVersion": "10.0.19045.1"}
     assert active(findings.find(evidence.parse(_document(upgrade=upgrade)), SETTINGS)) == {}

