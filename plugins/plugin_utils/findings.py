@@ -331,8 +331,6 @@ def _stale(
         and record.layer in ("scan", "download", "install")
         and record.time <= about.now + settings.max_skew_s
     ]
-    if any(record.source == "scan" for record in successes):
-        return None
     last = max(times, default=None)
     if last is not None and about.now - last <= settings.stale_days * 86400:
         return None

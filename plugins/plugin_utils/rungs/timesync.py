@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ _DEFAULT_SERVERS = ["time.windows.com,0x9"]
 # MaxPosPhaseCorrection of a stand-alone host, where the value is not known.
 _DEFAULT_LIMIT_S = 54000
 _NO_LIMIT = 0xFFFFFFFF
+# What the agent lets through: a name or address, and flags.
+_SERVER = re.compile(r"[A-Za-z0-9.:_-]{1,253}(,0x[0-9A-Fa-f]{1,2})?")
 _RESYNC_MS = 60000
 _SETTLE_MS = 10000
 _START_MS = 30000
@@ -46,6 +49,11 @@ def guards(evidence: Evidence, found: Sequence[Finding], options: Mapping[str, A
     role = number(evidence.data("host").get("domain_role"))
     if options.get("source") == "domain" and role not in (1, 3, 4, 5):
         return Refusal("unsupported", "The host is in no domain, so no domain can give it the time (source: domain).")
+    for server in options.get("servers") or ():
+        if not _SERVER.fullmatch(str(server)):
+            return Refusal(
+                "failed", f"{str(server)[:60]!r} is no name or address of a time server, such as ntp.example,0x8."
+            )
     if options.get("source") in ("domain", "ntp") and time_policy(evidence):
         return Refusal("not_this_host", f"A policy owns the time source ({', '.join(time_policy(evidence))}).")
     return None

@@ -109,6 +109,13 @@ def test_no_domain_no_domain_time() -> None:
     assert refused.verdict == "unsupported"
 
 
+@pytest.mark.parametrize("server", ["a b", "ntp.example,8", "ntp;reboot", "", "ntp.example\n"])
+def test_what_is_no_server_is_refused_before_the_agent_does(server: str) -> None:
+    refused = make(look(), source="ntp", servers=[server]).refused
+    assert refused is not None
+    assert "time server" in refused.sentence
+
+
 def test_what_is_configured_already_is_left() -> None:
     assert kinds(make(look(), source="ntp", servers=["time.windows.com,0x9"])) == []
     assert kinds(make(look(MEMBER), source="domain")) == []
