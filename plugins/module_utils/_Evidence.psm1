@@ -123,7 +123,7 @@ function Get-ValueTable([string] $Key, [string] $Match = '.') {
 function Select-Telling {
   <#
   .SYNOPSIS
-  Of items, newest first: every failure, every item of an update that failed (a later success overtakes it) and the newest two of
+  Of items, newest first: every failure, every item of an update that failed (a later success overtakes it) and the newest of
   each group. Years of successes say no more than that.
   #>
   param([object[]] $Item)
@@ -134,7 +134,7 @@ function Select-Telling {
   foreach ($one in $Item) {
     $group = [string]$one['_group']
     $seen[$group] = 1 + [int]$seen[$group]
-    if ($one['_failed'] -or $seen[$group] -le 2 -or $sick[[string]$one['_update']]) {
+    if ($one['_failed'] -or $seen[$group] -le 1 -or $sick[[string]$one['_update']]) {
       foreach ($name in '_failed', '_group', '_update') { $one.Remove($name) }
       $one
     }
@@ -202,7 +202,7 @@ function Group-LogLine([string] $Text, [string] $Sort, [string] $Floor) {
     else {
       $time = $line
       $found = $code.Match($line)
-      $words = $strip.Replace($line, ' ')
+      $words = $strip.Replace($line.Substring(0, [Math]::Min($line.Length, 200)), ' ')
       $kind = ($found.Value + ' ' + $words.Substring(0, [Math]::Min($words.Length, 48))).Trim()
     }
     if ($time.Length -lt 19 -or $time[4] -ne '-' -or [string]::CompareOrdinal($time, 0, $Floor, 0, 19) -ge 0) {

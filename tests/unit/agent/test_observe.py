@@ -1,0 +1,239 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the agent sees, and how one blind spot leaves the rest alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .conftest import NOW, Host
+
+ALL = ("policy", "disk", "upgrade", "cache", "reporting", "cbs", "clock", "events", "history", "sources", "scan")
+ALWAYS = {"host", "services", "servicing", "reboot", "runs"}
+ZERO = "{00000000-0000-0000-0000-000000000000}"
+
+
+def report_line(day: int, number: int, code: str, update: str, text: str = "t") -> str:
+    when = f"2025-11-{day:02d} 10:00:00:000+0100"
+    outcome = "Success" if code == "0" else "Failure"
+    return f"{{AAAA0000-0000-0000-0000-{day:012d}}}\t{when}\t1\t{number} [X]\t101\t{update}\t200\t{code}\tWU\t{outcome}\tC\t{text}\tk\r\n"
+
+
+def event(provider: str, number: int, record: int, data: str, when: str = "2025-11-20T10:00:00.123456700Z") -> str:
+    return (
+        "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
+        f"<Provider Name='{provider}'/><EventID Qualifiers='0'>{number}</EventID><TimeCreated SystemTime='{when}'/>"
+        f"<EventRecordID>{record}</EventRecordID><Channel>System</Channel></System>{data}</Event>"
+    )
+
+
+def named(**fields: str) -> str:
+    inner = "".join(f"<Data Name='{name}'>{value}</Data>" for name, value in fields.items())
+    return f"<EventData>{inner}</EventData>"
+
+
+def cbs_line(minute: int, text: str, level: str = "Info", part: str = "CBS") -> str:
+    return f"2025-11-20 10:{minute:02d}:00, {level:<22}{part:<7}{text}\r\n"
+
+
+def test_a_healthy_host(host: Host) -> None:
+    guid = "{{{:08d}-1111-2222-3333-444455556666}}"
+    lines = [report_line(1 + i % 28, 147, "0", ZERO) for i in range(40)] + [
+        report_line(1 + i % 28, number, "0", guid.format(i)) for i in range(200) for number in (162, 183)
+    ]
+    host.put("Windows/SoftwareDistribution/ReportingEvents.log", "".join(lines).encode("utf-16"))
+    noise = [cbs_line(i % 60, f"Not able to read thing {i % 4 * 'x'} [HRESULT = 0x80070002 - ERROR_FILE_NOT_FOUND]") for i in range(400)]
+    host.put("Windows/Logs/CBS/CBS.log", "".join(noise).encode())
+    wu = "Microsoft-Windows-WindowsUpdateClient"
+    host.state["channels"]["System"] = [
+        event(wu, number, 1000 - i, named(updateTitle=f"Update {i}", updateGuid=guid.format(i), updateRevisionNumber="200"))
+        for i in range(60)
+        for number in (19, 43, 44)
+    ]
+    host.state["history"] = [
+        {"time": NOW - i, "operation": 1, "result": 2, "hresult": 0, "title": f"Update {i}", "update_id": guid.format(i), "client": "x"}
+        for i in range(120)
+    ]
+    sections = host.observe(*ALL)
+    assert set(sections) == {*ALL, *ALWAYS}
+    assert {name: section["status"] for name, section in sections.items()} == dict.fromkeys(sections, "ok")
+    assert len(host.raw) < 8192
+    assert sections["host"]["data"]["product_type"] == "client"
+    assert sections["history"]["data"]["total"] == 120
+    assert [item["kind"].split("|")[0] for item in sections["reporting"]["data"]["kinds"]].count("147") == 1
+    assert sections["clock"]["data"]["sources"] == [
+        {"server": "time.windows.com", "ok": True, "offset_ms": 40, "rtt_ms": 12, "stratum": 3, "error": None}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ({"type": "denied", "message": "no"}, "denied"),
+        ({"type": "absent", "message": "gone"}, "absent"),
+        ({"message": "x", "code": -2147024891}, "denied"),
+        ({"message": "broken\r\nline", "code": -2145124329}, "failed"),
+    ],
+)
+def test_one_blind_section_leaves_the_rest(host: Host, fault: dict[str, Any], status: str) -> None:
+    host.state["fails"]["Get-UpdateHistory"] = fault
+    host.state["fails"]["Get-ServiceTable"] = fault
+    sections = host.observe("history", "disk")
+    assert {name: section["status"] for name, section in sections.items()} == {
+        "host": "ok", "servicing": "ok", "reboot": "ok", "runs": "ok", "disk": "ok", "history": status, "services": status,
+    }  # fmt: skip
+    assert sections["history"]["data"] is None
+    if status == "failed":
+        assert sections["history"]["why"] == "broken line (0x80240017)"
+
+
+def test_a_hung_update_agent_is_left_alone_and_the_process_ends(host: Host) -> None:
+    host.state["hangs"] = {"Invoke-UpdateSearch": True}
+    sections = host.observe("scan", scan_ms=300)
+    assert sections["scan"]["status"] == "timeout"
+    assert host.seconds < 10, "the stuck search kept the process"
+
+
+def test_a_hung_name_resolution_costs_its_limit_alone(host: Host) -> None:
+    host.state["hangs"] = {"Invoke-SntpQuery": True}
+    sections = host.observe("clock", "history", sntp_ms=100)
+    assert sections["clock"]["data"]["sources"][0]["ok"] is False
+    assert sections["history"]["status"] == "ok"
+
+
+def test_a_search_that_failed_with_a_code_is_a_finding(host: Host) -> None:
+    host.state["fails"]["Invoke-UpdateSearch"] = {"message": "x", "code": -2147024894}
+    scan = host.observe("scan")["scan"]
+    assert (scan["status"], scan["data"]["hresult"], scan["data"]["result"]) == ("ok", -2147024894, None)
+
+
+def test_time_that_is_over_is_said(host: Host) -> None:
+    sections = host.observe("disk", "scan", budget_ms=0)
+    assert {section["status"] for section in sections.values()} <= {"timeout", "ok"}
+    assert sections["scan"]["status"] == "timeout"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"schema": 2, "op": "observe"}, {"schema": 1, "op": "apply"}, {"schema": 1, "op": "observe", "sections": ["nope"]},
+        {"schema": 1, "op": "observe", "since": "x"}, None, [], "text",
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_refused(host: Host, request_: Any) -> None:
+    reply = host.run("wu_observe", request_)
+    assert set(reply) == {"schema", "refused"}
+    assert "\n" not in reply["refused"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_logs_of_every_encoding(host: Host, encoding: str) -> None:
+    lines = [cbs_line(i, f"Größe {i} [HRESULT = 0x800f0831 - CBS_E_STORE_CORRUPTION]", "Error") for i in range(3)]
+    host.put("Windows/Logs/CBS/CBS.log", "".join(lines).encode(encoding))
+    kinds = host.observe("cbs")["cbs"]["data"]["kinds"]
+    assert [(kind["count"], kind["last"]) for kind in kinds] == [(3, lines[2].strip())]
+    assert kinds[0]["kind"].startswith("0x800f0831")
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_slice_that_begins_within_a_character(host: Host, cut: int) -> None:
+    text = "".join(report_line(1 + i, 182, "80070002", ZERO, f"title {i}") for i in range(9))
+    data = text.encode("utf-16-le")
+    host.put("Windows/SoftwareDistribution/ReportingEvents.log", data)
+    log = host.observe("reporting", log_bytes=len(data) // 2 + cut)["reporting"]["data"]
+    assert log["read"] < log["size"]
+    assert [kind["kind"] for kind in log["kinds"]] == [f"182|80070002|{ZERO}"]
+    assert log["kinds"][0]["count"] == 4
+
+
+def test_what_matters_in_cbs_and_what_does_not(host: Host) -> None:
+    lines = [
+        cbs_line(1, "0000 [SR] Verifying 100 components", part="CSI"),
+        cbs_line(2, "0001 [SR] Cannot repair member file [l:8]'a.dll' of X", part="CSI"),
+        cbs_line(3, "(p)\tCSI Payload Corrupt\t\t\tamd64_x\\y.dll"),
+        cbs_line(4, "Repair failed: Missing replacement payload."),
+        cbs_line(5, "Session: 1 finalized [HRESULT = 0x00000000 - S_OK]"),
+        cbs_line(6, "Failed. HRESULT=80073712"),
+        cbs_line(7, "nothing to see"),
+    ]
+    host.put("Windows/Logs/CBS/CBS.log", "".join(lines).encode())
+    kinds = host.observe("cbs")["cbs"]["data"]["kinds"]
+    assert [kind["last"][14:16] for kind in kinds] == ["02", "03", "04", "06"]
+
+
+def test_a_success_of_an_update_that_failed_is_kept(host: Host) -> None:
+    sick = "{11111111-0000-0000-0000-000000000000}"
+    lines = [report_line(1, 182, "80070005", sick), report_line(2, 183, "0", sick)]
+    lines += [report_line(3 + i, 183, "0", f"{{22222222-0000-0000-0000-{i:012d}}}") for i in range(20)]
+    host.put("Windows/SoftwareDistribution/ReportingEvents.log", "".join(lines).encode("utf-16"))
+    kinds = [kind["kind"] for kind in host.observe("reporting")["reporting"]["data"]["kinds"]]
+    assert kinds[:2] == [f"182|80070005|{sick}", f"183|0|{sick}"]
+    assert len(kinds) == 4
+
+
+def test_old_lines_do_not_count(host: Host) -> None:
+    old = "2020-01-01 10:00:00, Error                 CBS    Failed [HRESULT = 0x80073712]\r\n"
+    host.put("Windows/Logs/CBS/CBS.log", (old + cbs_line(1, "Failed [HRESULT = 0x800f081f]")).encode())
+    kinds = host.observe("cbs", since=NOW - 40 * 86400)["cbs"]["data"]["kinds"]
+    assert [kind["kind"].split()[0] for kind in kinds] == ["0x800f081f"]
+
+
+def test_events_by_name_by_place_and_of_user_data(host: Host) -> None:
+    scm, wu = "Service Control Manager", "Microsoft-Windows-WindowsUpdateClient"
+    binary = "wuauserv\0".encode("utf-16-le").hex().upper()
+    other = "Spooler\0".encode("utf-16-le").hex().upper()
+    host.state["channels"]["System"] = [
+        event(wu, 20, 9, named(errorCode="0x80070002", updateTitle="t" * 300, updateGuid="{g}")),
+        event(scm, 7023, 8, f"<EventData><Data Name='param1'>Uhr</Data><Data>%%2147942402</Data><Binary>{binary}</Binary></EventData>"),
+        event(scm, 7023, 7, f"<EventData><Data Name='param1'>Druck</Data><Binary>{other}</Binary></EventData>"),
+        event("Microsoft-Windows-Kernel-General", 1, 6, named(NewTime="2025-11-20T10:00:00Z", OldTime="2025-11-20T09:00:00Z")),
+        event("Microsoft-Windows-Kernel-General", 1, 5, named(NewTime="2025-11-20T10:00:00Z", OldTime="2025-11-20T10:00:01Z")),
+    ]
+    user = "<UserData><Cbs xmlns='x'><PackageIdentifier>KB1</PackageIdentifier><ErrorCode>0x800f0831</ErrorCode></Cbs></UserData>"
+    host.state["channels"]["Setup"] = [event("Microsoft-Windows-Servicing", 3, 4, user, "2025-11-21T10:00:00Z")]
+    records = host.observe("events")["events"]["data"]["records"]
+    assert [record["record"] for record in records] == [4, 9, 8, 6]
+    assert records[0]["data"] == {"PackageIdentifier": "KB1", "ErrorCode": "0x800f0831"}
+    assert records[1]["time"] == 1763632800
+    assert len(records[1]["data"]["updateTitle"]) == 120
+    assert records[2]["data"] == {"param1": "Uhr", "param2": "%%2147942402", "service": "wuauserv"}
+
+
+def test_restart_markers_policies_and_their_secrets(host: Host) -> None:
+    version = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
+    policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+    host.state["registry"].update({
+        version + r"\WindowsUpdate\Auto Update\RebootRequired": {},
+        version + r"\WindowsUpdate\Services\Pending\{guid}": {},
+        r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager": {"PendingFileRenameOperations": ["\\??\\C:\\a", "", "\\??\\C:\\b", "\\??\\C:\\c"]},
+        policy: {"WUServer": "http://user:secret@wsus.example:8530", "keys": 1},
+        policy + r"\AU": {"UseWUServer": 1},
+    })  # fmt: skip
+    host.state["tcp"] = ["wsus.example:8530"]
+    sections = host.observe("policy", "sources")
+    assert sections["reboot"]["data"] == {"markers": ["file_renames", "wu_reboot_required", "wu_services_pending"], "file_renames": 2}
+    assert sections["policy"]["data"]["wu"] == {"WUServer": "http://wsus.example:8530", "keys": 1}
+    assert "secret" not in host.raw
+    assert [(point["role"], point["host"], point["port"], point["ok"]) for point in sections["sources"]["data"]["endpoints"]] == [
+        ("wsus", "wsus.example", 8530, True)
+    ]
+
+
+def test_any_host_fits(host: Host) -> None:
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
+    lines = [
+        cbs_line(i % 60, f"Failed {words[i % 8]} {words[i // 8 % 8]} {words[i // 64 % 8]} {'q' * 250} [HRESULT = 0x800f{i:04x}]")
+        for i in range(500)
+    ]  # fmt: skip
+    host.put("Windows/Logs/CBS/CBS.log", "".join(lines).encode())
+    host.state["history"] = [
+        {"time": NOW - i, "operation": 1, "result": 4, "hresult": -2147024894, "title": "ü" * 200, "update_id": f"{i}", "client": "x"}
+        for i in range(120)
+    ]
+    sections = host.observe("cbs", "history")
+    assert len(host.raw) < 48 * 1024
+    assert sections["cbs"]["status"] == "partial"
+    assert sections["cbs"]["data"]["kinds"][-1]["last"] == lines[-1].strip()[: len(sections["cbs"]["data"]["kinds"][-1]["last"])]
+    assert host.raw.isascii()
