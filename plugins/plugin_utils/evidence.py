@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a host said about itself, checked field by field before anything is decided from it.
 
-A host may be broken or hostile: every value is compared with one declarative table, and what the table does not name is dropped.
+A host may be broken or hostile: every value is compared with one declarative table; what that does not name is dropped.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ STATUSES = ("ok", "partial", "absent", "denied", "timeout", "failed")
 # The services whose state decides whether updates work, by key name, with the names Windows shows in English.
 SERVICES = {
     "wuauserv": "windows update",
-    "bits": "background intelligent transfer service",
-    "cryptsvc": "cryptographic services",
-    "trustedinstaller": "windows modules installer",
+    "BITS": "background intelligent transfer service",
+    "CryptSvc": "cryptographic services",
+    "TrustedInstaller": "windows modules installer",
     "msiserver": "windows installer",
-    "appidsvc": "application identity",
+    "AppIDSvc": "application identity",
     "wlidsvc": "microsoft account sign-in assistant",
-    "usosvc": "update orchestrator service",
-    "dosvc": "delivery optimization",
-    "waasmedicsvc": "windows update medic service",
-    "w32time": "windows time",
+    "UsoSvc": "update orchestrator service",
+    "DoSvc": "delivery optimization",
+    "WaaSMedicSvc": "windows update medic service",
+    "W32Time": "windows time",
 }
 
 
@@ -517,7 +517,7 @@ def from_reply(reply: object, asked_ms: int | None, answered_ms: int | None) -> 
 
 
 def _our_service(data: Mapping[str, str]) -> str | None:
-    """Key name of the service an event is about if it is one of ours; display names are translated, so an unknown one is dropped."""
+    """Key name of the service an event is about, if one of ours; an unknown (translated) name is none."""
     names = [
         str(data.get("service") or ""),
         logs.service_key(data) or "",
@@ -527,7 +527,7 @@ def _our_service(data: Mapping[str, str]) -> str | None:
     for name in names:
         lower = name.lower()
         for key, display in SERVICES.items():
-            if lower in (key, display):
+            if lower in (key.lower(), display):
                 return key
     return None
 
