@@ -66,7 +66,11 @@ _PAUSE_S = 35 * 86400
 
 @dataclass(frozen=True)
 class Finding:
-    """A fact with a reason. `answer` holds exactly one of `rung`, `wait`, `owner`; `overtaken_by` makes it history."""
+    """A fact with a reason. `answer` holds exactly one of `rung`, `wait`, `owner`; `overtaken_by` makes it history.
+
+    `order` sorts: what must be waited for, failures, the conditions behind them. A `notice` is true and worth saying,
+    but nothing on the host is wrong for it.
+    """
 
     id: str
     code: str | None
@@ -81,6 +85,7 @@ class Finding:
     overtaken_by: str | None
     answer: Mapping[str, str]
     order: int = 50
+    notice: bool = False
 
     @property
     def active(self) -> bool:
@@ -129,6 +134,7 @@ def _condition(
     *,
     of: str | None = None,
     history: str | None = None,
+    notice: bool = False,
 ) -> Finding:
     return Finding(
         id=name if of is None else f"{name}:{of}",
@@ -144,6 +150,7 @@ def _condition(
         overtaken_by=history,
         answer=answer,
         order=order,
+        notice=notice,
     )
 
 
@@ -195,7 +202,7 @@ def _policy(evidence: Evidence, about: Situation) -> Iterator[Finding]:
             if number(lookup(values(policy, group), name)) == 1:
                 yield _condition(
                     "policy_blocks_updates",
-                    3,
+                    43,
                     "policy",
                     f"A policy turns updates off: {name} = 1 in {where}",
                     {"owner": "policy"},
@@ -204,7 +211,7 @@ def _policy(evidence: Evidence, about: Situation) -> Iterator[Finding]:
     if number(lookup(values(policy, "mdm"), "AllowUpdateService")) == 0:
         yield _condition(
             "policy_blocks_updates",
-            3,
+            43,
             "policy",
             "Device management turns updates off: AllowUpdateService = 0",
             {"owner": "management"},
@@ -213,7 +220,7 @@ def _policy(evidence: Evidence, about: Situation) -> Iterator[Finding]:
     if number(lookup(values(policy, "au"), "UseWUServer")) == 1 and not lookup(values(policy, "wu"), "WUServer"):
         yield _condition(
             "policy_incomplete",
-            4,
+            44,
             "policy",
             "A policy sets UseWUServer = 1 but no WUServer, so there is no server to ask",
             owner,
@@ -223,7 +230,7 @@ def _policy(evidence: Evidence, about: Situation) -> Iterator[Finding]:
             who = {"owner": "admin"} if what == "a person" else owner
             yield _condition(
                 "updates_paused",
-                60,
+                100,
                 "policy",
                 f"Updates are paused by {what} until {_date(until)} ({name})",
                 who,
@@ -302,7 +309,7 @@ def _clock(evidence: Evidence, settings: Settings, about: Situation) -> Iterator
         if offset is not None:
             yield _condition(
                 "clock_off",
-                10,
+                50,
                 "clock",
                 f"The clock is {apart(offset)} {whom}, more than {settings.max_skew_s} s",
                 {"rung": "timesync"},
@@ -314,10 +321,12 @@ def _clock(evidence: Evidence, settings: Settings, about: Situation) -> Iterator
             why = "and its own time source did not answer" if silent else "although its own time source says otherwise"
             yield _condition(
                 "clock_disagrees",
-                12,
+                52,
                 "clock",
                 f"The clock is {apart(clock.controller_ms)} the controller's, {why}",
                 {"owner": "admin"},
+                # Where the host and its own source agree, it is the controller's clock that somebody has to look at.
+                notice=not silent,
             )
     yield from _time_service(evidence, about)
 
@@ -330,7 +339,7 @@ def _time_service(evidence: Evidence, about: Situation) -> Iterator[Finding]:
     if about.disabled is not None and "W32Time" in about.disabled:
         yield _condition(
             "service_disabled",
-            11,
+            51,
             "clock",
             "The service W32Time is disabled, so the clock drifts",
             {"rung": "timesync"},
@@ -339,11 +348,11 @@ def _time_service(evidence: Evidence, about: Situation) -> Iterator[Finding]:
     if kind == "NOSYNC" or (kind == "NT5DS" and about.domain_role in (0, 2)):
         reason = "NoSync follows no source" if kind == "NOSYNC" else "NT5DS follows a domain, and the host is in none"
         answer = {"owner": "policy"} if any(text.startswith("Type") for text in owned) else {"rung": "timesync"}
-        yield _condition("time_source_none", 13, "clock", f"W32Time has no source: {reason}", answer, history=right)
+        yield _condition("time_source_none", 53, "clock", f"W32Time has no source: {reason}", answer, history=right)
     if number(data.get("client_enabled")) == 0:
         yield _condition(
             "time_client_off",
-            14,
+            54,
             "clock",
             "The NTP client of W32Time is off (NtpClient\\Enabled = 0)",
             {"owner": "admin"},
@@ -355,7 +364,7 @@ def _time_service(evidence: Evidence, about: Situation) -> Iterator[Finding]:
         # A domain member on NTP whose servers are silent can go back to its domain; anybody else needs a person.
         strayed = kind == "NTP" and about.domain_role in (1, 3, 4) and not owned
         answer = {"rung": "timesync"} if strayed else {"owner": "policy" if owned else "admin"}
-        yield _condition("time_source_silent", 15, "clock", f"No time source answered: {names}", answer, history=right)
+        yield _condition("time_source_silent", 55, "clock", f"No time source answered: {names}", answer, history=right)
 
 
 # --- services, network, cache, disk ---
@@ -372,7 +381,7 @@ def _services(evidence: Evidence, about: Situation, failing: list[Finding]) -> I
         if not row.get("exists"):
             if wanted["must_exist"]:
                 yield _condition(
-                    "service_missing", 17, "service", f"The service {name} does not exist", {"owner": "admin"}, of=name
+                    "service_missing", 57, "service", f"The service {name} does not exist", {"owner": "admin"}, of=name
                 )
         elif name in about.disabled:
             idle = wanted["needed"] == "failing" and not _concerns(name, failing)
@@ -380,7 +389,7 @@ def _services(evidence: Evidence, about: Situation, failing: list[Finding]) -> I
             untouched = "" if wanted["rung"] else "; it is protected or looks after itself, so no step here touches it"
             yield _condition(
                 "service_disabled",
-                16,
+                56,
                 "service",
                 f"The service {name} is disabled{untouched}",
                 answer,
@@ -407,7 +416,7 @@ def _endpoints(evidence: Evidence) -> Iterator[Finding]:
         why = f": {str(row['error'])[:120]}" if row.get("error") else ""
         yield _condition(
             "unreachable",
-            40,
+            80,
             "network",
             f"The {what} {where} does not answer from the host{why}",
             {"owner": role},
@@ -422,7 +431,7 @@ def _cache(evidence: Evidence, failing: list[Finding]) -> Iterator[Finding]:
             name = str(row.get("name"))
             yield _condition(
                 "cache_is_link",
-                41,
+                81,
                 "cache",
                 f"{row.get('path') or name} is a link, and no reset follows a link",
                 {"owner": "admin"},
@@ -437,7 +446,7 @@ def _disk(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     if free is not None and free < settings.min_free_bytes:
         yield _condition(
             "low_space",
-            42,
+            82,
             "disk",
             f"Drive {disk.get('drive') or 'C:'} has {free / GIB:.1f} GiB free, "
             f"updates want {settings.min_free_bytes / GIB:.0f}",

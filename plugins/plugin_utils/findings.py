@@ -27,14 +27,14 @@ _KB = re.compile(r"(?<![A-Za-z])KB\d{6,8}(?!\d)", re.IGNORECASE)
 _SERVICE = re.compile(r"\bservice=(\w+)")
 
 _LAYER_ORDER = {
-    "scan": 30,
-    "cache": 31,
-    "download": 32,
-    "store": 33,
-    "install": 34,
-    "upgrade": 35,
-    "service": 36,
-    "clock": 37,
+    "scan": 10,
+    "cache": 11,
+    "download": 12,
+    "store": 13,
+    "install": 14,
+    "upgrade": 15,
+    "service": 16,
+    "clock": 17,
 }
 
 
@@ -194,7 +194,7 @@ def _answer(
 
 
 def _order(layer: str, record: Record) -> int:
-    return 20 if record.source == "scan" else _LAYER_ORDER.get(layer, 39)
+    return 5 if record.source == "scan" else _LAYER_ORDER.get(layer, 19)
 
 
 def _first(group: Iterable[Record]) -> int | None:
@@ -353,7 +353,7 @@ def _stale(
         count=1,
         overtaken_by=None,
         answer={"wait": "scan"},
-        order=90,
+        order=110,
     )
 
 
@@ -378,7 +378,7 @@ def _hints(found: Iterable[Finding], settings: Settings) -> list[Finding]:
                     count=1,
                     overtaken_by="nothing: only reported, the host shows no trace of it",
                     answer={"wait": "scan"},
-                    order=95,
+                    order=120,
                 )
             )
     return hints

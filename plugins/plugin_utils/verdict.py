@@ -77,7 +77,8 @@ def judge(found: Sequence[Finding], evidence: Evidence | None) -> Verdict:
     What must come first wins: a host at work is left alone, a restart comes before a repair, a repair before an owner,
     since what the host itself can cure may be all there is. What else was found stays in `asks` and `owners`.
     """
-    active = [item for item in found if item.active]
+    notices = [item for item in found if item.active and item.notice]
+    active = [item for item in found if item.active and not item.notice]
     asks = tuple(route(active, "routed"))
     owners = tuple(dict.fromkeys(item.answer["owner"] for item in active if "owner" in item.answer))
     now = None if evidence is None else evidence.now
@@ -99,8 +100,7 @@ def judge(found: Sequence[Finding], evidence: Evidence | None) -> Verdict:
         return verdict("restart_required", f"{say(restart[0], now)}: a restart comes first.{then}", restart)
     sick = [item for item in active if "rung" in item.answer]
     if sick:
-        first = next(item for item in sick if item.answer["rung"] == asks[0])
-        return verdict("sick", f"{say(first, now)}: {_rung_can(asks[0])}.{_besides(owners, asks)}", sick)
+        return verdict("sick", f"{_reason(sick, asks[0], now)}: {_rung_can(asks[0])}.{_besides(owners, asks)}", sick)
     if waiting:
         return verdict("restart_required", f"{say(waiting[0], now)}: a restart is the first thing to try.", waiting)
     owned = [item for item in active if "owner" in item.answer]
@@ -117,7 +117,8 @@ def judge(found: Sequence[Finding], evidence: Evidence | None) -> Verdict:
         return verdict("stale", f"{stale[0].meaning}, and no failure either: a search would tell.", stale)
     if evidence is None:
         return verdict("healthy", "The logs show no failure that counts.")
-    return verdict("healthy", "Windows Update works: no failure counts, and a search succeeded lately.")
+    said = "".join(f" {item.meaning}." for item in notices)
+    return verdict("healthy", f"Windows Update works: no failure counts, and a search succeeded lately.{said}", notices)
 
 
 def judge_repair(  # noqa: PLR0917 - before and after, in that order
@@ -174,6 +175,14 @@ def ago(seconds: int) -> str:
             amount = seconds // size
             return f"{amount} {unit}{'' if amount == 1 else 's'} ago"
     return "just now" if seconds > -60 else "in the host's own future"
+
+
+def _reason(sick: Sequence[Finding], rung: str, now: int | None) -> str:
+    """The cause and the failure that it made, where both are known; else the first finding."""
+    asking = [item for item in sick if item.answer["rung"] == rung]
+    causes = [item for item in asking if item.code is None][:1]
+    failures = [item for item in asking if item.code is not None][:1]
+    return "; ".join(say(item, now) for item in [*causes, *failures])
 
 
 def _restart_is_pending(item: Finding) -> bool:

@@ -38,9 +38,7 @@ def guards(evidence: Evidence, found: Sequence[Finding], options: Mapping[str, A
     for row in rows(evidence.data("cache"), "folders"):
         if row.get("reparse") and row.get("name") in _folders(found, options, force=bool(options.get("force"))):
             where = row.get("path") or row.get("name")
-            return Refusal(
-                "not_this_host", f"{where} is a link to another place: a person must reset it (owner admin)."
-            )
+            return Refusal("unresolved", f"{where} is a link to another place: a person must reset it (owner admin).")
     return None
 
 

@@ -84,6 +84,19 @@ def test_the_sentence_of_a_mix_names_the_rest() -> None:
     assert "WSUS" in text
 
 
+def test_the_cause_is_said_beside_the_failure() -> None:
+    text = judged(look(OFF, controller_ms=7 * 3600_000), failed("scan", 0x80072F8F, 2)).sentence
+    assert text.startswith("The clock is 7 h 0 min behind time.windows.com, more than 300 s; 0x80072F8F (")
+
+
+def test_a_controller_whose_clock_is_wrong_makes_no_host_sick() -> None:
+    result = judged(look(controller_ms=2 * 3600_000))
+    assert (result.name, result.findings, result.owners) == ("healthy", ("clock_disagrees",), ())
+    assert "2 h 0 min" in result.sentence
+    silent = {"clock.sources": [source(offset_ms=None)]}
+    assert judged(look(silent, controller_ms=2 * 3600_000)).name == "not_this_host"
+
+
 def test_a_host_that_said_nothing_is_not_judged_healthy() -> None:
     assert verdict.judge([], Evidence(NOW * 1000, NOW * 1000, {})).name == "unsupported"
 
