@@ -153,9 +153,8 @@ class Sim:
             del self._events["Microsoft-Windows-Time-Service/Operational"]
         given_events = [(scenario.moment(event["time"], now), event) for event in spec.get("events") or []]
         for when, event in sorted(given_events, key=lambda item: item[0]):
-            self._log(
-                event["channel"], event["provider"], event["id"], event.get("data") or {}, when, event.get("user_data")
-            )
+            data, wrapper = event.get("data") or {}, event.get("user_data")
+            self._log(event["channel"], event["provider"], event["id"], data, when, user_data=wrapper)
         self._w32 = self._w32_configuration()
         self._created: dict[tuple[int, int], float] = {}
         self._tunnel: dict[str, tuple[float, float]] = {}
@@ -480,6 +479,7 @@ class Sim:
         number: int,
         data: dict[str, Any],
         when: float | None = None,
+        *,
         user_data: str | None = None,
     ) -> None:
         records = self._events.get(channel)

@@ -1,0 +1,556 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The agent played in Python: what ``wu_apply`` does, read out of docs/architecture.md a second time."""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .model_observe import FOLDERS, OSUPGRADE, SERVICES, W32TIME, Observer, why_of
+from .sim import SimError
+
+DOWNLOADER = r"C:\ProgramData\Microsoft\Network\Downloader"
+OURS = tuple(name for name in SERVICES if name not in ("TrustedInstaller", "WaaSMedicSvc"))
+STRONG = {
+    "cbs_reboot_pending",
+    "cbs_reboot_in_progress",
+    "wu_reboot_required",
+    "server_manager",
+    "netlogon_join",
+    "computer_rename",
+}
+SDDL = {
+    "bits": "D:(A;CI;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)"
+    "(A;;CCLCSWLOCRRC;;;IU)(A;;CCLCSWLOCRRC;;;SU)",
+    "wuauserv": "D:(A;;CCLCSWRPLORC;;;AU)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;SY)",
+}
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,8}")
+
+
+class Refused(Exception):
+    """A request that is not carried out; one line says why."""
+
+
+class Applier(Observer):
+    """Changes a host by platform functions alone."""
+
+    def apply(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The reply to an apply request."""
+        try:
+            _check(request)
+        except Refused as error:
+            return {"schema": 1, "refused": str(error)}
+        steps = [dict(step, args=dict(step.get("args") or {})) for step in request["steps"]]
+        rows = [
+            {
+                "id": step["id"],
+                "kind": step["kind"],
+                "status": "not_run",
+                "changed": False,
+                "why": None,
+                "before": None,
+                "after": None,
+                "ms": 0,
+            }
+            for step in steps
+        ]
+        reply: dict[str, Any] = {
+            "schema": 1,
+            "op": "apply",
+            "differs": self._differs(request.get("expect") or []),
+            "steps": rows,
+            "failed": None,
+            "undone": [],
+            "changed": False,
+            "sections": None,
+        }
+        if reply["differs"]:
+            return reply
+        run = _Run(self._call, request["run"])
+        ordered = sorted(zip(steps, rows, strict=True), key=lambda pair: pair[0]["kind"] == "prune_backups")
+        for step, row in ordered:
+            begin = time.monotonic()
+            try:
+                row.update(run.step(step))
+            except SimError as error:
+                row.update(status="failed", why=why_of(error))
+                reply["failed"] = {"id": step["id"], "why": why_of(error), "code": error.hresult}
+            row["ms"] = round((time.monotonic() - begin) * 1000)
+            if reply["failed"]:
+                break
+        if not reply["failed"]:
+            try:
+                run.restore(60000)
+            except SimError as error:
+                reply["failed"] = {"id": None, "why": why_of(error), "code": error.hresult}
+        if reply["failed"]:
+            reply["undone"] = run.take_back()
+            reply["changed"] = not all(line["ok"] for line in reply["undone"])
+        else:
+            run.stop_again()
+            passing = {"stop_service", "restore_services"}
+            reply["changed"] = any(
+                row["changed"] for row in rows if row["kind"] not in passing and not row.pop("_passing", False)
+            )
+        for row in rows:
+            row.pop("_passing", None)
+        if request.get("observe"):
+            reply["sections"] = self.observe(request["observe"])["sections"]
+        return reply
+
+    def _differs(self, expect: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        found = []
+        for one in expect:
+            now = self._found(one)
+            boot = one["what"] == "boot" and isinstance(now, int) and isinstance(one.get("is"), int)
+            if not (abs(now - one["is"]) <= 5 if boot else now == one.get("is")):
+                row = {name: one.get(name) for name in ("what", "name", "field")}
+                found.append({**row, "expected": one.get("is"), "found": now})
+        return found
+
+    def _found(self, one: Mapping[str, Any]) -> Any:
+        name = str(one.get("name"))
+        if one["what"] == "service":
+            table: Any = self._call("Get-ServiceTable", {"Name": [name]})
+            return table.get(name, {}).get("start")
+        if one["what"] == "folder":
+            fact: Any = self._call("Get-FolderFact", {"Path": f"{FOLDERS[name]}\\{name}"})
+            return fact is not None if one["field"] == "exists" else bool(fact and fact["reparse"])
+        if one["what"] == "value":
+            key, _cut, value = name.rpartition("\\")
+            return self.value(key, value)
+        if one["what"] == "boot":
+            host: Any = self._call("Get-HostFact", {})
+            return host["boot_time"]
+        if one["what"] == "servicing":
+            look = self.look_servicing({}, 0)
+            return (
+                look["in_progress"] == 2
+                or bool(look["processes"])
+                or look["setup_in_progress"]
+                or look["upgrade_in_progress"]
+            )
+        return bool(STRONG & set(self.look_reboot({}, 0)["markers"]))
+
+
+# What each argument of each kind may be; the second reading of the table of steps.
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _among(*allowed: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in allowed
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _servers(value: Any) -> bool:
+    known = re.compile(r"[A-Za-z0-9.:_-]{1,253}(,0x[0-9A-Fa-f]{1,2})?")
+    return value is None or (
+        isinstance(value, list) and all(isinstance(item, str) and known.fullmatch(item) for item in value)
+    )
+
+
+def _zone(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9 .+()-]{1,64}", value) is not None
+
+
+_WAIT = _whole(0, 3_600_000)
+_FOLDER = _among(*FOLDERS)
+RULES: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "set_start_type": {"name": _among(*OURS), "start": _whole(2, 4), "delayed": _is_bool},
+    "stop_service": {"name": _among(*OURS), "timeout_ms": _WAIT},
+    "restore_services": {"timeout_ms": _WAIT},
+    "start_service": {
+        "name": _among(*OURS),
+        "timeout_ms": _WAIT,
+        "stop_after": lambda value: value is None or isinstance(value, bool),
+    },
+    "set_aside": {"folder": _FOLDER},
+    "prune_backups": {"folder": _FOLDER, "keep": _whole(1, 1000)},
+    "set_value": {
+        "key": _among(OSUPGRADE),
+        "name": _among("AllowOSUpgrade"),
+        "kind": _among("DWord"),
+        "value": _whole(0, 1),
+    },
+    "remove_value": {"key": _among(OSUPGRADE), "name": _among("AllowOSUpgrade")},
+    "set_time_source": {"type": _among("NTP", "NT5DS", "AllSync", "NoSync"), "servers": _servers},
+    "resync": {"rediscover": _is_bool, "lift_limit": _is_bool, "timeout_ms": _WAIT, "settle_ms": _WAIT},
+    "set_clock": {"offset_ms": _whole(-3_155_760_000_000, 3_155_760_000_000)},
+    "set_time_zone": {"id": _zone},
+    "set_aside_bits_queue": {},
+    "set_service_security": {"name": _among(*SDDL)},
+}
+EXPECT = {
+    ("service", "start"),
+    ("folder", "exists"),
+    ("folder", "reparse"),
+    ("value", "value"),
+    ("boot", "time"),
+    ("servicing", "busy"),
+    ("reboot", "pending"),
+}
+
+
+def _check(request: Mapping[str, Any]) -> None:
+    if request.get("schema") != 1 or request.get("op") != "apply":
+        raise Refused("this agent applies by schema 1 alone")
+    if not RUN_ID.fullmatch(str(request.get("run"))):
+        raise Refused("run is not a run id")
+    uses = request.get("uses") or []
+    if unknown := [kind for kind in uses if kind not in RULES]:
+        raise Refused(f"unknown kind of step {unknown[0]}")
+    for step in request.get("steps") or []:
+        kind, args = step.get("kind"), step.get("args") or {}
+        if kind not in uses:
+            raise Refused(f"step kind {kind} is not among those it says it uses")
+        if more := set(args) - set(RULES[kind]):
+            raise Refused(f"unknown argument {min(more)} of {kind}")
+        for name, good in RULES[kind].items():
+            if not good(args.get(name)):
+                raise Refused(f"argument {name} of {kind} is missing or outside the fixed set")
+    for one in request.get("expect") or []:
+        what, field, name = one.get("what"), one.get("field"), one.get("name")
+        if (
+            (what, field) not in EXPECT
+            or (what == "folder" and name not in FOLDERS)
+            or (what == "value" and str(name) != OSUPGRADE + r"\AllowOSUpgrade")
+        ):
+            raise Refused(f"unknown expectation {what} {name} {field}")
+
+
+def _done(before: Any, after: Any) -> dict[str, Any]:
+    return {"status": "done", "changed": True, "before": before, "after": after}
+
+
+def _skip(why: str, state: Any = None) -> dict[str, Any]:
+    return {"status": "skipped", "changed": False, "why": why, "before": state, "after": state}
+
+
+class _Run:
+    """The steps of one apply, and what takes each back."""
+
+    POLL_S = 0.02
+
+    def __init__(self, call: Callable[[str, dict[str, Any]], object], run: str) -> None:
+        self._call = call
+        self._id = run
+        self._undo: list[tuple[dict[str, Any], Callable[[], object]]] = []
+        self._ran: list[str] = []
+        self._stopped: list[str] = []
+        self._stop_after: list[str] = []
+
+    def step(self, step: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one step; what is registered as undo stands for it even when it fails midway."""
+        self._now = step
+        result: dict[str, Any] = getattr(self, f"_do_{step['kind']}")(**step["args"])
+        return result
+
+    def _add(self, undo: Callable[[], object]) -> None:
+        self._undo.append((self._now, undo))
+
+    def take_back(self) -> list[dict[str, Any]]:
+        """Undo in reverse; services that ran are started last of all."""
+        lines = []
+        for step, undo in reversed(self._undo):
+            lines.append(self._try({"id": step["id"], "kind": step["kind"]}, undo))
+        for name in reversed(self._ran):
+            if self._row(name)["state"] != "running":
+                line = {"id": None, "kind": "start_service"}
+                lines.append(self._try(line, functools.partial(self._start, name, 60000)))
+        return lines
+
+    @staticmethod
+    def _try(line: dict[str, Any], what: Callable[[], object]) -> dict[str, Any]:
+        try:
+            what()
+        except SimError as error:
+            return {**line, "ok": False, "why": why_of(error)}
+        return {**line, "ok": True, "why": None}
+
+    def stop_again(self) -> None:
+        """Stop what was started for this run alone."""
+        for name in self._stop_after:
+            self._stop(name, 30000)
+
+    # services
+
+    def _row(self, name: str) -> dict[str, Any]:
+        table: Any = self._call("Get-ServiceTable", {"Name": [name]})
+        row: dict[str, Any] = table.get(name)
+        return row
+
+    def _wait(self, name: str, state: str, timeout_ms: int) -> bool:
+        deadline = time.monotonic() + timeout_ms / 1000
+        while True:
+            row = self._row(name)
+            if row is None or row["state"] == state:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(self.POLL_S)
+
+    def _stop(self, name: str, timeout_ms: int) -> None:
+        row = self._row(name)
+        if row is None or row["state"] == "stopped":
+            return
+        for names in (self._ran, self._stopped):
+            if name not in names:
+                names.append(name)
+        fault = None
+        try:
+            self._call("Send-ServiceStop", {"Name": name})
+        except SimError as error:
+            fault = error
+        if self._wait(name, "stopped", 0 if fault else timeout_ms):
+            return
+        row = self._row(name)
+        if row["pid"] == 0 or row["shared"] != 1:
+            raise SimError(
+                fault.hresult if fault else 0x8007041D,
+                f"{name} did not stop within {timeout_ms} ms (state {row['state']}); "
+                f"its process serves {row['shared']} services",
+            )
+        self._call("Stop-ServiceProcess", {"ProcessId": row["pid"]})
+        if not self._wait(name, "stopped", 10000):
+            raise SimError(0x8007041D, f"{name} is not stopped though its process was ended")
+
+    def _start(self, name: str, timeout_ms: int) -> None:
+        row = self._row(name)
+        if row is None or row["state"] == "running":
+            return
+        self._call("Send-ServiceStart", {"Name": name})
+        if not self._wait(name, "running", timeout_ms):
+            raise SimError(0x8007041D, f"{name} does not run")
+
+    def restore(self, timeout_ms: int) -> list[str]:
+        """Start what was stopped, in reverse order."""
+        started = []
+        while self._stopped:
+            self._start(self._stopped[-1], timeout_ms)
+            started.append(self._stopped.pop())
+        return started
+
+    def _do_set_start_type(self, name: str, start: int, delayed: bool) -> dict[str, Any]:
+        row = self._row(name)
+        if row is None:
+            return _skip("no such service")
+        before = {"start": row["start"], "delayed": row["delayed"]}
+        after = {"start": start, "delayed": delayed}
+        if row["start"] == start and (start != 2 or row["delayed"] == delayed):
+            return _skip("is so", before)
+        self._add(
+            lambda: self._call(
+                "Set-ServiceStart", {"Name": name, "Start": before["start"], "Delayed": before["delayed"]}
+            )
+        )
+        self._call("Set-ServiceStart", {"Name": name, "Start": start, "Delayed": delayed})
+        return _done(before, after)
+
+    def _do_stop_service(self, name: str, timeout_ms: int) -> dict[str, Any]:
+        row = self._row(name)
+        if row is None:
+            return _skip("no such service")
+        before = {"state": row["state"], "dependents": row["dependents"]}
+        if row["state"] == "stopped":
+            return _skip("was not running", before)
+        for one in [*row["dependents"], name]:
+            self._stop(one, timeout_ms)
+        return _done(before, {"state": "stopped", "dependents": []})
+
+    def _do_restore_services(self, timeout_ms: int) -> dict[str, Any]:
+        started = self.restore(timeout_ms)
+        for name in started:
+            self._add(functools.partial(self._stop, name, 30000))
+        return _done(None, {"started": started}) if started else _skip("nothing was stopped")
+
+    def _do_start_service(self, name: str, timeout_ms: int, stop_after: bool | None = None) -> dict[str, Any]:
+        row = self._row(name)
+        if row is None:
+            raise SimError(0x80070424, f"there is no service {name}")
+        if row["state"] == "running":
+            return _skip("is running", {"state": "running"})
+        self._add(lambda: self._stop(name, 30000))
+        self._start(name, timeout_ms)
+        if stop_after:
+            self._stop_after.append(name)
+        return {**_done({"state": row["state"]}, {"state": "running"}), "_passing": bool(stop_after)}
+
+    # folders
+
+    def _do_set_aside(self, folder: str) -> dict[str, Any]:
+        parent = FOLDERS[folder]
+        path, target = f"{parent}\\{folder}", f"{parent}\\{folder}.wu_repair-{self._id}"
+        fact: Any = self._call("Get-FolderFact", {"Path": path})
+        if fact is None:
+            return _skip("there is no such folder")
+        if fact["reparse"]:
+            raise SimError(0x80071126, f"{path} is a reparse point and is not moved")
+        if self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}.wu_repair-{self._id}"}):
+            raise SimError(0x800700B7, f"{target} is there already")
+        self._call("Move-Folder", {"Path": path, "Destination": target})
+        self._add(lambda: self._move_back(path, target))
+        return _done({"path": path}, {"path": target})
+
+    def _move_back(self, path: str, target: str) -> None:
+        for name in list(self._stopped):
+            self._stop(name, 30000)
+        if self._call("Get-FolderFact", {"Path": path}) is not None:
+            self._call("Move-Folder", {"Path": path, "Destination": target + ".new"})
+        self._call("Move-Folder", {"Path": target, "Destination": path})
+
+    def _do_prune_backups(self, folder: str, keep: int) -> dict[str, Any]:
+        parent = FOLDERS[folder]
+        names: Any = self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}.wu_repair-*"})
+        ours = sorted(
+            (name for name in names if re.search(r"\.wu_repair-" + RUN_ID.pattern + r"(\.new)?$", name)), reverse=True
+        )
+        gone = []
+        for name in ours[keep:]:
+            fact: Any = self._call("Get-FolderFact", {"Path": f"{parent}\\{name}"})
+            if fact and not fact["reparse"] and self._id not in name:
+                self._call("Remove-FolderTree", {"Path": f"{parent}\\{name}"})
+                gone.append(name)
+        return (
+            _done({"backups": ours}, {"backups": [n for n in ours if n not in gone]})
+            if gone
+            else _skip("nothing to remove")
+        )
+
+    def _do_set_aside_bits_queue(self) -> dict[str, Any]:
+        names: set[str] = set()
+        for pattern in ("qmgr*.dat", "qmgr.db", "qmgr.jfm", "edb*.log", "edb.chk"):
+            found: Any = self._call("Get-ChildName", {"Path": DOWNLOADER, "Filter": pattern})
+            names.update(name for name in found if ".wu_repair-" not in name)
+        if not names:
+            return _skip("there is no queue")
+        for name in sorted(names):
+            path = f"{DOWNLOADER}\\{name}"
+            target = f"{path}.wu_repair-{self._id}"
+            self._call("Move-SingleFile", {"Path": path, "Destination": target})
+            self._add(functools.partial(self._file_back, path, target))
+        return _done({"files": sorted(names)}, {"files": []})
+
+    def _file_back(self, path: str, target: str) -> None:
+        if self._call("Get-FileFact", {"Path": path}) is not None:
+            self._call("Move-SingleFile", {"Path": path, "Destination": target + ".new"})
+        self._call("Move-SingleFile", {"Path": target, "Destination": path})
+
+    # registry and clock
+
+    def _get(self, key: str, name: str) -> Any:
+        read: Any = self._call("Read-RegistryKey", {"Key": key})
+        return read["values"].get(name) if read else None
+
+    def _put(self, key: str, name: str, kind: str, value: Any) -> None:
+        if value is None:
+            self._call("Remove-RegistryValue", {"Key": key, "Name": name})
+        else:
+            self._call("Write-RegistryValue", {"Key": key, "Name": name, "Kind": kind, "Value": value})
+
+    def _set(self, key: str, name: str, kind: str, value: Any) -> bool:
+        before = self._get(key, name)
+        if before == value:
+            return False
+        self._add(lambda: self._put(key, name, kind, before))
+        self._put(key, name, kind, value)
+        return True
+
+    def _do_set_value(self, key: str, name: str, kind: str, value: Any) -> dict[str, Any]:
+        before = {"value": self._get(key, name)}
+        return _done(before, {"value": value}) if self._set(key, name, kind, value) else _skip("is so", before)
+
+    def _do_remove_value(self, key: str, name: str) -> dict[str, Any]:
+        return self._do_set_value(key, name, "DWord", None)
+
+    def _time_service_reads(self) -> None:
+        row = self._row("W32Time")
+        if row and row["state"] == "running":
+            self._program("/config", "/update")
+
+    def _program(self, *arguments: str, timeout_ms: int = 30000) -> Any:
+        asked = {"Path": r"C:\Windows\System32\w32tm.exe", "Argument": list(arguments), "TimeoutMs": timeout_ms}
+        return self._call("Invoke-Program", asked)
+
+    def _do_set_time_source(self, type: str, servers: list[str] | None = None) -> dict[str, Any]:
+        key = W32TIME + r"\Parameters"
+        before = {"type": self._get(key, "Type"), "servers": self._get(key, "NtpServer")}
+        if self._needs(before, type, servers):
+            self._add(self._time_service_reads)  # undone last of this step, when the values are back
+        changed = self._set(key, "Type", "String", type)
+        if servers is not None:
+            changed = self._set(key, "NtpServer", "String", " ".join(servers)) or changed
+        if not changed:
+            return _skip("is so", before)
+        self._time_service_reads()
+        return _done(before, {"type": self._get(key, "Type"), "servers": self._get(key, "NtpServer")})
+
+    @staticmethod
+    def _needs(before: Mapping[str, Any], kind: str, servers: list[str] | None) -> bool:
+        return before["type"] != kind or (servers is not None and before["servers"] != " ".join(servers))
+
+    def _own_offset(self) -> dict[str, Any]:
+        look = Observer(self._call).look_clock({}, 0)
+        answered = [row for row in look["sources"] if row["ok"]]
+        return {
+            "offset_ms": answered[0]["offset_ms"] if answered else None,
+            "server": answered[0]["server"] if answered else None,
+        }
+
+    def _do_resync(self, rediscover: bool, lift_limit: bool, timeout_ms: int, settle_ms: int) -> dict[str, Any]:
+        config = W32TIME + r"\Config"
+        before = self._own_offset()
+        limits = {name: self._get(config, name) for name in ("MaxPosPhaseCorrection", "MaxNegPhaseCorrection")}
+        try:
+            if lift_limit:
+                for name in limits:
+                    self._put(config, name, "DWord", 0xFFFFFFFF)
+                self._time_service_reads()
+            code = self._program("/resync", *(["/rediscover"] if rediscover else []), timeout_ms=timeout_ms)
+            deadline = time.monotonic() + settle_ms / 1000
+            after = self._own_offset()
+            while code == 0 and time.monotonic() < deadline and abs(after["offset_ms"] or 0) >= 1000:
+                time.sleep(self.POLL_S)
+                after = self._own_offset()
+        finally:
+            if lift_limit:
+                for name, value in limits.items():
+                    self._put(config, name, "DWord", value)
+                self._time_service_reads()
+        if code is None:
+            raise SimError(0x800705B4, f"the resync took longer than {timeout_ms} ms")
+        if code != 0:
+            raise SimError(code, "the time service did not resync")
+        known = before["offset_ms"] is not None and after["offset_ms"] is not None
+        return {**_done(before, after), "changed": not known or abs(before["offset_ms"] - after["offset_ms"]) >= 1000}
+
+    def _do_set_clock(self, offset_ms: int) -> dict[str, Any]:
+        before = {"clock_ms": self._call("Get-HostClock", {})}
+        if offset_ms == 0:
+            return _skip("is so", before)
+        self._call("Set-HostClock", {"OffsetMs": offset_ms})
+        self._add(lambda: self._call("Set-HostClock", {"OffsetMs": -offset_ms}))
+        return _done(before, {"clock_ms": self._call("Get-HostClock", {})})
+
+    def _do_set_time_zone(self, id: str) -> dict[str, Any]:
+        before = {"id": self._call("Get-TimeZoneId", {})}
+        if before["id"] == id:
+            return _skip("is so", before)
+        self._call("Set-TimeZoneId", {"Id": id})
+        self._add(lambda: self._call("Set-TimeZoneId", {"Id": before["id"]}))
+        return _done(before, {"id": id})
+
+    def _do_set_service_security(self, name: str) -> dict[str, Any]:
+        before = {"sddl": self._call("Get-ServiceSecurity", {"Name": name})}
+        if before["sddl"] == SDDL[name]:
+            return _skip("is so", before)
+        self._add(lambda: self._call("Set-ServiceSecurity", {"Name": name, "Sddl": before["sddl"]}))
+        self._call("Set-ServiceSecurity", {"Name": name, "Sddl": SDDL[name]})
+        return _done(before, {"sddl": SDDL[name]})
