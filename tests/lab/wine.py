@@ -277,6 +277,7 @@ class Prefix:
         self._lock = threading.RLock()
         self._asked: subprocess.Popen[bytes] | None = None
         self._beside: list[subprocess.Popen[bytes]] = []
+        self._closed = False
         winhost().clone(self.home, template(), powershell())
         winhost().install_program(self.home, "sc.exe", _SC)
         if personality == "7":
@@ -303,6 +304,12 @@ class Prefix:
         self._hang_up()
         winhost().crash(self.home)
 
+    def close(self) -> None:
+        """End the host for good: who asks it later gets an error, not a host that boots anew."""
+        with self._lock:
+            self._closed = True
+            self.crash()
+
     def run(self, line: str, timeout: float = 60) -> tuple[int, bytes, bytes]:
         """Run a command line in the host and return exit code, standard output and error."""
         done = winhost().run_line(self.home, line, timeout=timeout)
@@ -326,6 +333,8 @@ class Prefix:
             AskError: Windows answered with an error code.
         """
         with self._lock:
+            if self._closed:
+                raise RuntimeError(f"{self.home} is closed")
             if self._asked is None or self._asked.poll() is not None:
                 code_file = self.drive / "winhost" / "codes" / f"ask-{uuid.uuid4().hex}"
                 self._asked = winhost().popen(
@@ -553,7 +562,7 @@ class WineSim(Sim):
     """
 
     prefix: Prefix
-    _watch: threading.Thread
+    _watch: threading.Thread | None = None
     _closing: threading.Event
 
     @classmethod
@@ -619,8 +628,9 @@ class WineSim(Sim):
 
     def close(self) -> None:
         """See Sim."""
-        self._closing.set()
-        self._watch.join()
+        if self._watch is not None:
+            self._closing.set()
+            self._watch.join()
         super().close()
 
     def _real_value(self, key: str, name: str) -> Any:
@@ -667,7 +677,9 @@ class WineSim(Sim):
         for lock in self.spec.get("locks") or []:
             self.prefix.ask("hold", lock["path"])
             if "for_s" in lock:
-                threading.Timer(lock["for_s"], self._release).start()
+                timer = threading.Timer(lock["for_s"], self._release)
+                timer.daemon = True
+                timer.start()
         for name in self.processes:
             self.prefix.run_beside(name)
 
@@ -786,7 +798,7 @@ _HOLDS = {
     "cryptsvc": CATROOT2 + "\\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}\\catdb",
     "bits": DOWNLOADER + "\\qmgr.db",
 }
-_LAW_MS = 150
+_LAW_MS = 300
 
 
 def _short_hive(key: str) -> str:
@@ -863,7 +875,7 @@ class WineBackend:
         try:
             self.sim = WineSim.adopt(sim, self.prefix)
         except BaseException:
-            self.prefix.crash()
+            self.prefix.close()
             raise
         self._environment = {"WULAB": sim.address, "POWERSHELL_TELEMETRY_OPTOUT": "1"}
 
@@ -892,4 +904,4 @@ class WineBackend:
         """See hosts.Backend."""
         for process in self._processes:
             process.kill()
-        self.prefix.crash()
+        self.prefix.close()
