@@ -166,15 +166,15 @@ def not_quiet(evidence: Evidence) -> Refusal | None:
 
 
 def live_search(evidence: Evidence) -> tuple[str, int | None]:
-    """How a live search went: `ok`, `failed` (with its code), `denied`, `timeout` or `none`."""
+    """How a live search went: `ok`, `failed` (with its code), `denied`, `timeout`, `broken` or `none`."""
     status = evidence.status("scan")
     data = evidence.data("scan")
-    if data:
-        result, code = number(data.get("result")), number(data.get("hresult"))
-        if result in (2, 3):
-            return "ok", None
+    result, code = number(data.get("result")), number(data.get("hresult"))
+    if result in (2, 3):
+        return "ok", None
+    if code or result is not None:
         return "failed", None if not code else code & 0xFFFFFFFF
-    return (status if status in ("denied", "timeout", "failed") else "none"), None
+    return {"denied": "denied", "timeout": "timeout", "missing": "none", "absent": "none"}.get(status, "broken"), None
 
 
 def search_proof(after: Evidence, found_after: Sequence[Finding], rung: str, what: str) -> Proof:
@@ -197,6 +197,6 @@ def search_proof(after: Evidence, found_after: Sequence[Finding], rung: str, wha
     reason = {
         "denied": "the network logon may not search; become SYSTEM to prove it",
         "timeout": "the live search did not end in time",
-        "failed": "the live search could not be carried out",
+        "broken": "the live search could not be carried out",
     }.get(how, "no live search was made")
     return Proof("unproven", None, reason)

@@ -163,6 +163,12 @@ def test_a_search_that_may_not_be_made_names_the_way() -> None:
     assert (result.name, "SYSTEM" in result.sentence) == ("unproven", True)
 
 
+def test_a_search_that_the_agent_could_not_make_refutes_nothing() -> None:
+    broken = {"scan": {"result": None, "hresult": 0, "count": None, "seconds": 0, "warnings": []}}
+    result = repair("reset", look(), [LOST], scan=broken, after_records=[])
+    assert (result.name, "could not be carried out" in result.sentence) == ("unproven", True)
+
+
 def test_the_same_failure_in_a_live_search_refutes_the_reset_and_climbs_on() -> None:
     before = look({"sources.last_search": NOW - 20 * DAY, "sources.last_install": None})
     result = repair(
