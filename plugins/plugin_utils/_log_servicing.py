@@ -43,6 +43,8 @@ _STATUS = re.compile(r"\b(?:status|hrStatus|result): (0x[0-9a-fA-F]{1,8})\b")
 _NUMBER = re.compile(
     r"(Total (?:Detected|Repaired) Corruption|Operation result):\s{0,8}(0x[0-9a-fA-F]{1,8}|[0-9]{1,9})"
 )
+# `(p)<TAB>CSI Payload Corrupt<TAB>(n)<TAB>...`; a copied screen has lost the tabs.
+_DAMAGE = re.compile(r"\(\w{1,5}\)\s{1,16}(?:CSI|CBS) ((?:[A-Z][A-Za-z]{1,20} ?){1,4})")
 _SR_COUNT = re.compile(r"\[SR\] Repairing ([0-9]{1,9}) ")
 
 # What the kernel's status is as a Windows error (RtlNtStatusToDosError), so that one fault has one code in every log.
@@ -191,9 +193,11 @@ class Servicing:
 
     def _damage(self, line: _Line) -> None:
         parts = [part.strip() for part in line.message.split("\t")]
-        if len(parts) < 2 or not parts[1].startswith(("CSI ", "CBS ")):
+        found = _DAMAGE.match(line.message)
+        if not found:
             return
-        marker = re.sub(r"[^a-z0-9]+", "_", parts[1][4:64].lower()).strip("_")
+        kind = parts[1][4:64] if len(parts) > 1 else found.group(1)
+        marker = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
         code = to_code(parts[2]) if len(parts) > 2 and parts[2].lower().startswith("0x") else None
         self._emit(
             self._record(line, "store", marker=marker or "store_corrupt", code=code if is_failure(code) else None)

@@ -140,6 +140,13 @@ def _text(limit: int = 200) -> _Check:
     return check
 
 
+def _log_line(value: object, path: str) -> str:
+    """A line of a log keeps its tabs: they part its columns."""
+    if not isinstance(value, str):
+        raise _bad(path, value, "text")
+    return "\t".join(clean(part, 400) for part in value[:400].split("\t"))
+
+
 def _flag(value: object, path: str) -> bool:
     if not isinstance(value, bool):
         raise _bad(path, value, "true or false")
@@ -233,7 +240,7 @@ _LOG_FIELDS: dict[str, _Check] = {
     "size": _COUNT,
     "read": _COUNT,
     "modified": _TIME,
-    "kinds": _many(_fields("last", kind=_text(200), count=_COUNT, first=_text(400), last=_text(400)), 100),
+    "kinds": _many(_fields("last", kind=_text(200), count=_COUNT, first=_log_line, last=_log_line), 100),
 }
 _LOG = _fields("kinds", **_LOG_FIELDS)
 _SOURCE = _fields(
