@@ -173,6 +173,8 @@ def _finding(
 
 def _concerns_updates(record: Record) -> bool:
     """Whether it is about updates at all: the service manager logs the failures of every service."""
+    if record.source == "scan" and routing.is_dotnet_code(record.code):
+        return False
     if record.layer != "service":
         return True
     name = _service_of(record)

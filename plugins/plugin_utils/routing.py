@@ -63,6 +63,11 @@ def is_service_code(code: int | None) -> bool:
     return code is not None and any(words[0] == "services" for words in _CODES.get(code, {}).values())
 
 
+def is_dotnet_code(code: int | None) -> bool:
+    """Whether the code is an exception of .NET (facility 0x13), so of whoever asked, not of Windows Update."""
+    return code is not None and code >> 16 == 0x8013
+
+
 def is_upgrade_code(code: int | None) -> bool:
     """Whether the code comes from the set-up of a feature upgrade, wherever it was seen."""
     span = _TABLE["upgrade_codes"]

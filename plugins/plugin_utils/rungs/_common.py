@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from .. import conditions, hresult
+from .. import conditions, hresult, routing
 from ..conditions import Finding
 from ..evidence import Evidence
 from ..situation import Settings, number, rows
@@ -172,6 +172,8 @@ def live_search(evidence: Evidence) -> tuple[str, int | None]:
     result, code = number(data.get("result")), number(data.get("hresult"))
     if result in (2, 3):
         return "ok", None
+    if routing.is_dotnet_code(None if not code else code & 0xFFFFFFFF):
+        return "broken", None
     if code or result is not None:
         return "failed", None if not code else code & 0xFFFFFFFF
     return {"denied": "denied", "timeout": "timeout", "missing": "none", "absent": "none"}.get(status, "broken"), None

@@ -164,9 +164,12 @@ def test_a_search_that_may_not_be_made_names_the_way() -> None:
 
 
 def test_a_search_that_the_agent_could_not_make_refutes_nothing() -> None:
-    broken = {"scan": {"result": None, "hresult": 0, "count": None, "seconds": 0, "warnings": []}}
-    result = repair("reset", look(), [LOST], scan=broken, after_records=[])
-    assert (result.name, "could not be carried out" in result.sentence) == ("unproven", True)
+    for code in (0, -2146233087):
+        broken = {"scan": {"result": None, "hresult": code, "count": None, "seconds": 0, "warnings": []}}
+        result = repair(
+            "reset", look(), [LOST], scan=broken, after_records=[scanned(code & 0xFFFFFFFF)] if code else []
+        )
+        assert (result.name, "could not be carried out" in result.sentence) == ("unproven", True)
 
 
 def test_the_same_failure_in_a_live_search_refutes_the_reset_and_climbs_on() -> None:
