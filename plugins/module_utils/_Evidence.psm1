@@ -10,32 +10,28 @@ function ConvertTo-PlainData([object] $Value) {
   if ($null -eq $Value -or $Value -is [string] -or $Value -is [ValueType]) { return $Value }
   $plain = @{}
   if ($Value -is [Collections.IDictionary]) {
-    foreach ($entry in $Value.GetEnumerator()) { $plain[[string]$entry.Key] = ConvertTo-PlainData -Value $entry.Value }
+    foreach ($entry in $Value.GetEnumerator()) { $plain[[string]$entry.Key] = ConvertTo-PlainData $entry.Value }
     return $plain
   }
-  if ($Value -is [Collections.IEnumerable]) { return , @(foreach ($one in $Value) { ConvertTo-PlainData -Value $one }) }
-  foreach ($property in $Value.PSObject.Properties) { $plain[$property.Name] = ConvertTo-PlainData -Value $property.Value }
+  if ($Value -is [Collections.IEnumerable]) { return , @(foreach ($one in $Value) { ConvertTo-PlainData $one }) }
+  foreach ($property in $Value.PSObject.Properties) { $plain[$property.Name] = ConvertTo-PlainData $property.Value }
   return $plain
 }
 
+# JSON in ASCII. ConvertTo-Json of 5.1 wraps arrays as value and Count and leaves letters to the console's code page.
 function ConvertTo-JsonText {
-  <#
-  .SYNOPSIS
-  JSON in ASCII. ConvertTo-Json of 5.1 wraps arrays as value and Count, writes dates its own way and leaves other letters to the
-  console's code page, which may not have them.
-  #>
   param([object] $Value)
   if ($null -eq $Value) { return 'null' }
   if ($Value -is [bool]) { return ([string]$Value).ToLowerInvariant() }
   if ($Value -is [Collections.IDictionary]) {
     $parts = foreach ($entry in $Value.GetEnumerator()) {
-      (ConvertTo-JsonText -Value ([string]$entry.Key)) + ':' + (ConvertTo-JsonText -Value $entry.Value)
+      (ConvertTo-JsonText ([string]$entry.Key)) + ':' + (ConvertTo-JsonText $entry.Value)
     }
     return '{' + ($parts -join ',') + '}'
   }
   if ($Value -is [ValueType] -and $Value -isnot [char]) { return $Value.ToString([Globalization.CultureInfo]::InvariantCulture) }
   if ($Value -is [Collections.IEnumerable] -and $Value -isnot [string]) {
-    return '[' + (@(foreach ($one in $Value) { ConvertTo-JsonText -Value $one }) -join ',') + ']'
+    return '[' + (@(foreach ($one in $Value) { ConvertTo-JsonText $one }) -join ',') + ']'
   }
   $text = ([string]$Value).Replace('\', '\\').Replace('"', '\"')
   if ($text -match '[^\x20-\x7e]') {
@@ -66,6 +62,9 @@ function Get-Fault([object] $Record) {
 
 # Run a reader that has no cancel in a runspace that is left alone when its time is over.
 function Invoke-Helper([hashtable] $Look, [string] $Name, [hashtable] $Argument = @{}, [int] $TimeoutMs) {
+  $agent = $Name -match 'Update'
+  # Once the update agent has hung, nobody waits for it again.
+  if ($agent -and $Look.hung) { throw [TimeoutException]::new('the update agent did not answer before') }
   if ($null -eq $Look.helper) {
     $state = [Management.Automation.Runspaces.InitialSessionState]::CreateDefault2()
     $readers = & (Get-Module -Name _PlatformRead) { Get-Command -CommandType Function | Where-Object { $_.ModuleName -eq '_PlatformRead' } }
@@ -85,21 +84,15 @@ function Invoke-Helper([hashtable] $Look, [string] $Name, [hashtable] $Argument 
   $wait = $shell.BeginInvoke()
   if (-not $wait.AsyncWaitHandle.WaitOne($TimeoutMs)) {
     $Look.helper = $null
+    if ($agent) { $Look.hung = $true }
     throw [TimeoutException]::new("$Name did not answer within $TimeoutMs ms")
   }
   foreach ($one in $shell.EndInvoke($wait)) { if ($null -ne $one) { $one.PSObject.BaseObject } }
 }
 
-# Ask the update agent; once it has hung, nobody waits for it again.
-function Invoke-Agent([hashtable] $Look, [string] $Name, [hashtable] $Argument = @{}, [int] $TimeoutMs) {
-  if ($Look.hung) { throw [TimeoutException]::new('the update agent did not answer before') }
-  try { Invoke-Helper -Look $Look -Name $Name -Argument $Argument -TimeoutMs $TimeoutMs }
-  catch [TimeoutException] { $Look.hung = $true; throw }
-}
-
 # One registry value or null; a key is read once a look.
 function Get-Value([hashtable] $Look, [string] $Key, [string] $Name) {
-  if (-not $Look.keys.ContainsKey($Key)) { $Look.keys[$Key] = Read-RegistryKey -Key $Key }
+  if (-not $Look.keys.ContainsKey($Key)) { $Look.keys[$Key] = Read-RegistryKey $Key }
   if ($null -eq $Look.keys[$Key]) { return $null }
   return $Look.keys[$Key]['values'][$Name]
 }
@@ -107,7 +100,7 @@ function Get-Value([hashtable] $Look, [string] $Key, [string] $Name) {
 # All values of a key that match, as numbers and short text, without credentials in addresses.
 function Get-ValueTable([string] $Key, [string] $Match = '.') {
   $table = @{}
-  $read = Read-RegistryKey -Key $Key
+  $read = Read-RegistryKey $Key
   if ($null -eq $read) { return $table }
   foreach ($entry in @($read['values'].GetEnumerator() | Where-Object { $_.Key -match $Match } | Sort-Object -Property Key | Select-Object -First 80)) {
     $value = $entry.Value
@@ -251,7 +244,7 @@ function Get-hostSection([hashtable] $Look) {
   try { $fact = Get-HostFact }
   catch {
     $fact = @{ domain_role = $null; boot_time = $null; uptime_s = $null }
-    $Look.partial = (Get-Fault -Record $_).why
+    $Look.partial = (Get-Fault $_).why
   }
   $version = 'HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion'
   $product = Get-Value $Look 'HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions' ProductType
@@ -289,11 +282,11 @@ function Get-clockSection([hashtable] $Look) {
     $source = @{ server = $server; ok = $false; offset_ms = $null; rtt_ms = $null; stratum = $null; error = $null }
     try {
       # Resolving a name has no limit of its own.
-      $answer = Invoke-Helper -Look $Look -Name Invoke-SntpQuery -Argument @{ Server = $server; TimeoutMs = $Look.sntp_ms } -TimeoutMs ($Look.sntp_ms + 1500)
+      $answer = Invoke-Helper $Look Invoke-SntpQuery -Argument @{ Server = $server; TimeoutMs = $Look.sntp_ms } -TimeoutMs ($Look.sntp_ms + 1500)
       foreach ($name in 'offset_ms', 'rtt_ms', 'stratum') { $source[$name] = $answer[$name] }
       $source.ok = $true
     }
-    catch { $source.error = (Get-Fault -Record $_).why }
+    catch { $source.error = (Get-Fault $_).why }
     $source
   })
   return @{
@@ -303,9 +296,8 @@ function Get-clockSection([hashtable] $Look) {
 }
 
 function Get-servicesSection([hashtable] $Look) {
-  $names = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
-  $table = Get-ServiceTable -Name $names
-  return @{ services = @(foreach ($name in $names) {
+  $table = Get-ServiceTable -Name $Look.names
+  return @{ services = @(foreach ($name in $Look.names) {
     $row = @{ name = $name; exists = $table.ContainsKey($name); start = $null; delayed = $false; state = $null; pid = 0; shared = 0; dependents = @() }
     if ($row.exists) { foreach ($field in @($table[$name].Keys)) { $row[$field] = $table[$name][$field] } }
     $row.dependents = @($row.dependents)
@@ -314,7 +306,7 @@ function Get-servicesSection([hashtable] $Look) {
 }
 
 function Get-historySection([hashtable] $Look) {
-  $history = Invoke-Agent -Look $Look -Name Get-UpdateHistory -Argument @{ Max = 300 } -TimeoutMs 15000
+  $history = Invoke-Helper $Look Get-UpdateHistory -Argument @{ Max = 300 } -TimeoutMs 15000
   $entries = @(foreach ($entry in @($history.entries | Where-Object { $_.time -ge $Look.since })) {
     if ($entry.title.Length -gt 100) { $entry.title = $entry.title.Substring(0, 100) }
     $entry['_failed'] = $entry.result -notin 1, 2
@@ -366,7 +358,6 @@ function Get-eventsSection([hashtable] $Look) {
     , @("$time/Operational", $time, '257-266', (257..266), 10)
   )
   $since = [DateTimeOffset]::FromUnixTimeSeconds($Look.since).ToString('yyyy-MM-ddTHH:mm:ss.000Z', [Globalization.CultureInfo]::InvariantCulture)
-  $ours = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
   $faults = @()
   $records = @(foreach ($row in $rows) {
     $channel, $provider, $ids, $calm, $max = $row
@@ -374,7 +365,7 @@ function Get-eventsSection([hashtable] $Look) {
     $xpath = "*[System[Provider[@Name='$provider'] and ($($terms -join ' or ')) and TimeCreated[@SystemTime>='$since']]]"
     try { $texts = @(Read-EventRecord -Channel $channel -XPath $xpath -Max $max -TimeoutMs 3000) }
     catch {
-      $fault = Get-Fault -Record $_
+      $fault = Get-Fault $_
       if ($fault.status -ne 'absent') { $faults += "${channel}: $($fault.why)"; $status = $fault.status }
       continue
     }
@@ -382,7 +373,7 @@ function Get-eventsSection([hashtable] $Look) {
       $record = ConvertFrom-EventXml -Text $text -Channel $channel
       $data = $record.data
       $service = "$($data['service'])$($data['param4'])"
-      if ($max -eq 60 -and $service -and $service -notin $ours) { continue }
+      if ($max -eq 60 -and $service -and $service -notin $Look.names) { continue }
       # The clock is slewed all day; a step of a minute tells something.
       if ($max -eq 50 -and $data['NewTime'] -and $data['OldTime'] -and
         [Math]::Abs(([DateTimeOffset]$data['NewTime'] - [DateTimeOffset]$data['OldTime']).TotalSeconds) -lt 60) { continue }
@@ -395,23 +386,23 @@ function Get-eventsSection([hashtable] $Look) {
   })
   if ($faults) {
     if (-not $records) { $Look.status = $status }
-    $Look.partial = $faults -join '; '
+    $Look.partial = ($faults | Select-Object -Unique) -join '; '
   }
   return @{ records = @($records | Sort-Object -Property { $_.time }, { $_.record } -Descending | Select-Object -First 200) }
 }
 
 function Get-reportingSection([hashtable] $Look) {
-  return Read-Log -Look $Look -Path "$($Look.windows)\SoftwareDistribution\ReportingEvents.log" -Sort reporting
+  return Read-Log $Look "$($Look.windows)\SoftwareDistribution\ReportingEvents.log" reporting
 }
 
 function Get-cbsSection([hashtable] $Look) {
-  return Read-Log -Look $Look -Path "$($Look.windows)\Logs\CBS\CBS.log" -Sort cbs
+  return Read-Log $Look "$($Look.windows)\Logs\CBS\CBS.log" cbs
 }
 
 function Get-servicingSection([hashtable] $Look) {
   $cbs = 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing'
-  $installer = $null -ne (Read-RegistryKey -Key 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Installer\InProgress')
-  $sessions = Read-RegistryKey -Key "$cbs\SessionsPending"
+  $installer = $null -ne (Read-RegistryKey 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Installer\InProgress')
+  $sessions = Read-RegistryKey "$cbs\SessionsPending"
   return @{
     in_progress = Get-Value $Look "$cbs\Interface" ServicingInProgress
     processes = @(Get-ProcessName -Name 'TiWorker', 'msiexec', 'SetupHost', 'setupprep' | Where-Object { $_ -ne 'msiexec' -or $installer })
@@ -424,38 +415,37 @@ function Get-servicingSection([hashtable] $Look) {
 
 function Get-rebootSection([hashtable] $Look) {
   $version = 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion'
-  $wu = "$version\WindowsUpdate"
+  $control = 'HKLM\SYSTEM\CurrentControlSet'
   $manager = 'HKLM\SOFTWARE\Microsoft\ServerManager'
-  $markers = @()
-  $keys = @{
-    cbs_reboot_pending = "$version\Component Based Servicing\RebootPending"
-    cbs_reboot_in_progress = "$version\Component Based Servicing\RebootInProgress"
-    cbs_packages_pending = "$version\Component Based Servicing\PackagesPending"
-    wu_reboot_required = "$wu\Auto Update\RebootRequired"
-    wu_post_reboot_reporting = "$wu\Auto Update\PostRebootReporting"
-    server_manager = "$manager\CurrentRebootAttempts"
-  }
-  foreach ($name in $keys.Keys) { if ($null -ne (Read-RegistryKey -Key $keys[$name])) { $markers += $name } }
-  $pending = Read-RegistryKey -Key "$wu\Services\Pending"
+  # Marker, key, and what of it is the sign: the key itself, a value that is there or one that is not 0.
+  $rows = @(
+    , @('cbs_reboot_pending', "$version\Component Based Servicing\RebootPending")
+    , @('cbs_reboot_in_progress', "$version\Component Based Servicing\RebootInProgress")
+    , @('cbs_packages_pending', "$version\Component Based Servicing\PackagesPending")
+    , @('wu_reboot_required', "$version\WindowsUpdate\Auto Update\RebootRequired")
+    , @('wu_post_reboot_reporting', "$version\WindowsUpdate\Auto Update\PostRebootReporting")
+    , @('server_manager', "$manager\CurrentRebootAttempts")
+    , @('server_manager', "$manager\ServicingStorage\ServerComponentCache", 'RestartRequired')
+    , @('update_exe_volatile', 'HKLM\SOFTWARE\Microsoft\Updates', 'UpdateExeVolatile')
+    , @('dvd_reboot_signal', "$version\RunOnce", 'DVDRebootSignal')
+    , @('netlogon_join', "$control\Services\Netlogon", 'JoinDomain')
+    , @('netlogon_join', "$control\Services\Netlogon", 'AvoidSpnSet')
+  )
+  $markers = @(foreach ($row in $rows) {
+    $sign = if ($row[2]) { Get-Value $Look $row[1] $row[2] } else { Read-RegistryKey $row[1] }
+    if ($null -ne $sign -and "$sign" -ne '0') { $row[0] }
+  })
+  $pending = Read-RegistryKey "$version\WindowsUpdate\Services\Pending"
   if ($pending -and @($pending['subkeys']).Length) { $markers += 'wu_services_pending' }
-  $session = 'HKLM\SYSTEM\CurrentControlSet\Control\Session Manager'
   $files = 0
   foreach ($name in 'PendingFileRenameOperations', 'PendingFileRenameOperations2') {
     # Pairs of source and target; the target may be empty.
-    $files += [int][Math]::Ceiling(@(Get-Value $Look $session $name | Where-Object { $null -ne $_ }).Length / 2)
+    $files += [int][Math]::Ceiling(@(Get-Value $Look "$control\Control\Session Manager" $name | Where-Object { $null -ne $_ }).Length / 2)
   }
   if ($files) { $markers += 'file_renames' }
-  if (Get-Value $Look 'HKLM\SOFTWARE\Microsoft\Updates' UpdateExeVolatile) { $markers += 'update_exe_volatile' }
-  if ($null -ne (Get-Value $Look "$version\RunOnce" DVDRebootSignal)) { $markers += 'dvd_reboot_signal' }
-  if ((Get-Value $Look "$manager\ServicingStorage\ServerComponentCache" RestartRequired) -and 'server_manager' -notin $markers) { $markers += 'server_manager' }
-  foreach ($name in 'JoinDomain', 'AvoidSpnSet') {
-    $value = Get-Value $Look 'HKLM\SYSTEM\CurrentControlSet\Services\Netlogon' $name
-    if ($null -ne $value -and 'netlogon_join' -notin $markers) { $markers += 'netlogon_join' }
-  }
-  $names = 'HKLM\SYSTEM\CurrentControlSet\Control\ComputerName'
-  $active = Get-Value $Look "$names\ActiveComputerName" ComputerName
-  if ($active -and $active -ne (Get-Value $Look "$names\ComputerName" ComputerName)) { $markers += 'computer_rename' }
-  return @{ markers = @($markers | Sort-Object); file_renames = $files }
+  $active = Get-Value $Look "$control\Control\ComputerName\ActiveComputerName" ComputerName
+  if ($active -and $active -ne (Get-Value $Look "$control\Control\ComputerName\ComputerName" ComputerName)) { $markers += 'computer_rename' }
+  return @{ markers = @($markers | Sort-Object -Unique); file_renames = $files }
 }
 
 function Get-policySection([hashtable] $Look) {
@@ -463,28 +453,28 @@ function Get-policySection([hashtable] $Look) {
   $version = 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies'
   $mdm = 'HKLM\SOFTWARE\Microsoft\PolicyManager\current\device'
   return @{
-    wu = Get-ValueTable -Key $wu
-    au = Get-ValueTable -Key "$wu\AU"
-    user = (Get-ValueTable -Key "$version\WindowsUpdate") + (Get-ValueTable -Key "$version\Explorer" -Match '^No(AutoUpdate|WindowsUpdate)$')
-    ux = Get-ValueTable -Key 'HKLM\SOFTWARE\Microsoft\WindowsUpdate\UX\Settings' -Match '^(Pause|Flight|Defer|Branch|Exclude|Target|IsExpedited)'
-    mdm = Get-ValueTable -Key "$mdm\Update" -Match '^(?!.*_(ProviderSet|WinningProvider|LastWrite))'
+    wu = Get-ValueTable $wu
+    au = Get-ValueTable "$wu\AU"
+    user = (Get-ValueTable "$version\WindowsUpdate") + (Get-ValueTable "$version\Explorer" -Match '^No(AutoUpdate|WindowsUpdate)$')
+    ux = Get-ValueTable 'HKLM\SOFTWARE\Microsoft\WindowsUpdate\UX\Settings' -Match '^(Pause|Flight|Defer|Branch|Exclude|Target|IsExpedited)'
+    mdm = Get-ValueTable "$mdm\Update" -Match '^(?!.*_(ProviderSet|WinningProvider|LastWrite))'
     mdm_wins = Get-Value $Look "$mdm\ControlPolicyConflict" MDMWinsOverGP
-    servicing = Get-ValueTable -Key "$version\Servicing"
-    configmgr = $null -ne (Read-RegistryKey -Key 'HKLM\SYSTEM\CurrentControlSet\Services\CcmExec')
+    servicing = Get-ValueTable "$version\Servicing"
+    configmgr = $null -ne (Read-RegistryKey 'HKLM\SYSTEM\CurrentControlSet\Services\CcmExec')
   }
 }
 
 function Get-sourcesSection([hashtable] $Look) {
   $data = @{ services = $null; last_search = $null; last_install = $null; endpoints = @() }
   $faults = @()
-  try { $data.services = @(Invoke-Agent -Look $Look -Name Get-UpdateService -TimeoutMs 10000) }
-  catch { $faults += (Get-Fault -Record $_).why }
+  try { $data.services = @(Invoke-Helper $Look Get-UpdateService -TimeoutMs 10000) }
+  catch { $faults += (Get-Fault $_).why }
   try {
-    $dates = Invoke-Agent -Look $Look -Name Get-UpdateResult -TimeoutMs 10000
+    $dates = Invoke-Helper $Look Get-UpdateResult -TimeoutMs 10000
     $data.last_search = $dates.last_search
     $data.last_install = $dates.last_install
   }
-  catch { $faults += (Get-Fault -Record $_).why }
+  catch { $faults += (Get-Fault $_).why }
   $wu = 'HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate'
   $internet = 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings'
   $ask = @{}
@@ -531,16 +521,16 @@ function Get-diskSection([hashtable] $Look) {
 
 function Get-upgradeSection([hashtable] $Look) {
   $setup = 'HKLM\SYSTEM\Setup'
-  $diag = Get-ValueTable -Key "$setup\SetupDiag\Results"
-  if ($diag.psbase.Count -eq 0) { $diag = Get-ValueTable -Key "$setup\MoSetup\Volatile\SetupDiag" }
+  $diag = Get-ValueTable "$setup\SetupDiag\Results"
+  if ($diag.psbase.Count -eq 0) { $diag = Get-ValueTable "$setup\MoSetup\Volatile\SetupDiag" }
   $folders = "$($Look.drive)\`$WINDOWS.~BT\Sources\Panther", "$($Look.drive)\`$WINDOWS.~BT\Sources\Rollback", "$($Look.windows)\Panther"
   return @{
-    osupgrade = Get-ValueTable -Key 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade'
+    osupgrade = Get-ValueTable 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade'
     box_result = Get-Value $Look "$setup\MoSetup\Volatile" BoxResult
     failure_count = Get-Value $Look "$setup\MoSetup\Tracking" FailureCount
     install_attempts = Get-Value $Look "$setup\MoSetup\Tracking" InstallAttempts
     setupdiag = if ($diag.psbase.Count) { $diag } else { $null }
-    logs = @(foreach ($folder in $folders) { $log = Read-Log -Look $Look -Path "$folder\setuperr.log" -Sort setup; if ($log) { $log } })
+    logs = @(foreach ($folder in $folders) { $log = Read-Log $Look "$folder\setuperr.log" setup; if ($log) { $log } })
   }
 }
 
@@ -550,9 +540,9 @@ function Get-runsSection([hashtable] $Look) {
 
 function Get-scanSection([hashtable] $Look) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
-  try { $scan = Invoke-Agent -Look $Look -Name Invoke-UpdateSearch -Argument @{ Criteria = 'IsInstalled=0 and IsHidden=0' } -TimeoutMs $Look.scan_ms }
+  try { $scan = Invoke-Helper $Look Invoke-UpdateSearch -Argument @{ Criteria = 'IsInstalled=0 and IsHidden=0' } -TimeoutMs $Look.scan_ms }
   catch {
-    $fault = Get-Fault -Record $_
+    $fault = Get-Fault $_
     if ($fault.status -ne 'failed' -or -not $fault.code) { throw }
     # A search that failed with a code is a finding, not a fault of the look.
     $scan = @{ result = $null; hresult = $fault.code; count = $null; warnings = @() }
@@ -565,10 +555,10 @@ function Get-scanSection([hashtable] $Look) {
 # Cut lists and lines, the same way each time, until the document fits; cut sections become partial.
 function Limit-Evidence([hashtable] $Sections, [int] $Max = 46000) {
   foreach ($limit in (40, 200), (25, 160), (15, 120), (8, 100), (3, 60)) {
-    if ((ConvertTo-JsonText -Value $Sections).Length -le $Max) { return }
+    if ((ConvertTo-JsonText $Sections).Length -le $Max) { return }
     foreach ($name in @($Sections.Keys)) {
       $section = $Sections[$name]
-      if ((ConvertTo-JsonText -Value $section).Length -lt $Max / 12) { continue }
+      if ((ConvertTo-JsonText $section).Length -lt $Max / 12) { continue }
       foreach ($holder in @($section.data) + @($section.data.logs)) {
         foreach ($key in 'records', 'entries', 'kinds') {
           if ($null -eq $holder -or -not $holder[$key]) { continue }
@@ -604,7 +594,7 @@ function Invoke-Section([hashtable] $Look, [string] $Name) {
     }
   }
   catch {
-    $fault = Get-Fault -Record $_
+    $fault = Get-Fault $_
     $section.status = $fault.status
     $section.why = $fault.why
   }
@@ -616,6 +606,7 @@ function Invoke-Section([hashtable] $Look, [string] $Name) {
 # The limits of a look; key refused holds why it is none.
 function New-Look([hashtable] $Request) {
   $look = @{ clock = [Diagnostics.Stopwatch]::StartNew(); keys = @{}; refused = $null; servers = @($Request['servers'] | Where-Object { $_ }) }
+  $look.names = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
   $look.asked = @($Request['sections'] | Where-Object { $_ })
   # The cheap before the dear; the search last, because it alone may take minutes.
   $look.always = 'host', 'services', 'servicing', 'reboot', 'runs'

@@ -129,12 +129,7 @@ function Get-ProcessName {
 
 function Read-EventRecord {
   [CmdletBinding()]
-  param(
-    [string] $Channel,
-    [string] $XPath,
-    [int] $Max,
-    [int] $TimeoutMs
-  )
+  param([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs)
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $query = [Diagnostics.Eventing.Reader.EventLogQuery]::new($Channel, 'LogName', $XPath)
   $query.ReverseDirection = $true
@@ -156,10 +151,7 @@ function Read-EventRecord {
 
 function Read-FileTail {
   [CmdletBinding()]
-  param(
-    [string] $Path,
-    [long] $Bytes
-  )
+  param([string] $Path, [long] $Bytes)
   if (-not [IO.File]::Exists($Path)) { return $null }
   $stream = [IO.FileStream]::new($Path, 'Open', 'Read', [IO.FileShare]'ReadWrite, Delete')
   try {
@@ -193,11 +185,7 @@ function Get-FolderFact {
 
 function Measure-Folder {
   [CmdletBinding()]
-  param(
-    [string] $Path,
-    [int] $MaxFiles,
-    [int] $MaxMs
-  )
+  param([string] $Path, [int] $MaxFiles, [int] $MaxMs)
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $total = @{ files = 0; bytes = [long]0; complete = $true }
   $todo = [Collections.Stack]::new()
@@ -226,10 +214,7 @@ function Measure-Folder {
 
 function Get-ChildName {
   [CmdletBinding()]
-  param(
-    [string] $Path,
-    [string] $Filter
-  )
+  param([string] $Path, [string] $Filter)
   if (-not [IO.Directory]::Exists($Path)) { return @() }
   return @([IO.Directory]::EnumerateFileSystemEntries($Path, $Filter) | ForEach-Object { [IO.Path]::GetFileName($_) } | Sort-Object)
 }
@@ -255,10 +240,7 @@ function Get-DriveFact {
 
 function Invoke-SntpQuery {
   [CmdletBinding()]
-  param(
-    [string] $Server,
-    [int] $TimeoutMs
-  )
+  param([string] $Server, [int] $TimeoutMs)
   $addresses = [Net.Dns]::GetHostAddresses($Server)
   $address = @(@($addresses | Where-Object { [string]$_.AddressFamily -eq 'InterNetwork' }) + @($addresses))[0]
   $client = [Net.Sockets.UdpClient]::new($address.AddressFamily)
@@ -308,11 +290,7 @@ function Invoke-SntpQuery {
 
 function Test-TcpConnect {
   [CmdletBinding()]
-  param(
-    [string] $Server,
-    [int] $Port,
-    [int] $TimeoutMs
-  )
+  param([string] $Server, [int] $Port, [int] $TimeoutMs)
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $fault = $null
   # This constructor speaks IPv4 and IPv6 alike; TcpClient's speaks IPv4 alone in .NET Framework.
