@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 NAMESPACE = "http://schemas.microsoft.com/win/2004/08/events/event"
 
@@ -71,7 +71,7 @@ class Event:
         qualifiers = " Qualifiers='16384'" if self.provider == "Service Control Manager" else ""
         source = " EventSourceName='Service Control Manager'" if self.provider == "Service Control Manager" else ""
         head = (
-            f"<Event xmlns='{NAMESPACE}'><System><Provider Name={quoteattr(self.provider)}"
+            f"<Event xmlns='{NAMESPACE}'><System><Provider Name={_quoted(self.provider)}"
             + (f" Guid='{{{guid}}}'" if guid else "")
             + source
             + f"/><EventID{qualifiers}>{self.id}</EventID><Version>{version}</Version><Level>{level}</Level>"
@@ -89,10 +89,12 @@ class Event:
         if wrapper is not None:
             fields = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in self.data.items())
             return f"{head}<UserData><{wrapper} xmlns='{space}'>{fields}</{wrapper}></UserData></Event>"
-        fields = "".join(
-            f"<Data Name={quoteattr(name)}>{escape(str(value))}</Data>" for name, value in self.data.items()
-        )
+        fields = "".join(f"<Data Name={_quoted(name)}>{escape(str(value))}</Data>" for name, value in self.data.items())
         return f"{head}<EventData>{fields}</EventData></Event>"
+
+
+def _quoted(text: str) -> str:
+    return "'" + escape(text, {"'": "&apos;"}) + "'"
 
 
 class QueryError(ValueError):
@@ -181,7 +183,7 @@ class Query:
             kind, value = self._take()
             if kind not in ("text", "number"):
                 raise QueryError(f"{value!r} is not a literal")
-            return ("compare", operator, left, value.strip("'\"") if kind == "text" else int(value))
+            return ("compare", operator, left, value[1:-1] if kind == "text" else int(value))
         return left
 
     def _path(self) -> tuple:  # type: ignore[type-arg]

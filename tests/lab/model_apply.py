@@ -86,7 +86,7 @@ class Applier(Observer):
             try:
                 run.restore(60000)
             except SimError as error:
-                reply["failed"] = {"id": None, "why": why_of(error), "code": error.hresult}
+                reply["failed"] = {"id": 0, "why": why_of(error), "code": error.hresult}
         if reply["failed"]:
             reply["undone"] = run.take_back()
             reply["changed"] = not all(line["ok"] for line in reply["undone"])
@@ -244,6 +244,7 @@ class _Run:
         self._id = run
         self._undo: list[tuple[dict[str, Any], Callable[[], object]]] = []
         self._ran: list[str] = []
+        self._stopped_by: dict[str, int] = {}
         self._stopped: list[str] = []
         self._stop_after: list[str] = []
 
@@ -263,7 +264,7 @@ class _Run:
             lines.append(self._try({"id": step["id"], "kind": step["kind"]}, undo))
         for name in reversed(self._ran):
             if self._row(name)["state"] != "running":
-                line = {"id": None, "kind": "start_service"}
+                line = {"id": self._stopped_by[name], "kind": "stop_service"}
                 lines.append(self._try(line, functools.partial(self._start, name, 60000)))
         return lines
 
@@ -301,6 +302,7 @@ class _Run:
         row = self._row(name)
         if row is None or row["state"] == "stopped":
             return
+        self._stopped_by.setdefault(name, self._now["id"])
         for names in (self._ran, self._stopped):
             if name not in names:
                 names.append(name)

@@ -1,0 +1,473 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The simulated Windows: laws, services, files, clock, event log and the socket."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lab import scenario
+from lab.eventlog import Event, Query, QueryError
+from lab.sim import CHANGE, READ, Sim, SimError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SD = r"C:\Windows\SoftwareDistribution"
+W32 = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
+
+
+@pytest.fixture
+def make(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Make a host out of keys of a scenario."""
+    count = 0
+
+    def build(**keys: Any) -> Sim:
+        nonlocal count
+        count += 1
+        path = tmp_path / f"s{count}.yml"
+        path.write_text(yaml.safe_dump({"title": "t", "machine": "client10", **keys}))
+        return Sim.load(str(path), tmp_path / f"h{count}", f"h{count}")
+
+    return build
+
+
+def code_of(sim: Sim, function: str, **args: Any) -> int:
+    """The HRESULT of a call that fails, 0 of one that works."""
+    try:
+        sim.call(function, args)
+    except SimError as error:
+        return error.hresult & 0xFFFFFFFF
+    return 0
+
+
+def search(sim: Sim) -> int:
+    return code_of(sim, "Invoke-UpdateSearch", Criteria="IsInstalled=0")
+
+
+def state(sim: Sim, name: str) -> dict[str, Any]:
+    table: Any = sim.call("Get-ServiceTable", {"Name": [name]})
+    return dict(table[name])
+
+
+def test_plays_every_platform_function_of_the_contract() -> None:
+    text = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    part = text.partition("### Platform functions")[2].partition("## The core")[0]
+    cells = [line.split("|")[1] for line in part.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`([A-Z][a-z]+-[A-Za-z]+)", cell)}
+    assert named == {*READ, *CHANGE}
+
+
+@pytest.mark.parametrize("name", ["_PlatformRead", "_PlatformChange"])
+def test_powershell_stand_ins_have_the_parameters_of_the_real_ones(name: str) -> None:
+    def functions(path: Path) -> dict[str, list[str]]:
+        found = {}
+        for match in re.finditer(r"^function ([\w-]+) \{(.*?)^\}", path.read_text(), re.MULTILINE | re.DOTALL):
+            block = re.search(r"param\((.*?)\n\s*\)|param\((.*?)\)", match[2], re.DOTALL)
+            found[match[1]] = re.findall(r"\$(\w+)", (block[1] or block[2] or "") if block else "")
+        return found
+
+    real = functions(REPOSITORY / "plugins" / "module_utils" / f"{name}.psm1")
+    ours = functions(REPOSITORY / "tests" / "lab" / "platform" / f"{name}.psm1")
+    known = READ if name == "_PlatformRead" else CHANGE
+    assert {key: real[key] for key in known} == {key: ours[key] for key in known}
+
+
+# -- laws
+
+
+@pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ({}, 0),
+        ({"services": {"wuauserv": {"start": 4}}}, 0x80070422),
+        ({"services": {"CryptSvc": {"start": 4}}}, 0x80070422),
+        ({"data_store": "damaged 0x80248007"}, 0x80248007),
+        ({"clock_offset": "301s"}, 0x80072F8F),
+        ({"clock_offset": "-301s"}, 0x80072F8F),
+        ({"clock_offset": "299s"}, 0),
+        ({"controller_skew": "5h"}, 0),
+        ({"denied": ["search"]}, 0x80070005),
+    ],
+)
+def test_law_decides_a_search(make: Any, keys: dict[str, Any], code: int) -> None:
+    assert search(make(**keys)) == code
+
+
+def test_unreachable_wsus_gives_the_code_of_its_endpoint(make: Any) -> None:
+    policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+    registry = {policy: {"WUServer": "http://wsus.example:8530"}, policy + r"\AU": {"UseWUServer": 1}}
+    assert search(make(registry=registry)) == 0x80072EE2
+    refused = {"wsus.example:8530": {"ok": False, "gives": 0x80072EFD}}
+    assert search(make(registry=registry, endpoints=refused)) == 0x80072EFD
+    assert search(make(registry=registry, endpoints={"wsus.example:8530": {"ok": True}})) == 0
+
+
+def test_failed_and_successful_searches_leave_their_traces(make: Any) -> None:
+    sim = make(data_store="damaged 0x80070002", last_search="now-3d")
+    assert search(sim) == 0x80070002
+    xpath = "*[System[Provider[@Name='Microsoft-Windows-WindowsUpdateClient'] and EventID=25]]"
+    asked = {"Channel": "Microsoft-Windows-WindowsUpdateClient/Operational", "XPath": xpath, "Max": 5, "TimeoutMs": 100}
+    found: Any = sim.call("Read-EventRecord", asked)
+    assert "<Data Name='errorCode'>0x80070002</Data>" in found[0]
+    tail: Any = sim.call("Read-FileTail", {"Path": SD + r"\ReportingEvents.log", "Bytes": 4000})
+    line = base64.b64decode(tail["bytes"]).decode("utf-16-le").splitlines()[-1].split("\t")
+    assert len(line) == 13
+    assert (line[3], line[7], line[9]) == ("148 [AGENT_DETECTION_FAILED]", "80070002", "Failure")
+    # A script's own search never moves the agent's date.
+    dates: Any = make().call("Get-UpdateResult", {})
+    assert sim.last_search < dates["last_search"]
+
+
+def test_reset_of_the_data_store_cures_and_empties_the_history(make: Any) -> None:
+    sim = make(data_store="damaged 0x80070002")
+    assert search(sim) == 0x80070002
+    sim.call("Send-ServiceStop", {"Name": "wuauserv"})
+    sim.call("Move-Folder", {"Path": SD, "Destination": SD + ".old"})
+    assert search(sim) == 0
+    history: Any = sim.call("Get-UpdateHistory", {"Max": 10})
+    assert history == {"total": 0, "entries": []}
+
+
+def test_law_of_a_scenario_comes_after_the_universal_ones(make: Any) -> None:
+    law = {"on": ["search"], "when": [{"file_missing": r"C:\Windows\x.txt"}], "gives": 0x80240034}
+    sim = make(laws=[law], services={"wuauserv": {"start": 4}})
+    assert search(sim) == 0x80070422
+    sim.call("Set-ServiceStart", {"Name": "wuauserv", "Start": 3, "Delayed": False})
+    assert search(sim) == 0x80240034
+    (sim.root / "Windows" / "X.TXT").write_text("x")
+    assert search(sim) == 0
+
+
+# -- services
+
+
+def test_service_manager_answers_as_windows_does(make: Any) -> None:
+    sim = make(services={"wuauserv": {"state": "running"}, "child": {"needs": ["wuauserv"], "state": "running"}})
+    assert code_of(sim, "Send-ServiceStart", Name="wuauserv") == 0x80070420
+    assert code_of(sim, "Send-ServiceStop", Name="wuauserv") == 0x8007041B
+    assert state(sim, "wuauserv")["dependents"] == ["child"]
+    assert code_of(sim, "Send-ServiceStop", Name="child") == 0
+    assert code_of(sim, "Send-ServiceStop", Name="child") == 0x80070426
+    assert code_of(sim, "Send-ServiceStop", Name="wuauserv") == 0
+    assert code_of(sim, "Send-ServiceStart", Name="nothing") == 0x80070424
+    sim.call("Set-ServiceStart", {"Name": "wuauserv", "Start": 4, "Delayed": False})
+    assert code_of(sim, "Send-ServiceStart", Name="wuauserv") == 0x80070422
+    assert code_of(sim, "Send-ServiceStart", Name="child") == 0x8007042C
+    assert code_of(sim, "Set-ServiceStart", Name="WaaSMedicSvc", Start=3, Delayed=False) == 0x80070005
+
+
+def test_stops_that_refuse_hang_take_time_or_do_not_last(make: Any) -> None:
+    sim = make(
+        services={
+            "BITS": {"state": "running", "stop": "refuse"},
+            "DoSvc": {"state": "running", "stop": "hang"},
+            "CryptSvc": {"stop_ms": 60},
+            "wuauserv": {"state": "running", "revived_by": "UsoSvc", "revive_ms": 20},
+        }
+    )
+    assert code_of(sim, "Send-ServiceStop", Name="BITS") == 0x8007041C
+    for name in ("DoSvc", "CryptSvc", "wuauserv"):
+        assert code_of(sim, "Send-ServiceStop", Name=name) == 0
+    assert state(sim, "CryptSvc")["state"] == "stop_pending"
+    time.sleep(0.08)
+    assert state(sim, "CryptSvc")["state"] == "stopped"
+    assert state(sim, "wuauserv")["state"] == "running"
+    assert state(sim, "DoSvc")["state"] == "stop_pending"
+    sim.call("Stop-ServiceProcess", {"ProcessId": state(sim, "DoSvc")["pid"]})
+    assert state(sim, "DoSvc")["state"] == "stopped"
+
+
+def test_services_of_one_host_process_die_together(make: Any) -> None:
+    sim = make(services={"wuauserv": {"state": "running"}})
+    row = state(sim, "wuauserv")
+    assert row["shared"] == 3
+    sim.call("Stop-ServiceProcess", {"ProcessId": row["pid"]})
+    assert state(sim, "Schedule")["state"] == "stopped"
+
+
+def test_search_starts_the_service_by_trigger_and_a_look_counts_as_no_change(make: Any) -> None:
+    sim = make()
+    before = sim.snapshot()
+    sim.call("Get-UpdateHistory", {"Max": 5})
+    assert state(sim, "wuauserv")["state"] == "running"
+    assert sim.snapshot() == before
+
+
+# -- files
+
+
+def test_running_service_keeps_its_folder(make: Any) -> None:
+    sim = make(services={"wuauserv": {"state": "running"}})
+    assert code_of(sim, "Move-Folder", Path=SD, Destination=SD + ".old") == 0x80070005
+    bits = r"C:\ProgramData\Microsoft\Network\Downloader\qmgr.db"
+    assert code_of(sim, "Move-SingleFile", Path=bits, Destination=bits + ".old") == 0
+    sim.call("Send-ServiceStart", {"Name": "BITS"})
+    other = bits.replace("qmgr.db", "edb.chk")
+    assert code_of(sim, "Move-SingleFile", Path=other, Destination=other + ".old") == 0x80070020
+    sim.call("Send-ServiceStop", {"Name": "wuauserv"})
+    assert code_of(sim, "Move-Folder", Path=SD, Destination=r"C:\Windows\System32\catroot2") == 0x800700B7
+    assert code_of(sim, "Move-Folder", Path=SD.upper(), Destination=SD + ".old") == 0
+    assert code_of(sim, "Move-Folder", Path=SD, Destination=SD + ".other") == 0x80070003
+
+
+def test_ntfs_gives_a_name_that_comes_back_its_old_creation_time(make: Any) -> None:
+    sim = make()
+    old: Any = sim.call("Get-FolderFact", {"Path": SD})
+    sim.call("Move-Folder", {"Path": SD, "Destination": SD + ".old"})
+    sim.call("Send-ServiceStart", {"Name": "wuauserv"})
+    new: Any = sim.call("Get-FolderFact", {"Path": SD})
+    store: Any = sim.call("Get-FileFact", {"Path": SD + r"\DataStore\DataStore.edb"})
+    assert new["created"] == old["created"] < store["created"]
+
+
+def test_link_is_told_and_never_followed(make: Any) -> None:
+    sim = make(files={r"Windows\SoftwareDistribution": {"link": r"C:\Elsewhere"}})
+    fact: Any = sim.call("Get-FolderFact", {"Path": SD})
+    assert fact["reparse"] is True
+    assert sim.call("Measure-Folder", {"Path": SD, "MaxFiles": 9, "MaxMs": 9}) == {
+        "files": 0,
+        "bytes": 0,
+        "complete": True,
+    }
+    sim.call("Remove-FolderTree", {"Path": SD})
+    assert sim.read(r"C:\Elsewhere\DataStore\DataStore.edb") is not None
+
+
+@given(st.lists(st.sampled_from(["..", ".", "Windows", "a b", "x/y", "C:", "~"]), max_size=6).map("\\".join))
+@settings(max_examples=60, deadline=None)
+def test_no_path_leads_out_of_the_host(tmp_path_factory: pytest.TempPathFactory, tail: str) -> None:
+    global SHARED  # noqa: PLW0603 - one host for all examples
+    if SHARED is None:
+        SHARED = Sim.load("healthy-client", tmp_path_factory.mktemp("shared"), "shared")
+    try:
+        real = SHARED.path("C:\\" + tail)
+    except SimError:
+        return
+    assert real.resolve().is_relative_to(SHARED.root.resolve())
+
+
+SHARED: Sim | None = None
+
+
+# -- registry
+
+
+def test_registry_knows_no_case_and_reflects_services(make: Any) -> None:
+    sim = make()
+    key = r"HKEY_LOCAL_MACHINE\software\Lab"
+    sim.call("Write-RegistryValue", {"Key": key, "Name": "Big", "Kind": "DWord", "Value": -1})
+    read: Any = sim.call("Read-RegistryKey", {"Key": r"hklm\SOFTWARE\lab"})
+    assert read["values"] == {"Big": 0xFFFFFFFF}
+    service: Any = sim.call("Read-RegistryKey", {"Key": r"HKLM\SYSTEM\CurrentControlSet\Services\WUAUSERV"})
+    assert service["values"]["Start"] == 3
+    assert sim.call("Read-RegistryKey", {"Key": r"HKLM\SOFTWARE\Nope"}) is None
+
+
+def test_snapshot_is_the_same_after_a_value_came_and_went(make: Any) -> None:
+    sim = make()
+    before = sim.snapshot()
+    where = {"Key": r"HKLM\SOFTWARE\Lab\Deep", "Name": "x"}
+    sim.call("Write-RegistryValue", {**where, "Kind": "String", "Value": "1"})
+    assert sim.snapshot() != before
+    sim.call("Remove-RegistryValue", where)
+    assert sim.snapshot() == before
+    assert [change["function"] for change in sim.changes] == ["Write-RegistryValue", "Remove-RegistryValue"]
+
+
+# -- clock
+
+
+def w32tm(sim: Sim, *arguments: str) -> Any:
+    path = r"C:\Windows\System32\w32tm.exe"
+    return sim.call("Invoke-Program", {"Path": path, "Argument": list(arguments), "TimeoutMs": 1000})
+
+
+def offset(sim: Sim, server: str = "time.windows.com") -> int:
+    answer: Any = sim.call("Invoke-SntpQuery", {"Server": server, "TimeoutMs": 100})
+    return int(answer["offset_ms"])
+
+
+def test_resync_needs_the_service_a_source_and_room(make: Any) -> None:
+    sim = make(clock_offset="16h")
+    assert offset(sim) == -16 * 3_600_000
+    assert w32tm(sim, "/resync") & 0xFFFFFFFF == 0x80070426
+    sim.call("Send-ServiceStart", {"Name": "W32Time"})
+    assert w32tm(sim, "/resync") != 0  # beyond 15 hours
+    for name in ("MaxPosPhaseCorrection", "MaxNegPhaseCorrection"):
+        value = {"Key": W32 + r"\Config", "Name": name, "Kind": "DWord", "Value": 0xFFFFFFFF}
+        sim.call("Write-RegistryValue", value)
+    assert w32tm(sim, "/resync") != 0  # the service has not read the new limit
+    assert w32tm(sim, "/config", "/update") == 0
+    assert w32tm(sim, "/resync") == 0
+    assert offset(sim) == 0
+
+
+@pytest.mark.parametrize("kind", ["NoSync", "NT5DS"])
+def test_resync_finds_nothing_where_nothing_is_configured(make: Any, kind: str) -> None:
+    sim = make(
+        clock_offset="1h", services={"W32Time": {"state": "running"}}, registry={W32 + r"\Parameters": {"Type": kind}}
+    )
+    assert w32tm(sim, "/resync") != 0
+    assert round(sim.clock_offset) == 3600
+
+
+@given(st.integers(min_value=-50_000_000, max_value=50_000_000))
+@settings(max_examples=30, deadline=None)
+def test_clock_moved_and_moved_back_is_where_it_was(tmp_path_factory: pytest.TempPathFactory, by: int) -> None:
+    test_no_path_leads_out_of_the_host.hypothesis.inner_test(tmp_path_factory, "")
+    assert SHARED is not None
+    SHARED.call("Set-HostClock", {"OffsetMs": by})
+    clock: Any = SHARED.call("Get-HostClock", {})
+    assert abs(clock - time.time() * 1000 - by) < 2000
+    SHARED.call("Set-HostClock", {"OffsetMs": -by})
+    assert abs(SHARED.clock_offset) < 0.001
+
+
+def test_files_of_a_host_with_a_wrong_clock_carry_its_time(make: Any) -> None:
+    sim = make(clock_offset="7h", data_store="missing")
+    sim.call("Send-ServiceStart", {"Name": "wuauserv"})
+    fact: Any = sim.call("Get-FileFact", {"Path": SD + r"\DataStore\DataStore.edb"})
+    assert abs(fact["modified"] - time.time() - 7 * 3600) < 5
+
+
+# -- event log
+
+
+def rendered(**keys: Any) -> str:
+    given_keys = {
+        "channel": "System",
+        "provider": "P",
+        "id": 20,
+        "time": 1_700_000_000.5,
+        "record": 1,
+        "data": {},
+        **keys,
+    }
+    return Event(**given_keys).xml()
+
+
+@pytest.mark.parametrize(
+    ("xpath", "selected"),
+    [
+        ("*", True),
+        ("*[System[Provider[@Name='P']]]", True),
+        ("*[System[Provider[@Name='Q' or @Name='P'] and (EventID=19 or EventID=20)]]", True),
+        ("*[System[(EventID>=21 and EventID<=40)]]", False),
+        ("*[System[TimeCreated[@SystemTime>='2023-11-14T22:13:20.000Z']]]", True),
+        ("*[System[TimeCreated[@SystemTime>'2023-11-14T22:13:20.500Z']]]", False),
+        ("*[System[TimeCreated[timediff(@SystemTime) <= 1000]]]", True),
+        ("*[System[TimeCreated[timediff(@SystemTime) <= 400]]]", False),
+        ("*[EventData[Data[@Name='errorCode']='0x80070002']]", True),
+        ("Event/System[EventID=20]", True),
+    ],
+)
+def test_query_selects_as_the_event_log_does(xpath: str, selected: bool) -> None:
+    xml = rendered(data={"errorCode": "0x80070002"})
+    assert Query(xpath).matches(xml, 1_700_000_001.0) is selected
+
+
+@pytest.mark.parametrize(
+    "xpath",
+    ["*[System[", "*[System[EventID=x]]", "", "*[System[" + " or ".join(f"EventID={n}" for n in range(30)) + "]]"],
+)
+def test_query_that_windows_would_refuse(xpath: str) -> None:
+    with pytest.raises(QueryError):
+        Query(xpath)
+
+
+def test_event_log_says_when_there_is_no_such_channel_or_query(make: Any) -> None:
+    sim = make(machine="server2016")
+    ask = {"XPath": "*", "Max": 1, "TimeoutMs": 10}
+    assert code_of(sim, "Read-EventRecord", Channel="Microsoft-Windows-Time-Service/Operational", **ask) == 0x80073A9F
+    assert code_of(sim, "Read-EventRecord", Channel="System", XPath="*[", Max=1, TimeoutMs=10) == 0x80073A99
+
+
+def test_servicing_and_update_lists_carry_user_data() -> None:
+    assert "<UserData><CbsPackageChangeState" in rendered(
+        provider="Microsoft-Windows-Servicing", data={"ErrorCode": "0x0"}
+    )
+    assert "<UserData><updatelist" in rendered(provider="Microsoft-Windows-WindowsUpdateClient", id=21)
+
+
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Za-z]{1,8}", fullmatch=True),
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20),
+    )
+)
+def test_any_event_text_survives_rendering(data: dict[str, str]) -> None:
+    for name, value in data.items():
+        if "'" not in value and not re.match(r"\d{4}-", value):
+            assert Query(f"*[EventData[Data[@Name='{name}']='{value}']]").matches(rendered(data=data), 0) is True
+
+
+# -- scenario texts
+
+
+@given(st.integers(0, 400), st.integers(0, 23))
+def test_times_are_relative_to_the_host(days: int, hours: int) -> None:
+    assert scenario.moment(f"{{now-{days}d{hours}h}}", 1_700_000_000) == 1_700_000_000 - days * 86400 - hours * 3600
+
+
+def test_unknown_keys_and_machines_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.yml"
+    for text in ("title: x\nsurprise: 1\n", "title: x\nmachine: vista\n", "- 1\n"):
+        path.write_text(text)
+        scenario._read.cache_clear()
+        with pytest.raises(scenario.ScenarioError):
+            scenario.load(str(path))
+
+
+# -- the socket
+
+
+def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> None:
+    sim = make()
+    host, port, token = sim.address.split(":")
+    failures: list[str] = []
+
+    def ask(said: str, count: int) -> list[dict[str, Any]]:
+        with (
+            socket.create_connection((host, int(port)), timeout=5) as link,
+            link.makefile("rw", encoding="utf-8") as file,
+        ):
+            answers = []
+            for _ in range(count):
+                file.write(json.dumps({"token": said, "function": "Get-TimeZoneId", "args": {}}) + "\n")
+                file.flush()
+                line = file.readline()
+                answers.append(json.loads(line) if line else {})
+            return answers
+
+    def work() -> None:
+        if any(answer != {"ok": True, "result": "UTC"} for answer in ask(token, 20)):
+            failures.append("wrong answer")
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert ask("wrong", 1) == [{}]
+    with socket.create_connection((host, int(port)), timeout=5) as link, link.makefile("rw", encoding="utf-8") as file:
+        for asked in (
+            {"function": "Move-Folder", "args": {"Path": r"C:\No", "Destination": r"C:\X"}},
+            {"function": "Do-Evil"},
+        ):
+            file.write(json.dumps({"token": token, **asked}) + "\n")
+            file.flush()
+            answer = json.loads(file.readline())
+            assert answer["ok"] is False
+            assert answer["hresult"] < 0
+    sim.close()
