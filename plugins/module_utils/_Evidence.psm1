@@ -67,7 +67,9 @@ function Invoke-Helper([hashtable] $Look, [string] $Name, [hashtable] $Argument 
   if ($agent -and $Look.hung) { throw [TimeoutException]::new('the update agent did not answer before') }
   if ($null -eq $Look.helper) {
     $state = [Management.Automation.Runspaces.InitialSessionState]::CreateDefault2()
-    $readers = & (Get-Module -Name _PlatformRead) { Get-Command -CommandType Function | Where-Object { $_.ModuleName -eq '_PlatformRead' } }
+    # ansible-core names a module by the whole path of its collection.
+    $module = (Get-Command -Name Get-HostClock).Module
+    $readers = & $module { param($Name) Get-Command -CommandType Function | Where-Object { $_.ModuleName -eq $Name } } $module.Name
     foreach ($reader in $readers) {
       $entry = [Management.Automation.Runspaces.SessionStateFunctionEntry]::new($reader.Name, $reader.Definition)
       $state.Commands.Add($entry)
