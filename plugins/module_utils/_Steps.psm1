@@ -7,7 +7,7 @@
 
 # The fixed set: what each argument of each kind may be. Anything else refuses the whole request.
 function Get-StepRule {
-  # A bool equals every text in PowerShell, so each asks for the type too.
+  # $true -eq any text holds in PowerShell, so each asks for the type too.
   # TrustedInstaller promotes itself for what a restart will finish, and WaaSMedicSvc guards itself: neither is ours to touch.
   $service = { $args[0] -is [string] -and $args[0] -in 'wuauserv', 'BITS', 'CryptSvc', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'W32Time' }
   $folder = { $args[0] -is [string] -and $args[0] -in 'SoftwareDistribution', 'catroot2' }

@@ -81,7 +81,12 @@ def healthy_state() -> dict[str, Any]:
         "tcp": [],
         "history": [],
         "update_services": [
-            {"id": "7971f918-a847-4430-9279-4a52d1efe18d", "name": "Microsoft Update", "default": True, "managed": False}
+            {
+                "id": "7971f918-a847-4430-9279-4a52d1efe18d",
+                "name": "Microsoft Update",
+                "default": True,
+                "managed": False,
+            }
         ],
         "security": {"bits": "D:(A;;CC;;;SY)", "wuauserv": "D:(A;;CC;;;BA)"},
         "fails": {},
@@ -135,7 +140,8 @@ class Host:
         )  # fmt: skip
         self.seconds = time.monotonic() - begin
         self.raw = done.stdout.strip()
-        assert "\n" not in self.raw and not done.stderr, f"{self.raw[-2000:]}\n{done.stderr}"
+        assert not done.stderr, done.stderr
+        assert "\n" not in self.raw, self.raw[-2000:]
         self.state = json.loads(state_file.read_text())
         document = json.loads(self.raw)
         assert list(document) == ["reply"]

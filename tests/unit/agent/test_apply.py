@@ -71,7 +71,7 @@ def test_a_step_that_fails_takes_everything_back(host: Host) -> None:
         "UsoSvc": "running", "CryptSvc": "running", "DoSvc": "running",
     }  # fmt: skip
     calls = changes(host)
-    assert [call for call in calls[-3:]] == [f"Send-ServiceStart {name}" for name in ("CryptSvc", "DoSvc", "UsoSvc")]
+    assert calls[-3:] == [f"Send-ServiceStart {name}" for name in ("CryptSvc", "DoSvc", "UsoSvc")]
 
 
 def test_what_windows_made_meanwhile_is_moved_away_before_the_undo(host: Host) -> None:
@@ -95,7 +95,9 @@ def test_a_stuck_service_of_its_own_process_is_ended_after_the_limit(host: Host)
     reply = host.run("wu_apply", request(stop("CryptSvc", 400)))
     assert reply["failed"] is None
     assert "Stop-ServiceProcess 812" in changes(host)
-    assert host.state["services"]["CryptSvc"]["state"] == "running", "a plan without restore_services leaves none stopped"
+    assert host.state["services"]["CryptSvc"]["state"] == "running", (
+        "a plan without restore_services leaves none stopped"
+    )
 
 
 def test_what_differs_stops_everything(host: Host) -> None:
@@ -119,7 +121,9 @@ def test_servicing_or_a_restart_differs(host: Host, sign: str) -> None:
     if sign == "TiWorker":
         host.state["processes"] = ["TiWorker"]
     else:
-        host.state["registry"][r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired"] = {}
+        host.state["registry"][
+            r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired"
+        ] = {}
     expect = [
         {"what": "servicing", "name": None, "field": "busy", "is": False},
         {"what": "reboot", "name": None, "field": "pending", "is": False},
@@ -139,8 +143,9 @@ def test_servicing_or_a_restart_differs(host: Host, sign: str) -> None:
         ("set_aside", {"folder": r"..\Windows"}),
         ("set_aside", {"folder": "catroot"}),
         ("set_aside", {"folder": "catroot2", "path": "C:\\"}),
-        ("set_value", {"key": KEY.replace(r"\CurrentVersion", ""), "name": "AllowOSUpgrade", "kind": "DWord", "value": 1}),
+        ("set_value", {"key": KEY.replace(r"\CurrentVersion", ""), "name": "AllowOSUpgrade", "kind": "DWord", "value": 1}),  # noqa: E501
         ("set_value", {"key": KEY, "name": "DisableOSUpgrade", "kind": "DWord", "value": 1}),
+        ("set_value", {"key": True, "name": True, "kind": True, "value": 1}),
         ("remove_value", {"key": r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate", "name": "WUServer"}),
         ("set_time_source", {"type": "NTP", "servers": ["a b"]}),
         ("set_time_source", {"type": "NTP", "servers": ["time.example;calc"]}),
@@ -160,7 +165,7 @@ def test_outside_the_fixed_set_refuses_the_whole(host: Host, step: tuple[str, di
 @pytest.mark.parametrize(
     "more",
     [
-        {"check": True}, {"run": r"..\x"}, {"uses": []}, {"schema": 2}, {"observe": {"schema": 1, "op": "observe", "sections": ["x"]}},
+        {"check": True}, {"run": r"..\x"}, {"uses": []}, {"schema": 2}, {"observe": {"schema": 1, "op": "observe", "sections": ["x"]}},  # noqa: E501
         {"expect": [{"what": "file", "name": "x", "field": "y", "is": 1}]},
     ],
 )  # fmt: skip
@@ -213,7 +218,9 @@ def test_prune_keeps_the_newest_and_what_is_not_ours(host: Host) -> None:
         (host.files / f"Windows/SoftwareDistribution.wu_repair-{name}").mkdir()
     prune = ("prune_backups", {"folder": "SoftwareDistribution", "keep": 2})
     reply = host.run("wu_apply", request(prune, *RESET))
-    left = sorted(path.name.partition("wu_repair-")[2] for path in (host.files / "Windows").glob("SoftwareDistribution.*"))
+    left = sorted(
+        path.name.partition("wu_repair-")[2] for path in (host.files / "Windows").glob("SoftwareDistribution.*")
+    )
     assert left == ["20250301T000000Z-cccccc", RUN, "mine"]
     assert reply["failed"] is None
 
@@ -234,4 +241,6 @@ def test_the_bits_queue_old_and_new(host: Host) -> None:
         host.put(f"{folder}/{name}", b"x")
     reply = host.run("wu_apply", request(("set_aside_bits_queue", {})))
     assert reply["steps"][0]["before"]["files"] == ["edb.chk", "edb00001.log", "qmgr.db", "qmgr0.dat"]
-    assert sorted(path.name for path in (host.files / folder).iterdir() if "wu_repair" not in path.name) == ["other.txt"]
+    assert sorted(path.name for path in (host.files / folder).iterdir() if "wu_repair" not in path.name) == [
+        "other.txt"
+    ]

@@ -1,0 +1,50 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The platform's functions are those of the contract, in the product, in the lab and here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .conftest import HERE, ROOT
+
+FUNCTION = re.compile(r"^function ([\w-]+).*?param\((.*?)\)\s*(?:\n|[^\n])", re.DOTALL | re.MULTILINE)
+
+
+def exported(file: Path) -> dict[str, set[str]]:
+    text = file.read_text()
+    names = set(re.findall(r"'([\w-]+)'", text[text.index("Export-ModuleMember") :]))
+    return {name: set(re.findall(r"\$(\w+)", inner)) for name, inner in FUNCTION.findall(text) if name in names}
+
+
+def promised(half: str) -> dict[str, set[str]]:
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = page[page.index("### Platform functions") : page.index("## The core")].split("| change |")
+    rows = re.findall(r"^\| (`.*?) \|", table[0 if half == "Read" else 1], re.MULTILINE)
+    calls = [call for row in rows for call in re.findall(r"`([^`]*)`", row)]
+    return {call.split()[0]: set(re.findall(r"-(\w+)", call.partition(" ")[2])) for call in calls}
+
+
+@pytest.mark.parametrize("half", ["Read", "Change"])
+@pytest.mark.parametrize("folder", [ROOT / "plugins/module_utils", ROOT / "tests/lab/platform", HERE / "platform"])
+def test_names_and_parameters(half: str, folder: Path) -> None:
+    file = folder / f"_Platform{half}.psm1"
+    if not file.exists():
+        pytest.skip(f"{file.name} is not in {folder.name} yet")
+    assert exported(file) == promised(half)
+
+
+def test_a_look_ships_nothing_that_changes() -> None:
+    needs = re.findall(r"module_utils\.(\w+)", (ROOT / "plugins/modules/wu_observe.ps1").read_text())
+    assert sorted(needs) == ["_Evidence", "_PlatformRead"]
+
+
+@pytest.mark.parametrize("name", ["_Evidence", "_PlatformRead", "_PlatformChange", "_Steps"])
+def test_ascii_and_nothing_runs_at_import(name: str) -> None:
+    text = (ROOT / f"plugins/module_utils/{name}.psm1").read_text(encoding="ascii")
+    outside = re.sub(r"^function .*?^\}$", "", text, flags=re.DOTALL | re.MULTILINE)
+    outside = outside[: outside.index("Export-ModuleMember")]
+    assert not [line for line in outside.splitlines() if line and not line.startswith("#")]
