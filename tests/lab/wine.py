@@ -277,7 +277,7 @@ class Prefix:
         self._lock = threading.RLock()
         self._asked: subprocess.Popen[bytes] | None = None
         self._beside: list[subprocess.Popen[bytes]] = []
-        self._closed = False
+        self.closed = False
         winhost().clone(self.home, template(), powershell())
         winhost().install_program(self.home, "sc.exe", _SC)
         if personality == "7":
@@ -307,7 +307,7 @@ class Prefix:
     def close(self) -> None:
         """End the host for good: who asks it later gets an error, not a host that boots anew."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             self.crash()
 
     def run(self, line: str, timeout: float = 60) -> tuple[int, bytes, bytes]:
@@ -333,7 +333,7 @@ class Prefix:
             AskError: Windows answered with an error code.
         """
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise RuntimeError(f"{self.home} is closed")
             if self._asked is None or self._asked.poll() is not None:
                 code_file = self.drive / "winhost" / "codes" / f"ask-{uuid.uuid4().hex}"
@@ -781,7 +781,12 @@ class WineSim(Sim):
                     with self._lock:
                         service = self.services.get(words[2].lower())
                         if service is not None:
-                            self._started(service)
+                            try:
+                                self._started(service)
+                            except (RuntimeError, OSError):
+                                if self.prefix.closed:
+                                    return
+                                raise
 
 
 _KINDS = {
