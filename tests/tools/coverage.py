@@ -1,0 +1,195 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``make coverage``: which lines of the collection's PowerShell ran, seen by ansible-core's own wrapper over the wire.
+
+The wrapper sets a breakpoint on every line where a command begins and writes one JSON file a task on the host. The engine
+answers for all files but ``_Platform*``, which it swaps; Wine for those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.controller import adhoc, fix
+from lab.demo import promised_scenarios
+from lab.fleet import Fleet, HostSpec, missing
+
+import here
+from here import ROOT
+
+AGENT, PLATFORM = "agent", "platform"
+FLOOR = {AGENT: 95.0, PLATFORM: 80.0}
+BACKEND = {AGENT: "engine", PLATFORM: "wine"}
+Call = tuple[str, str, dict[str, Any], tuple[str, ...]]
+
+# A host without an answer costs its timeouts and runs no line.
+SILENT = {"dead-host", "linux-host"}
+# A few hosts for the real platform: each is booted.
+WINE = ("lost-cache", "clock-ahead-workgroup", "wuauserv-disabled", "wsus-unreachable")
+
+# What fix_wu.yml does not ask of these hosts: every way to call a module that changes what runs on the host.
+CALLS: dict[str, list[Call]] = {
+    AGENT: [
+        ("healthy-client", "win_wu_info", {"gather_subset": ["all"]}, ()),
+        ("healthy-client", "win_osupgrade_reg", {"state": "present"}, ()),
+        ("healthy-client", "win_osupgrade_reg", {"state": "absent"}, ()),
+        ("healthy-client", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution", "catroot2"], "keep_backups": 1}, ()),
+        ("healthy-client", "win_wu_reset", {"force": True, "keep_backups": 1}, ()),
+        ("healthy-client", "win_wu_reset", {"force": True, "keep_backups": 1}, ()),
+        ("healthy-client", "win_wu_reset", {"force": True, "bits_queue": True, "service_security": True}, ()),
+        ("healthy-client", "win_timesync", {"source": "ntp", "servers": ["time.windows.com"], "resync": "always"}, ()),
+        ("healthy-client", "win_timesync", {"time_zone": "UTC", "resync": "never"}, ()),
+        ("controller-clock", "win_timesync", {"reference": "controller"}, ()),
+        ("clock-domain-member", "win_timesync", {"source": "domain", "resync": "always"}, ()),
+    ],
+    PLATFORM: [
+        ("lost-cache", "win_wu_info", {"gather_subset": ["all"]}, ()),
+        ("lost-cache", "win_osupgrade_reg", {"state": "present"}, ()),
+        ("lost-cache", "win_osupgrade_reg", {"state": "absent"}, ()),
+        ("lost-cache", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution", "catroot2"], "keep_backups": 1}, ()),
+        ("lost-cache", "win_wu_reset", {"force": True, "keep_backups": 1}, ()),
+        ("lost-cache", "win_wu_reset", {"force": True, "bits_queue": True, "service_security": True}, ()),
+        ("clock-ahead-workgroup", "win_timesync", {"source": "ntp", "servers": ["127.0.0.1"], "resync": "always"}, ()),
+        ("clock-ahead-workgroup", "win_timesync", {"time_zone": "UTC", "resync": "never"}, ()),
+    ],
+}  # fmt: skip
+
+
+def group(path: str) -> str:
+    """Return which of the two backends answers for a file."""
+    return PLATFORM if Path(path).name.startswith("_Platform") else AGENT
+
+
+@contextlib.contextmanager
+def watched(output: str) -> Iterator[None]:
+    """Let ansible-core's wrapper write to a folder on the host for the time of the block."""
+    added = {"_ANSIBLE_COVERAGE_REMOTE_OUTPUT": output, "_ANSIBLE_COVERAGE_REMOTE_PATH_FILTER": "*wu_repair*"}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def run(what: str, names: Sequence[str]) -> list[Path]:
+    """Run the fleet of a backend and return the folder that holds what its tasks wrote, copied together."""
+    backend = BACKEND[what]
+    begin = time.monotonic()
+    kept = here.BUILD / "coverage" / backend
+    kept.mkdir(parents=True, exist_ok=True)
+    for old in kept.iterdir():
+        old.unlink()
+    with Fleet([HostSpec(name, name) for name in names], backend) as fleet:
+        places = {name: fleet.folder / name / "prefix" / "drive_c" / "cover" for name in names} if backend == "wine" else {}
+        places = places or {"": fleet.folder / "cover"}
+        for place in places.values():
+            place.mkdir(parents=True)
+        with watched("C:\\cover\\seen" if backend == "wine" else str(places[""] / "seen")):
+            print(f"coverage: {backend}: fix_wu.yml on {len(names)} hosts", flush=True)
+            rows, done = fix(fleet)
+            if not rows:
+                raise RuntimeError(f"fix_wu.yml gave no report\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+            for host, module, arguments, more in CALLS[what]:
+                if host in names:
+                    result = adhoc(fleet, host, module, arguments, *more)
+                    words = " ".join(f"{key}={value}" for key, value in arguments.items())
+                    print(f"coverage: {backend}: {host} {module} {words}: {result.get('verdict') or result.get('msg')}", flush=True)
+        for name, place in places.items():
+            for number, file in enumerate(sorted(place.iterdir())):
+                (kept / f"{name}{number}.json").write_bytes(file.read_bytes())
+    print(f"coverage: {backend}: {len(list(kept.iterdir()))} tasks seen, {time.monotonic() - begin:.0f} s", flush=True)
+    return sorted(kept.iterdir())
+
+
+def merge(files: Sequence[Path]) -> dict[str, dict[int, int]]:
+    """Add up what the wrapper wrote: path in the repository -> line -> hits."""
+    total: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for file in files:
+        for name, lines in json.loads(file.read_text(encoding="utf-8-sig")).items():
+            path = Path(name).resolve()
+            # What the lab swapped or added behind the source is not the collection's.
+            if not path.is_relative_to(ROOT / "plugins"):
+                continue
+            length = len(path.read_bytes().splitlines())
+            for entry in lines if isinstance(lines, list) else [lines]:
+                if entry["Line"] <= length:
+                    total[str(path.relative_to(ROOT))][entry["Line"]] += entry["HitCount"]
+    return total
+
+
+def report(seen: dict[str, dict[str, dict[int, int]]], output: Path) -> int:
+    """Print the table, write the JSON and return the exit code."""
+    files: dict[str, dict[str, Any]] = {}
+    sums = {AGENT: [0, 0], PLATFORM: [0, 0]}
+    never = []
+    for path in sorted(str(file.relative_to(ROOT)) for kind in ("*.ps1", "*.psm1") for file in (ROOT / "plugins").rglob(kind)):
+        lines = seen.get(group(path), {}).get(path)
+        if lines is None:
+            if group(path) in seen:
+                never.append(path)
+            continue
+        missed = sorted(line for line, hits in lines.items() if not hits)
+        files[path] = {"lines": len(lines), "hit": len(lines) - len(missed), "missed": missed}
+        sums[group(path)][0] += len(lines)
+        sums[group(path)][1] += len(lines) - len(missed)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps({"files": files}, indent=1) + "\n", "utf-8")
+    print(f"{'file':44} {'lines':>6} {'hit':>6} {'%':>6}  missed")
+    for path, row in files.items():
+        print(f"{path:44} {row['lines']:6} {row['hit']:6} {100 * row['hit'] / row['lines']:6.1f}  {ranges(row['missed'])}")
+    bad = [f"{path} never ran" for path in never]
+    for what, (count, hit) in sums.items():
+        if what not in seen:
+            continue
+        share = 100 * hit / count if count else 0.0
+        print(f"{BACKEND[what]}: {hit} of {count} lines, {share:.1f} %, wanted {FLOOR[what]:.0f} %")
+        if share < FLOOR[what]:
+            bad.append(f"{what} under {FLOOR[what]:.0f} %")
+    print(f"coverage: {'FAILED: ' + ', '.join(bad) if bad else 'ok'}, {output}")
+    return 1 if bad else 0
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Write line numbers in one short line."""
+    words = " ".join(str(number) for number in numbers)
+    return words if len(words) <= 120 else words[:120].rsplit(" ", 1)[0] + " ..."
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", metavar="SCENARIO,...", help="these hosts only")
+    parser.add_argument("--wine", metavar="SCENARIO,...", help="these hosts only; empty: no Wine")
+    parser.add_argument("--merge", action="store_true", help="read again what the last run kept")
+    given = parser.parse_args()
+    chosen = {
+        AGENT: [name for name in promised_scenarios() if name not in SILENT] if given.engine is None else given.engine.split(","),
+        PLATFORM: list(WINE) if given.wine is None else given.wine.split(","),
+    }
+    seen: dict[str, dict[str, dict[int, int]]] = {}
+    for what, names in chosen.items():
+        backend = BACKEND[what]
+        names = [name for name in names if name]
+        reason = missing(backend)
+        if reason or not names:
+            print(f"coverage: {backend}: skipped, {reason or 'no hosts asked for'}", flush=True)
+            continue
+        kept = sorted((here.BUILD / "coverage" / backend).glob("*.json")) if given.merge else run(what, names)
+        seen[what] = merge(kept)
+    if not seen:
+        return 0
+    return report(seen, here.BUILD / "coverage.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
