@@ -268,10 +268,9 @@ class Prefix:
 
     Args:
         home: where the prefix is made; must not exist yet.
-        personality: "5.1" or "7": which PowerShell answers to the name ``powershell``.
     """
 
-    def __init__(self, home: Path, personality: str = "5.1") -> None:
+    def __init__(self, home: Path) -> None:
         self.home = home.resolve()
         self.drive = self.home / "drive_c"
         self._lock = threading.RLock()
@@ -280,10 +279,6 @@ class Prefix:
         self.closed = False
         winhost().clone(self.home, template(), powershell())
         winhost().install_program(self.home, "sc.exe", _SC)
-        if personality == "7":
-            folder = self.path("C:\\windows\\system32\\WindowsPowerShell\\v1.0")
-            (folder / "powershell.exe").unlink()
-            shutil.copy2(powershell() / "pwsh.exe", folder / "powershell.exe")
 
     def path(self, windows: str) -> Path:
         """Return the Linux path of a C:\\ path, its case found as Windows would find it."""
@@ -857,6 +852,18 @@ def _settle_times(root: Path, created: Mapping[tuple[int, int], float]) -> None:
             os.utime(folder, (when, when))
 
 
+def windows_line(command_line: str, personality: str = "5.1") -> str:
+    """Return what Windows is to run for a command line that WinRM would give to cmd.exe."""
+    match = re.match(r'\s*("[^"]*"|\S+)', command_line)
+    name = ntpath.basename(match[1].strip('"')).lower().removesuffix(".exe") if match else ""
+    if match is None or name not in ("powershell", "pwsh"):
+        return f"cmd.exe /c {command_line}"
+    # The name of the file says which PowerShell it plays, wherever it stands.
+    if name == "powershell" and personality == "7":
+        return "pwsh" + command_line[match.end() :]
+    return command_line
+
+
 class WineBackend:
     """One Wine host.
 
@@ -875,7 +882,8 @@ class WineBackend:
         reason = available()
         if reason:
             raise RuntimeError(f"no Wine host: {reason}")
-        self.prefix = Prefix(folder / "prefix", personality)
+        self.prefix = Prefix(folder / "prefix")
+        self._personality = personality
         self._processes: list[WineProcess] = []
         try:
             self.sim = WineSim.adopt(sim, self.prefix)
@@ -887,9 +895,7 @@ class WineBackend:
     def start(self, command_line: str, environment: Mapping[str, str] | None = None) -> WineProcess:
         """See hosts.Backend."""
         tools = winhost()
-        word = command_line.split(maxsplit=1)[0].strip('"') if command_line.strip() else ""
-        name = ntpath.basename(word).lower().removesuffix(".exe")
-        line = command_line if name in ("powershell", "pwsh") else f"cmd.exe /c {command_line}"
+        line = windows_line(command_line, self._personality)
         self.prefix.boot()
         code = f"run-{uuid.uuid4().hex}"
         more = {

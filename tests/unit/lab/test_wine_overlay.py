@@ -162,3 +162,17 @@ def test_hive_text_survives_what_names_and_values_may_hold(tmp_path: Path) -> No
 def test_registry_data_comes_back(value: wine.Value, kind: int) -> None:
     assert wine.kind_of(value) == kind
     assert wine.decode(kind, wine.encode(value, kind)) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "personality", "line"),
+    [
+        ("PowerShell -NoProfile -", "5.1", "PowerShell -NoProfile -"),
+        ("powershell.exe -NoProfile -", "7", "pwsh -NoProfile -"),
+        ('"C:\\a b\\powershell.exe" -x', "7", "pwsh -x"),
+        ("pwsh -NoProfile", "7", "pwsh -NoProfile"),
+        ("whoami /all", "7", "cmd.exe /c whoami /all"),
+    ],
+)
+def test_a_command_line_goes_to_the_powershell_that_is_asked_for(given: str, personality: str, line: str) -> None:
+    assert wine.windows_line(given, personality) == line
