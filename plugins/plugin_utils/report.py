@@ -24,7 +24,8 @@ def result(step: Mapping[str, Any], before: Mapping[str, Any] | None = None, run
     name = verdict_of(step)
     known = dict(before or {})
     proof = step.get("proof") or {}
-    tried = [rung] if rung and (step.get("did") or step.get("would")) else []
+    # A step that failed half way was climbed as well; one that was refused was not.
+    tried = [rung] if rung and ("did" in step or "would" in step) else []
     return {
         "was": known.get("was", name),
         "why": known.get("why", why(step)),
