@@ -108,7 +108,8 @@ _BIG = 1 << 63
 
 def _bad(path: str, value: object, expected: str) -> EvidenceError:
     if isinstance(value, str):
-        shown = f'"{clean(value, 40)}"'
+        # Never the text itself: whoever passed the wrong variable may have passed a secret.
+        shown = f"text of length {len(value)}"
     elif isinstance(value, Mapping):
         shown = "an object"
     elif isinstance(value, (list, tuple)):

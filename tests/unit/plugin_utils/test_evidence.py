@@ -85,7 +85,7 @@ def test_a_document_comes_back_as_it_went_in() -> None:
         (
             "sections.services.data.services.0.start",
             "x",
-            'evidence: sections.services.data.services[0].start is "x", expected a number 0 to 4',
+            'evidence: sections.services.data.services[0].start is text of length 1, expected a number 0 to 4',
         ),
         ("sections.services.data.services.0.start", True, "evidence: sections.services.data.services[0].start is True"),
         ("sections.services.data.services.0.start", 5, "evidence: sections.services.data.services[0].start is 5"),
