@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from lab import engine
+from lab.answers import AnsweringBackend
 from lab.hosts import Backend, HostSpec, SimLike
 from lab.wire import Wire
 
@@ -183,9 +184,9 @@ class Fleet:
 
         folder = self.folder / spec.name
         folder.mkdir(parents=True, exist_ok=True)
-        sim: SimLike = Sim.load(spec.scenario, folder, spec.name)
+        sim = Sim.load(spec.scenario, folder, spec.name)
         self._stack.callback(sim.close)
-        machine = self._machine(sim, folder)
+        machine = AnsweringBackend(self._machine(sim, folder), sim)
         self._stack.callback(machine.close)
         self._sims[spec.name] = sim
         self.wire.add(spec.name, machine, sim.wire)

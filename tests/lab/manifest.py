@@ -115,7 +115,7 @@ class Rewriter:
         if self._held is None:
             return data
         self._held += data
-        if self._waits():
+        if waits(self._held):
             return b""
         return self.finish()
 
@@ -124,12 +124,13 @@ class Rewriter:
         held, self._held = self._held, None
         return rewrite(bytes(held), self._replace) if held else b""
 
-    def _waits(self) -> bool:
-        held = self._held or b""
-        if held.lstrip(b"\xef\xbb\xbf \r\n")[:1] not in (b"{", b""):
-            return False
-        mark = held.find(b"\n" + MARK + b"\n")
-        return mark < 0 or held.find(b"\n", mark + len(MARK) + 2) < 0
+
+def waits(held: bytes | bytearray) -> bool:
+    """Whether what came so far may be the begin of a manifest that is not complete yet."""
+    if held.lstrip(b"\xef\xbb\xbf \r\n")[:1] not in (b"{", b""):
+        return False
+    mark = held.find(b"\n" + MARK + b"\n")
+    return mark < 0 or held.find(b"\n", mark + len(MARK) + 2) < 0
 
 
 def _split(stdin: bytes) -> tuple[bytes, bytes, bytes]:

@@ -13,7 +13,6 @@ from typing import Any
 from . import manifest
 from .model_apply import Applier
 from .sim import Sim
-from .winupdates import WinUpdates
 
 
 class ModelBackend:
@@ -24,7 +23,6 @@ class ModelBackend:
     def __init__(self, sim: Sim, folder: Path) -> None:
         self._sim = sim
         self._agent = Applier(sim.call)
-        self._updates = WinUpdates(sim)
 
     def start(self, command_line: str, environment: Mapping[str, str] | None = None) -> ModelProcess:
         """See hosts.Backend."""
@@ -48,8 +46,6 @@ class ModelBackend:
         if sent.module in ("ansible.windows.win_ping", "ansible.builtin.win_ping", "win_ping"):
             data = str(sent.args.get("data", "pong"))
             return {"changed": False, "ping": data, "invocation": {"module_args": {"data": data}}}
-        if sent.module == "ansible.windows.win_updates":
-            return self._updates.run(sent.args)
         return {"failed": True, "msg": f"a model host does not know the module {sent.module}"}
 
 

@@ -52,6 +52,35 @@ NO_UPDATE = "{00000000-0000-0000-0000-000000000000}"
 _HELD = (("wuauserv", SOFTWARE_DISTRIBUTION), ("cryptsvc", CATROOT2), ("bits", DOWNLOADER))
 _HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU", "HKEY_USERS": "HKU", "HKEY_CLASSES_ROOT": "HKCR"}
 
+_CURRENT = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
+_SERVICING = _CURRENT + r"\Component Based Servicing"
+_REBOOT_REQUIRED = _CURRENT + r"\WindowsUpdate\Auto Update\RebootRequired"
+_MANAGER = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager"
+_COMPUTER_NAME = r"HKLM\SYSTEM\CurrentControlSet\Control\ComputerName"
+# Keys and values that stand until the next restart, and values that it sets anew.
+_UNTIL_RESTART = (
+    *(rf"{_SERVICING}\{name}" for name in ("RebootPending", "RebootInProgress", "PackagesPending")),
+    _REBOOT_REQUIRED,
+    rf"{_CURRENT}\WindowsUpdate\Auto Update\PostRebootReporting",
+    rf"{_CURRENT}\WindowsUpdate\Services\Pending",
+    rf"{_CURRENT}\Installer\InProgress",
+    r"HKLM\SOFTWARE\Microsoft\ServerManager\CurrentRebootAttempts",
+)
+_VALUES_UNTIL_RESTART = (
+    (_MANAGER, "PendingFileRenameOperations"),
+    (_MANAGER, "PendingFileRenameOperations2"),
+    (rf"{_CURRENT}\RunOnce", "DVDRebootSignal"),
+    (r"HKLM\SYSTEM\CurrentControlSet\Services\Netlogon", "JoinDomain"),
+    (r"HKLM\SYSTEM\CurrentControlSet\Services\Netlogon", "AvoidSpnSet"),
+)
+_VALUES_AFTER_RESTART = (
+    (rf"{_SERVICING}\Interface", "ServicingInProgress", 0),
+    (rf"{_SERVICING}\SessionsPending", "Exclusive", 0),
+    (rf"{_SERVICING}\SessionsPending", "TotalSessionPhases", 0),
+    (r"HKLM\SOFTWARE\Microsoft\Updates", "UpdateExeVolatile", 0),
+    (r"HKLM\SOFTWARE\Microsoft\ServerManager\ServicingStorage\ServerComponentCache", "RestartRequired", 0),
+)
+
 
 class SimError(Exception):
     """What a Windows call raises: an HRESULT and a message."""
@@ -71,6 +100,12 @@ def signed(code: int) -> int:
 def win32(code: int, message: str) -> SimError:
     """A Win32 error as an HRESULT."""
     return SimError(0x80070000 | code, message)
+
+
+def _later(seconds: float, do: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, do)
+    timer.daemon = True
+    timer.start()
 
 
 def _snake(name: str) -> str:
@@ -106,6 +141,7 @@ class Sim:
         self.clock_offset = float(scenario.seconds(spec.get("clock_offset", 0)))
         self.zone = str(spec.get("zone", "UTC"))
         self.uptime_s = scenario.seconds(spec.get("uptime_s", "6d"))
+        self._booted = self._monotonic
         self.time_sources: dict[str, dict[str, Any]] = {
             str(k).lower(): dict(v or {}) for k, v in (spec.get("time_sources") or {}).items()
         }
@@ -299,7 +335,8 @@ class Sim:
             parent = str(PureWindowsPath(DATA_STORE).parent)
             if not self.path(parent).exists():
                 self._make_folder(parent, install)
-            self._write(DATA_STORE, self._store_bytes(store, history), now - 3600, created=install)
+            downloads = [update["id"] for update in self.updates if update.get("downloaded")]
+            self._write(DATA_STORE, self._store_bytes(store, history, downloads), now - 3600, created=install)
         for full, target in links:
             source, destination = self.path(full), self._make_folder(target, install)
             if source.is_dir():
@@ -310,23 +347,37 @@ class Sim:
             self._stamp(source, install)
 
     @staticmethod
-    def _store_bytes(state: str, history: list[dict[str, Any]]) -> bytes:
-        return f"lab data store\n{state}\n{json.dumps(history)}\n".encode()
+    def _store_bytes(state: str, history: list[dict[str, Any]], downloads: list[str]) -> bytes:
+        return f"lab data store\n{state}\n{json.dumps(downloads)}\n{json.dumps(history)}\n".encode()
+
+    def _store_lines(self) -> list[str]:
+        return (self.read(DATA_STORE) or b"").decode(errors="replace").splitlines()
+
+    def _store_write(self, history: list[dict[str, Any]], downloads: list[str]) -> None:
+        lines = self._store_lines()
+        self._write(DATA_STORE, self._store_bytes(lines[1] if len(lines) > 1 else "healthy", history, downloads))
+
+    def downloads(self) -> list[str]:
+        """Ids of the updates that the data store believes to be downloaded, whether their files are there or not."""
+        try:
+            return list(json.loads(self._store_lines()[-2]))
+        except (ValueError, IndexError):
+            return []
+
+    @staticmethod
+    def download_path(update: dict[str, Any]) -> str:
+        """Where the files of a downloaded update are."""
+        return f"{SOFTWARE_DISTRIBUTION}\\Download\\{hashlib.sha1(update['id'].encode()).hexdigest()}\\update.cab"
 
     def history(self) -> list[dict[str, Any]]:
         """Entries of the data store, newest first. They live in its file: where that goes, they go."""
-        content = self.read(DATA_STORE)
-        if not content:
-            return []
         try:
-            return sorted(json.loads(content.splitlines()[-1]), key=lambda entry: -entry["time"])
+            return sorted(json.loads(self._store_lines()[-1]), key=lambda entry: -entry["time"])
         except (ValueError, IndexError):
             return []
 
     def _history_add(self, entry: dict[str, Any]) -> None:
-        lines = (self.read(DATA_STORE) or b"").decode().splitlines()
-        state = lines[1] if len(lines) > 1 else "healthy"
-        self._write(DATA_STORE, self._store_bytes(state, [entry, *self.history()]))
+        self._store_write([entry, *self.history()], self.downloads())
 
     def _report(self, event: str, code: int, **fields: Any) -> None:
         first = not self.read(REPORTING)
@@ -381,6 +432,61 @@ class Sim:
             values["DelayedAutostart"] = 1
         return values
 
+    def _registry_drop(self, key: str) -> None:
+        gone = _key(key).lower()
+        for name in [name for name in self.registry if (name + "\\").startswith(gone + "\\")]:
+            del self.registry[name]
+
+    # -- restart ------------------------------------------------------------------------------------------------
+
+    def boot_time(self) -> float:
+        """When Windows says that it started, Unix seconds of its own clock."""
+        return self.host_time() - self.uptime_s - (time.monotonic() - self._booted)
+
+    def shut_down(self, delay_s: float, away_s: float = 1.0) -> None:
+        """Restart after a delay; the wire answers nobody until the host is back."""
+
+        def down() -> None:
+            self.wire["down"] = True
+            self.restart()
+            _later(away_s, lambda: self.wire.pop("down"))
+
+        _later(delay_s, down)
+
+    def restart(self) -> None:
+        """What a restart does at once: installations that waited for it end, and what waits for none is as it was."""
+        with self._lock:
+            self.uptime_s, self._booted = 0, time.monotonic()
+            self.processes = []
+            waiting = list(self.registry.get(_REBOOT_REQUIRED.lower(), {"values": {}})["values"].values())
+            for key in _UNTIL_RESTART:
+                self._registry_drop(key)
+            for key, name in _VALUES_UNTIL_RESTART:
+                self._remove_registry_value(key, name)
+            for key, name, value in _VALUES_AFTER_RESTART:
+                if self.value(key, name) is not None:
+                    self._set_value(key, name, "DWord", value)
+            name = self.value(_COMPUTER_NAME + r"\ComputerName", "ComputerName")
+            if name is not None:
+                self._set_value(_COMPUTER_NAME + r"\ActiveComputerName", "ComputerName", "String", name)
+            for service in self.services.values():
+                service.update(state="stopped", pid=0, until=None, by_trigger=False)
+            self._log("System", "Microsoft-Windows-Kernel-General", 12, {"MajorVersion": 10})
+            for service in self.services.values():
+                if service["start"] == 2 and service["state"] == "stopped":
+                    with contextlib.suppress(SimError):
+                        self._start(service)
+            for update_id, _kind, _value in waiting:
+                update = {"id": update_id, "title": self._title(update_id)}
+                self._installation_ended(update, self.law("install") or 0, "UpdateOrchestrator")
+
+    def _title(self, update_id: str) -> str:
+        """An update's name, as the host's own log knows it."""
+        for event in reversed(self._events["System"]):
+            if str(event.data.get("updateGuid", "")).strip("{}").lower() == update_id.lower():
+                return str(event.data.get("updateTitle", update_id))
+        return update_id
+
     # -- services -----------------------------------------------------------------------------------------------
 
     def _service_pid(self, service: dict[str, Any], groups: dict[str, int] | None = None) -> int:
@@ -424,7 +530,7 @@ class Sim:
         if name == "wuauserv":
             if not self.path(DATA_STORE).exists():
                 self._make_folder(SOFTWARE_DISTRIBUTION + r"\Download")
-                self._write(DATA_STORE, self._store_bytes("healthy", []))
+                self._write(DATA_STORE, self._store_bytes("healthy", [], []))
             if not self.path(REPORTING).exists():
                 self._write(REPORTING, b"\xff\xfe")
         elif name == "cryptsvc" and not self.path(CATROOT2).exists():
@@ -489,12 +595,12 @@ class Sim:
 
     # -- the update agent ---------------------------------------------------------------------------------------
 
-    def law(self, event: str) -> int | None:
+    def law(self, event: str, update: dict[str, Any] | None = None) -> int | None:
         """The HRESULT that the first law in force gives for ``search``, ``history``, ``download`` or ``install``."""
         with self._lock:
             for law in self.laws:
                 if event in law["on"]:
-                    groups = self._holds(law["when"])
+                    groups = self._holds(law["when"], update)
                     if groups is not None:
                         code = law["gives"]
                         if isinstance(code, str) and code.startswith("\\"):
@@ -504,13 +610,13 @@ class Sim:
                         return int(code, 0) if isinstance(code, str) else int(code)
         return None
 
-    def _holds(self, conditions: list[dict[str, Any]]) -> list[str] | None:
+    def _holds(self, conditions: list[dict[str, Any]], update: dict[str, Any] | None = None) -> list[str] | None:
         """None if a condition does not hold, else what patterns captured."""
         captured: list[str] = []
         for condition in conditions:
             ((kind, wanted),) = condition.items()
             if kind == "not":
-                if self._holds(wanted if isinstance(wanted, list) else [wanted]) is not None:
+                if self._holds(wanted if isinstance(wanted, list) else [wanted], update) is not None:
                     return None
                 continue
             if kind == "file_holds":
@@ -534,8 +640,10 @@ class Sim:
                 held = wanted.lower() in [name.lower() for name in self.processes]
             elif kind == "free_below":
                 held = self.drive["free"] < wanted
-            elif kind == "update":
-                held = False  # decided by _update_law, which knows the update
+            elif kind == "download_lost":
+                # The agent takes the record's word for the files.
+                recorded = update is not None and update["id"] in self.downloads()
+                held = recorded and not self.path(self.download_path(update or {})).exists()
             else:
                 raise ValueError(f"unknown condition {kind}")
             if not held:
@@ -592,7 +700,7 @@ class Sim:
         """The agent downloads one update; its HRESULT."""
         with self._lock:
             self._ask_for("wuauserv")
-            code = self.law("download") or 0
+            code = self.law("download", update) or 0
             data = {"updateTitle": update["title"], "updateGuid": f"{{{update['id']}}}", "updateRevisionNumber": 1}
             self._log("System", WUC, 44, data)
             if code:
@@ -608,12 +716,9 @@ class Sim:
                     message="Error: Download failed.",
                 )
             else:
-                update["downloaded"] = True
                 self._log(WU_OPERATIONAL, WUC, 41, data)
-                self._write(
-                    f"{SOFTWARE_DISTRIBUTION}\\Download\\{hashlib.sha1(update['id'].encode()).hexdigest()}\\update.cab",
-                    b"lab update\n",
-                )
+                self._write(self.download_path(update), b"lab update\n")
+                self._store_write(self.history(), [*self.downloads(), update["id"]])
                 self._report(
                     "162 [AGENT_DOWNLOAD_SUCCEEDED]",
                     0,
@@ -628,10 +733,16 @@ class Sim:
         """The agent installs one update that it has: its HRESULT; history, events and dates follow."""
         with self._lock:
             self._ask_for("wuauserv")
-            code = self.law("install") or 0
-            service = f"{{{(WSUS_ID if self.wsus() else WINDOWS_UPDATE_ID)}}}"
+            code = self.law("install", update) or 0
             data = {"updateTitle": update["title"], "updateGuid": f"{{{update['id']}}}", "updateRevisionNumber": 1}
             self._log("System", WUC, 43, data)
+            self._installation_ended(update, code, client)
+            return code
+
+    def _installation_ended(self, update: dict[str, Any], code: int, client: str) -> None:
+        with self._lock:
+            service = f"{{{(WSUS_ID if self.wsus() else WINDOWS_UPDATE_ID)}}}"
+            data = {"updateTitle": update["title"], "updateGuid": f"{{{update['id']}}}", "updateRevisionNumber": 1}
             fields = {
                 "update": f"{{{update['id'].upper()}}}",
                 "revision": 1,
@@ -671,7 +782,6 @@ class Sim:
                     "client": client,
                 }
             )
-            return code
 
     @property
     def reboot_required(self) -> bool:
@@ -809,7 +919,7 @@ class Sim:
         return int(self.host_time() * 1000)
 
     def _get_host_fact(self) -> dict[str, Any]:
-        uptime = int(self.uptime_s + time.monotonic() - self._monotonic)
+        uptime = int(self.uptime_s + time.monotonic() - self._booted)
         # Windows moves its boot time with the clock: now minus uptime, always.
         return {
             "domain_role": self.spec["host"]["domain_role"],

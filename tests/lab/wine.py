@@ -595,11 +595,11 @@ class WineSim(Sim):
             self.pull()
         return super().call(function, args)
 
-    def law(self, event: str) -> int | None:
+    def law(self, event: str, update: dict[str, Any] | None = None) -> int | None:
         """See Sim."""
         with self._lock:
             self.pull()
-            return super().law(event)
+            return super().law(event, update)
 
     def value(self, key: str, name: str) -> Any:
         """See Sim."""
@@ -610,6 +610,10 @@ class WineSim(Sim):
         """See Sim."""
         base = "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update\\RebootRequired"
         return self.prefix.key(base) is not None
+
+    def shut_down(self, delay_s: float, away_s: float = 1.0) -> None:
+        """See Sim."""
+        raise win32(50, "a Wine host is not restarted")
 
     def snapshot(self) -> dict[str, Any]:
         """See Sim: the prefix as it is, so that equal ones mean that nothing was changed."""

@@ -82,7 +82,7 @@ class WinUpdates:
         if done["reboot_required"]:
             return [*out, _failed(done, "A reboot is required before more updates can be installed")]
         for phase in ("download", "install"):
-            todo = [update for update in chosen if phase == "install" or not update.get("downloaded")]
+            todo = [update for update in chosen if phase == "install" or update["id"] not in sim.downloads()]
             rows = []
             for update in todo:
                 code = (

@@ -237,6 +237,11 @@ class Wire:
             request = await self._read_request(reader, writer)
             if request is None:
                 return
+            if host.faults.get("down"):
+                # It goes down while it is spoken to: what ran there ends with it.
+                for shell_id in list(host.shells):
+                    await self._drop_shell(host, shell_id)
+                return
             host.counters.bytes_sent += request.size
             faults = host.faults
             if faults.get("hang"):

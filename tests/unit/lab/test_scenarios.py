@@ -103,7 +103,8 @@ def test_installed_update_shows_in_history_events_and_dates(tmp_path: Path) -> N
     before = sim.last_install
     updates(sim)
     done: Any = sim.call("Get-UpdateHistory", {"Max": 5})
-    assert failed["total"] == 2  # the download failed, nothing was installed
+    assert failed["total"] == 3
+    assert (failed["entries"][0]["result"], failed["entries"][0]["hresult"] & 0xFFFFFFFF) == (4, 0x80070002)
     assert [entry["result"] for entry in done["entries"]] == [2]
     assert sim.last_install > before
 
