@@ -6,6 +6,8 @@ PYTHON ?= python3
 JOBS ?= 2
 HOSTS ?= healthy-client,lost-cache
 BACKEND ?= auto
+# More words for coverage, bench and matrix: make matrix ARGS=--quick
+ARGS ?=
 
 ROOT := $(CURDIR)
 VENV := build/venv
@@ -53,10 +55,10 @@ sanity: $(READY) ## ansible-test sanity, where a Python for the newest ansible-c
 	@$(PY) tests/tools/sanity.py
 
 coverage: $(READY) ## line coverage of the PowerShell, over the wire
-	@$(PY) tests/tools/coverage.py
+	@$(PY) tests/tools/coverage.py $(ARGS)
 
 bench: $(READY) ## what a look and a repair cost, beside win_ping and tasks written by hand
-	@$(PY) tests/benchmarks/bench.py
+	@$(PY) tests/benchmarks/bench.py $(ARGS)
 
 lab: $(READY) ## a fleet to play with until Ctrl-C: make lab HOSTS=lost-cache,healthy-client*3 BACKEND=engine
 	@$(PY) -m lab up --hosts '$(HOSTS)' --backend $(BACKEND)
@@ -65,7 +67,7 @@ build: $(READY) ## the collection's tarball
 	@$(VENV)/bin/ansible-galaxy collection build --force --output-path build .
 
 matrix: $(READY) ## the quick tests again on every other Python and ansible-core to be had here
-	@$(PY) tests/tools/matrix.py
+	@$(PY) tests/tools/matrix.py $(ARGS)
 
 clean: ## away with build/
 	rm -rf build

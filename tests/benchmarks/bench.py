@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.controller import REPOSITORY, adhoc, changed, command, environment, fix, play
-from lab.fleet import Fleet, HostSpec, missing
+from lab.fleet import Fleet, missing
+from lab.hosts import HostSpec
 
 OUTPUT = REPOSITORY / "build" / "bench.json"
 HEALTHY, SICK, BY_HAND = "healthy-client", "sick", "by-hand"
@@ -100,8 +101,12 @@ def wire_rows(backend: str) -> list[Row]:
     with Fleet(hosts, backend) as fleet:
         for host in (HEALTHY, SICK, BY_HAND):
             ping(host)
-        pairs = [(measure(fleet, HEALTHY, "win_ping", lambda: ping(HEALTHY)), measure(fleet, HEALTHY, "diagnosis", look)) for _ in range(REPEAT)]
-        rows = [middle([first for first, _ in pairs]), middle([second for _, second in pairs])]
+        pings, looks = [], []
+        # In turns, so that a machine that becomes busy burdens both.
+        for _number in range(REPEAT):
+            pings.append(measure(fleet, HEALTHY, "win_ping", lambda: ping(HEALTHY)))
+            looks.append(measure(fleet, HEALTHY, "diagnosis", look))
+        rows = [middle(pings), middle(looks)]
         rows.append(measure(fleet, HEALTHY, "healthy_fix", lambda: fix_one(HEALTHY, "healthy", False)))
         rows.append(measure(fleet, SICK, "reset_fix", lambda: fix_one(SICK, "repaired", True)))
         if backend == "wine":

@@ -17,7 +17,7 @@ class _Loader(yaml.SafeLoader):
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
-    pairs = [(loader.construct_object(key, deep=True), value) for key, value in node.value]  # type: ignore[no-untyped-call]
+    pairs = [(loader.construct_object(key, deep=True), value) for key, value in node.value]
     seen: set[Any] = set()
     for key, value in pairs:
         if key in seen:

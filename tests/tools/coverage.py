@@ -19,12 +19,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.controller import adhoc, fix
-from lab.demo import promised_scenarios
-from lab.fleet import Fleet, HostSpec, missing
-
 import here
 from here import ROOT
+from lab.controller import adhoc, fix
+from lab.demo import promised_scenarios
+from lab.fleet import Fleet, missing
+from lab.hosts import HostSpec
 
 AGENT, PLATFORM = "agent", "platform"
 FLOOR = {AGENT: 95.0, PLATFORM: 80.0}
@@ -177,9 +177,9 @@ def main() -> int:
         PLATFORM: list(WINE) if given.wine is None else given.wine.split(","),
     }
     seen: dict[str, dict[str, dict[int, int]]] = {}
-    for what, names in chosen.items():
+    for what, wanted in chosen.items():
         backend = BACKEND[what]
-        names = [name for name in names if name]
+        names = [name for name in wanted if name]
         reason = missing(backend)
         if reason or not names:
             print(f"coverage: {backend}: skipped, {reason or 'no hosts asked for'}", flush=True)

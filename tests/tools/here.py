@@ -30,9 +30,9 @@ def pythons() -> dict[str, Path]:
         for candidate in [*reversed(kept), shutil.which(f"python{version}")]:
             if candidate is None:
                 continue
-            script = "import sys, ssl; print(sys.version_info[:2] == (3, %s), sys.executable)" % version.split(".")[1]
+            script = f"import sys, ssl; print(sys.version_info[:2] == (3, {version.split('.')[1]}), sys.executable)"
             done = subprocess.run([str(candidate), "-c", script], capture_output=True, text=True, check=False)
-            good, _, program = done.stdout.strip().partition(" ")
+            good, _space, program = done.stdout.strip().partition(" ")
             if good == "True":
                 found[version] = Path(program)
                 break
@@ -92,24 +92,27 @@ class Step:
 
     def run(
         self, name: str, command: list[str | Path], environment: dict[str, str] | None = None, cwd: Path = ROOT,
-        show: bool = False,
+        show: re.Pattern[str] | None = None,
     ) -> bool:  # fmt: skip
-        """Run a command; its output is shown when it fails, or as it comes with ``show``."""
+        """Run a command; its output is shown when it fails, or those lines that match ``show`` as they come."""
         print(f"{self.target}: {name}", end="\n" if show else " ... ", flush=True)
         begin = time.monotonic()
-        done = subprocess.run(
-            [str(word) for word in command], cwd=cwd, env={**os.environ, **(environment or {})}, check=False,
-            stdout=None if show else subprocess.PIPE, stderr=None if show else subprocess.STDOUT, text=True,
+        child = subprocess.Popen(
+            [str(word) for word in command], cwd=cwd, env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
-        good = done.returncode == 0
-        took = f"{time.monotonic() - begin:.0f} s"
-        if show:
-            print(f"{self.target}: {name}: {'ok' if good else 'FAILED'}, {took}", flush=True)
-        else:
-            print(f"{'ok' if good else 'FAILED'}, {took}", flush=True)
-            if not good:
-                print((done.stdout or "").rstrip(), flush=True)
+        assert child.stdout is not None
+        kept: list[str] = []
+        for line in child.stdout:
+            if show is None:
+                kept.append(line)
+            elif show.match(line):
+                print(f"  {line.rstrip()}", flush=True)
+        good = child.wait() == 0
+        prefix = f"{self.target}: {name}: " if show else ""
+        print(f"{prefix}{'ok' if good else 'FAILED'}, {time.monotonic() - begin:.0f} s", flush=True)
         if not good:
+            print("".join(kept).rstrip(), flush=True)
             self.failed.append(name)
         return good
 

@@ -32,6 +32,8 @@ def main() -> int:
     paths = {"MYPYPATH": f"{COLLECTIONS}:{ROOT / 'tests'}:{ROOT / 'tests' / 'tools'}"}
     step.run("mypy: the core", [*mypy, "-p", "ansible_collections.winfleet.wu_repair.plugins.plugin_utils"], paths)
     step.run("mypy: the lab", [*mypy, "-p", "lab"], paths)
+    tools = [path for folder in ("tools", "benchmarks") for path in sorted((ROOT / "tests" / folder).glob("*.py"))]
+    step.run("mypy: the tools", [*mypy, *tools], paths)
 
     step.run("YAML", [sys.executable, Path(__file__).with_name("check_yaml.py"), *tracked("*.yml", "*.yaml")])
 
