@@ -50,7 +50,9 @@ class ActionModule(WuAction):
             if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and len(paths) == 1:
                 return self._saved(path, data, settings)
             read = logs.read(data, path.name)
-            files.append({"path": str(path), "kind": read[0].source.partition(":")[0] if read else None, "bytes": size, "records": len(read)})
+            files.append(
+                {"path": str(path), "kind": read[0].source.partition(":")[0] if read else None, "bytes": size, "records": len(read)}
+            )
             records += read
         found = findings.from_records(records, settings, int(time.time()))
         return {**findings_result(found, verdict.judge(found, None)), "plan": [], "files": files}

@@ -27,13 +27,35 @@ _ROOT = "ansible_collections.winfleet.wu_repair.plugins"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ALWAYS = ("host", "services", "servicing", "reboot", "runs")
 SECTIONS = (
-    "host", "clock", "services", "history", "events", "reporting", "cbs", "servicing", "reboot", "policy", "sources", "cache", "disk", "upgrade", "runs",
+    "host",
+    "clock",
+    "services",
+    "history",
+    "events",
+    "reporting",
+    "cbs",
+    "servicing",
+    "reboot",
+    "policy",
+    "sources",
+    "cache",
+    "disk",
+    "upgrade",
+    "runs",
 )
 SCAN = "scan"
 # A byte budget a log: a CBS.log of 2 GB costs no more than one of this size.
 LOG_BYTES = 4 * 1024 * 1024
 _KNOWN_KEYS = {
-    "aliases", "choices", "default", "description", "elements", "required", "suboptions", "type", "version_added",
+    "aliases",
+    "choices",
+    "default",
+    "description",
+    "elements",
+    "required",
+    "suboptions",
+    "type",
+    "version_added",
 }
 
 
@@ -82,13 +104,20 @@ def _option(path: str, option: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _RANGES = {
-    "lookback": (1, 3650), "max_skew": (1, 86400), "stale_after": (1, 3650), "time_limit": (5, 3600), "scan_timeout": (5, 7200),
-    "stop_timeout": (1, 3600), "keep_backups": (0, 1000),
+    "lookback": (1, 3650),
+    "max_skew": (1, 86400),
+    "stale_after": (1, 3650),
+    "time_limit": (5, 3600),
+    "scan_timeout": (5, 7200),
+    "stop_timeout": (1, 3600),
+    "keep_backups": (0, 1000),
 }
 _SERVER = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,252})(,0x[0-9a-fA-F]{1,2})?")
 
 # core's messages quote the value; these keep the name of the option and drop the rest, since any value may be a secret.
-_TYPE_ERROR = re.compile(r"(?:argument|Elements value for option) '(?P<name>[^']+)'.*?is of type.*?(?:convert to|to) (?P<type>\w+)", re.DOTALL)
+_TYPE_ERROR = re.compile(
+    r"(?:argument|Elements value for option) '(?P<name>[^']+)'.*?is of type.*?(?:convert to|to) (?P<type>\w+)", re.DOTALL
+)
 _VALUE_ERROR = re.compile(r"value of (?P<name>\w+) must be (?P<how>one of|one or more of): (?P<choices>.*?)(?:, got|\. Got|$)", re.DOTALL)
 _UNSUPPORTED = re.compile(r"(?P<names>.+?)\. Supported parameters include: (?P<known>.+?)\.?$", re.DOTALL)
 
@@ -127,7 +156,9 @@ def reported_codes(value: object) -> tuple[int, ...]:
         try:
             return in_text or (hresult.normalise(value),)
         except hresult.HResultError as error:
-            raise ActionError("option reported must be an error code such as 0x80070002, a list of them or the result of win_updates") from error
+            raise ActionError(
+                "option reported must be an error code such as 0x80070002, a list of them or the result of win_updates"
+            ) from error
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return tuple(dict.fromkeys(code for item in value for code in reported_codes(item)))
     if isinstance(value, Mapping):
@@ -191,7 +222,7 @@ class WuAction(ActionBase):  # type: ignore[misc]
                 raise ActionError(f"{COLLECTION}.{self.MODULE}: {_option_error(validated.error_messages[0], self.SPEC)}")
             if self.WINDOWS_ONLY and not getattr(self._connection._shell, "_IS_WINDOWS", False):
                 raise ActionError(
-                    f"not a Windows host: the connection {self._connection.transport} has a POSIX shell; target Windows hosts over winrm, psrp or ssh",
+                    f"not a Windows host: the connection {self._connection.transport} has a POSIX shell; use winrm, psrp or ssh to Windows",
                     "unsupported",
                 )
             options = validated.validated_parameters
@@ -205,7 +236,13 @@ class WuAction(ActionBase):  # type: ignore[misc]
                 done.pop("diff", None)
             return {**result, "changed": False, **done}
         except ActionError as error:
-            return {**result, "changed": False, "failed": verdict.is_failure(error.verdict), "verdict": error.verdict, "msg": _one_line(error)}
+            return {
+                **result,
+                "changed": False,
+                "failed": verdict.is_failure(error.verdict),
+                "verdict": error.verdict,
+                "msg": _one_line(error),
+            }
 
     # -- the agent
 
@@ -216,9 +253,7 @@ class WuAction(ActionBase):  # type: ignore[misc]
             ActionError: the program did not run, or refused; one line says why.
             AnsibleConnectionFailure: the host could not be reached.
         """
-        answer = self._execute_module(
-            module_name=f"{COLLECTION}.{program}", module_args={"request": dict(request)}, task_vars=self._vars
-        )
+        answer = self._execute_module(module_name=f"{COLLECTION}.{program}", module_args={"request": dict(request)}, task_vars=self._vars)
         reply = answer.get("reply")
         if answer.get("failed") or not isinstance(reply, Mapping):
             raise ActionError(*_why_no_reply(answer))
@@ -228,7 +263,7 @@ class WuAction(ActionBase):  # type: ignore[misc]
 
     def observe_request(self, options: Mapping[str, Any], sections: Sequence[str]) -> dict[str, Any]:
         """Make the request for a look."""
-        request = {
+        return {
             "schema": 1,
             "op": "observe",
             "sections": list(sections),
@@ -240,14 +275,14 @@ class WuAction(ActionBase):  # type: ignore[misc]
             "log_bytes": LOG_BYTES,
             "servers": [],
         }
-        return request
 
     def look(self, options: Mapping[str, Any], sections: Sequence[str]) -> evidence_.Evidence:
         """Look at the host, in one PowerShell process."""
         asked = time.time_ns() // 1_000_000
         reply = self.agent("wu_observe", self.observe_request(options, sections))
         answered = time.time_ns() // 1_000_000
-        return checked(evidence_.from_reply, reply, asked, answered)
+        evidence: evidence_.Evidence = checked(evidence_.from_reply, reply, asked, answered)
+        return evidence
 
     @staticmethod
     def settings(options: Mapping[str, Any]) -> findings_.Settings:
@@ -303,7 +338,10 @@ def _why_no_reply(answer: Mapping[str, Any]) -> tuple[str, str]:
         return "the host has no PowerShell: install Windows PowerShell 5.1", "unsupported"
     out = _one_line(answer.get("module_stdout") or "", 120)
     if "deserialization failed" in said or not answer.get("failed"):
-        return f"the host answered something that is no reply of the agent{f' ({out!r})' if out else ''}; try ansible.windows.win_ping on it", "failed"
+        return (
+            f"the host answered something that is no reply of the agent{f' ({out!r})' if out else ''}; try ansible.windows.win_ping on it",
+            "failed",
+        )
     return f"the agent did not run on the host: {_one_line(answer.get('msg'), 200)}", "failed"
 
 
@@ -369,7 +407,11 @@ class ChangeAction(WuAction):
         return {**result, **self._apply(options, settings, before, found, planned), "diff": diff}
 
     def _apply(
-        self, options: Mapping[str, Any], settings: findings_.Settings, before: evidence_.Evidence, found: Sequence[findings_.Finding],
+        self,
+        options: Mapping[str, Any],
+        settings: findings_.Settings,
+        before: evidence_.Evidence,
+        found: Sequence[findings_.Finding],
         planned: plan.Plan,
     ) -> dict[str, Any]:
         sections = (*SECTIONS, SCAN) if options["scan"] else SECTIONS
@@ -378,7 +420,9 @@ class ChangeAction(WuAction):
             reply = self.agent("wu_apply", planned.request(self.observe_request(options, sections)))
         except AnsibleConnectionFailure as error:
             # Whether the host received it, and how far it came, nobody knows. Unreachable would say that nothing happened.
-            raise ActionError(f"the connection was lost while run {planned.run_id} changed the host: its outcome is unknown, look again") from error
+            raise ActionError(
+                f"the connection was lost while run {planned.run_id} changed the host: its outcome is unknown, look again"
+            ) from error
         answered = time.time_ns() // 1_000_000
         outcome = checked(plan.parse_outcome, reply)
         after, found_after = None, None
@@ -423,7 +467,12 @@ class InternalAction(ActionBase):  # type: ignore[misc]
         """Refuse. Called by ansible-core."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         name = self._task.action
-        return {**result, "failed": True, "changed": False, "msg": f"{name} is internal: use winfleet.wu_repair.win_wu_info or one of the repair modules"}
+        return {
+            **result,
+            "failed": True,
+            "changed": False,
+            "msg": f"{name} is internal: use winfleet.wu_repair.win_wu_info or one of the repair modules",
+        }
 
 
 def write_json(path: Path, document: object) -> None:

@@ -52,10 +52,8 @@ def overtaken_by(record: Record, records: list[Record]) -> Record | None:
     for index, other in enumerate(records):
         if not other.ok or not _cures(other, record):
             continue
-        if record.time is None or other.time is None or record.time == other.time:
-            later = index > at
-        else:
-            later = other.time > record.time
+        no_order = record.time is None or other.time is None or record.time == other.time
+        later = index > at if no_order else (other.time or 0) > (record.time or 0)
         if later:
             return other
     return None
@@ -114,24 +112,29 @@ def read_lines(kind: str, groups: Iterable[Mapping[str, Any]], zone_offset_s: in
 
     Args:
         kind: `cbs`, `setup`, `dism` or `reporting`.
-        groups: `{"kind", "count", "first", "last"}`, in the order of their last lines.
+        groups: `{"count", "first", "last"}`, in the order of their last lines. `first` may be the time alone, as the first
+            line writes it, or None where it is the last line.
         zone_offset_s: as in `read`.
     """
     out = Collector(zone_offset_s)
     stream = Servicing(out)
     for group in groups:
-        last, first = str(group.get("last") or "")[:MAX_LINE], str(group.get("first") or "")[:MAX_LINE]
+        last = str(group.get("last") or "")[:MAX_LINE]
+        first = str(group.get("first") or last)[:MAX_LINE]
         number = group.get("count")
         count = max(int(number), 1) if isinstance(number, int) else 1
         if kind == "reporting":
             match, before = REPORT.search(last), REPORT.search(first)
+            if before is None and match is not None:
+                before = REPORT.search(last[: match.start(1)] + first + last[match.end(3) :])
             if before is not None and match is not None and before.group(0) != match.group(0):
                 report(before, out, 1, "reporting")
                 count = max(count - 1, 1)
             if match is not None:
                 report(match, out, count, "reporting")
         else:
-            dated = DATED.match(first)
+            # The comma that follows the time where it is a whole line.
+            dated = DATED.match(f"{first}, ")
             stream.line(last, count, stamp(dated.group(1), dated.group(2)) if dated else None)
     stream.close()
     return out.result()

@@ -57,9 +57,7 @@ def rows(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> list[dict[str, An
     found = []
     for host in hosts:
         known = hostvars[host]
-        row = known["wu_repair_result"] if "wu_repair_result" in known else None
-        if row is None:
-            row = result(known["wu_repair_seen"] if "wu_repair_seen" in known else {"msg": "not looked at"})
+        row = known.get("wu_repair_result") or result(known.get("wu_repair_seen") or {"msg": "not looked at"})
         found.append({"host": host, **row})
     return found
 

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from lab.fleet import Fleet, HostSpec, missing
 
 MakeFleet = Callable[..., Fleet]

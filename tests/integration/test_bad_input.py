@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from lab.controller import adhoc, play
 from lab.fleet import Fleet
 
@@ -68,14 +67,24 @@ def refused(fleet: Fleet) -> tuple[list[dict[str, Any]], str]:
     target = fleet.folder / "results.json"
     tasks: list[dict[str, Any]] = []
     for number, (module, arguments, _said) in enumerate(CASES):
-        tasks.append({
-            "name": f"Case {number}", f"winfleet.wu_repair.{module}": _with_variable(arguments), "register": f"case_{number}", "ignore_errors": True,
-        })
+        tasks.append(
+            {
+                "name": f"Case {number}",
+                f"winfleet.wu_repair.{module}": _with_variable(arguments),
+                "register": f"case_{number}",
+                "ignore_errors": True,
+            }
+        )
     names = ", ".join(f"case_{number}" for number in range(len(CASES)))
-    tasks.append({
-        "name": "Keep", "ansible.builtin.copy": {"content": "{{ [" + names + "] | to_json }}", "dest": str(target), "mode": "0600"},
-        "delegate_to": "localhost", "no_log": True, "vars": {"ansible_connection": "local"},
-    })
+    tasks.append(
+        {
+            "name": "Keep",
+            "ansible.builtin.copy": {"content": "{{ [" + names + "] | to_json }}", "dest": str(target), "mode": "0600"},
+            "delegate_to": "localhost",
+            "no_log": True,
+            "vars": {"ansible_connection": "local"},
+        }
+    )
     book = fleet.folder / "cases.yml"
     book.write_text(yaml.safe_dump([{"hosts": "windows", "gather_facts": False, "tasks": tasks}], sort_keys=False), "utf-8")
     before = fleet.sim("lost-cache").snapshot()

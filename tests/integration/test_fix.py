@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 import pytest
-
 from lab.controller import changed, fix, play
 from lab.demo import QUICK, kept, promised_scenarios
 from lab.fleet import Fleet, read_scenario

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from lab.controller import adhoc
 from lab.fleet import Fleet
 
@@ -28,7 +27,9 @@ HEALTHY = "healthy-client"
 
 @pytest.fixture(scope="module")
 def fleet(backend: str, make_fleet: MakeFleet) -> Fleet:
-    return make_fleet(backend, *(name for name, _module, _verdict in REPAIRS), HEALTHY, "healthy-server", "component-store", "reboot-pending")
+    return make_fleet(
+        backend, *(name for name, _module, _verdict in REPAIRS), HEALTHY, "healthy-server", "component-store", "reboot-pending"
+    )
 
 
 @pytest.mark.parametrize(("name", "module", "verdict"), REPAIRS)

@@ -46,11 +46,18 @@ def play(fleet: Fleet, playbook: str, *options: str, variables: dict[str, Any] |
     extra = ["-e", json.dumps(variables)] if variables else []
     return subprocess.run(
         [command("ansible-playbook"), "-i", str(inventory), name, *extra, *options],
-        env=environment(fleet.folder), cwd=fleet.folder, capture_output=True, text=True, check=False, timeout=LIMIT_S,
+        env=environment(fleet.folder),
+        cwd=fleet.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
     )
 
 
-def fix(fleet: Fleet, *options: str, variables: dict[str, Any] | None = None) -> tuple[dict[str, dict[str, Any]], subprocess.CompletedProcess[str]]:
+def fix(
+    fleet: Fleet, *options: str, variables: dict[str, Any] | None = None
+) -> tuple[dict[str, dict[str, Any]], subprocess.CompletedProcess[str]]:
     """Run fix_wu.yml; a report row for each host, and how the run ended."""
     report = fleet.folder / "report.json"
     report.unlink(missing_ok=True)
@@ -69,7 +76,12 @@ def adhoc(fleet: Fleet, host: str, module: str, arguments: dict[str, Any] | None
     given = ["-a", json.dumps(arguments)] if arguments else []
     done = subprocess.run(
         [command("ansible"), "-i", str(inventory), host, "-m", name, *given, "-t", str(tree), *options],
-        env=environment(fleet.folder), cwd=fleet.folder, capture_output=True, text=True, check=False, timeout=LIMIT_S,
+        env=environment(fleet.folder),
+        cwd=fleet.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
     )
     if not target.exists():
         raise AssertionError(f"no result of {name} on {host}: {done.stdout}{done.stderr}")

@@ -45,8 +45,10 @@ def main(backend: str = "auto", names: Sequence[str] = (), personality: str = "5
         second_changed = sum(changed(second.stdout).values())
         used = fleet.backend
     hosts = [
-        {**{name: row.get(name) for name in ("host", "was", "why", "did", "now", "proved_by", "msg")},
-         "promised": read_scenario(row["host"])["promise"]}
+        {
+            **{name: row.get(name) for name in ("host", "was", "why", "did", "now", "proved_by", "msg")},
+            "promised": read_scenario(row["host"])["promise"],
+        }
         for row in report.values()
     ]
     broken = [row for row in hosts if not kept(row, row["promised"])]
@@ -54,9 +56,13 @@ def main(backend: str = "auto", names: Sequence[str] = (), personality: str = "5
     output.write_text(json.dumps({"backend": used, "hosts": hosts, "second_run_changed": second_changed}, indent=1) + "\n", "utf-8")
     print("\n".join(_table(hosts)))
     for row in broken:
-        print(f"NOT AS PROMISED  {row['host']}: {row['promised']} but {({k: row[k] for k in ('was', 'why', 'did', 'now')})}: {row['msg']}")
+        print(
+            f"NOT AS PROMISED  {row['host']}: {row['promised']} but { ({k: row[k] for k in ('was', 'why', 'did', 'now')}) }: {row['msg']}"
+        )
     missing = set(chosen) - {row["host"] for row in hosts}
-    print(f"{len(hosts) - len(broken)} of {len(chosen)} hosts as promised, the second run changed {second_changed}, {time.monotonic() - began:.0f} s")
+    print(
+        f"{len(hosts) - len(broken)} of {len(chosen)} as promised, the second run changed {second_changed}, {time.monotonic() - began:.0f} s"
+    )
     return 1 if broken or missing or second_changed else 0
 
 
