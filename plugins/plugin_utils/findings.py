@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,9 +87,10 @@ class _Past:
     live_search: bool
     by_layer: Mapping[str, list[Record]]
     failed_upgrade: bool
+    place: Mapping[int, int]
 
     @classmethod
-    def of(cls, successes: Iterable[Record], failures: Iterable[Record]) -> _Past:
+    def of(cls, successes: Iterable[Record], failures: Iterable[Record], seen: Sequence[Record] = ()) -> _Past:
         by_layer: dict[str, list[Record]] = {}
         live = False
         for record in successes:
@@ -101,7 +102,21 @@ class _Past:
             or (record.source == "setup" and record.marker is not None)
             for record in failures
         )
-        return cls(live, by_layer, failed_upgrade)
+        return cls(live, by_layer, failed_upgrade, {id(record): place for place, record in enumerate(seen)})
+
+    def after(self, failure: Record, layers: tuple[str, ...]) -> list[Record]:
+        """The successes in these layers that came after a failure."""
+        return [record for layer in layers for record in self.by_layer.get(layer, []) if self._is_after(record, failure)]
+
+    def _is_after(self, success: Record, failure: Record) -> bool:
+        # One reader gives records in the order of its log, which decides where the log has no times or equal ones.
+        follows = success.source == failure.source and self.place.get(id(success), -1) > self.place.get(id(failure), len(self.place))
+        if success.time is None or failure.time is None:
+            return follows and success.time is failure.time
+        if success.local_time == failure.local_time:
+            # The same zone wrote both, whichever it was.
+            return success.time > failure.time or (success.time == failure.time and follows)
+        return success.time - (_ZONE_S if success.local_time else 0) > failure.time + (_ZONE_S if failure.local_time else 0)
 
     def later(self, layers: tuple[str, ...], than: int) -> list[Record]:
         return [
@@ -118,15 +133,15 @@ def _latest(record: Record) -> int | None:
 
 
 def _from_codes(
-    seen: Iterable[Record], successes: Iterable[Record], about: Situation, settings: Settings
+    seen: Sequence[Record], successes: Iterable[Record], about: Situation, settings: Settings
 ) -> list[Finding]:
     groups: dict[tuple[str, int | None, str | None], list[Record]] = {}
     for record in seen:
-        if not record.ok and (record.code is not None or record.marker) and _concerns_updates(record):
+        if not record.ok and (record.code is not None or record.marker) and _concerns_updates(record, about):
             # A marker beside a code names the same failure; the code routes it.
             key = (record.layer, record.code, None if record.code is not None else record.marker)
             groups.setdefault(key, []).append(record)
-    past = _Past.of(successes, [record for group in groups.values() for record in group])
+    past = _Past.of(successes, [record for group in groups.values() for record in group], seen)
     # The component store comes first: whether it is damaged decides what a failed installation asks for.
     found = [_finding(key, group, past, about, settings) for key, group in groups.items() if key[0] == "store"]
     damaged = any(item.active and item.answer.get("rung") == "troubleshoot" for item in found)
@@ -171,12 +186,17 @@ def _finding(
     )
 
 
-def _concerns_updates(record: Record) -> bool:
-    """Whether it is about updates at all: the service manager logs the failures of every service."""
+def _concerns_updates(record: Record, about: Situation) -> bool:
+    """Whether it is about updates at all: the service manager logs the failures of every service.
+
+    A log that somebody asks about is explained whole; on a host only the services that updates need count.
+    """
     if record.source == "scan" and routing.is_dotnet_code(record.code):
         return False
-    if record.layer != "service":
-        return True
+    return record.layer != "service" or not about.host or _is_update_service(record)
+
+
+def _is_update_service(record: Record) -> bool:
     name = _service_of(record)
     return name == "W32Time" or routing.SERVICES.get(name, {}).get("needed") == "always"
 
@@ -190,6 +210,8 @@ def _answer(
     key: tuple[str, int | None, str | None], group: list[Record], about: Situation, *, tried_reset: bool = False
 ) -> dict[str, str]:
     layer, code, marker = key
+    if layer == "service" and not any(_is_update_service(record) for record in group):
+        return {"owner": "admin"}
     times = [time for record in group if (time := _latest(record)) is not None]
     seen = routing.Seen(layer, code, marker, _first(group), max(times, default=None), tried_reset)
     return routing.answer_for(seen, about)
@@ -242,11 +264,11 @@ def _overtaken(
     if record.code == 0x80070422 and routing.repairable_services(about) == ():
         return "no update service is disabled any more"
     if time is None:
-        return None
+        return _later_success(record, past)
     if about.now is not None and time > about.now + settings.max_skew_s and not record.local_time:
         # Nothing can have been seen in the future: the clock was wrong when it was written.
         return "the clock: it was wrong then and is right now" if about.clock.state == "right" else None
-    later = _later_success(record, time, past)
+    later = _later_success(record, past)
     if later is not None:
         return later
     if answer.get("rung") == "reset" or layer == "cache":
@@ -255,31 +277,31 @@ def _overtaken(
             return renewed
     if answer == {"wait": "restart"} and about.restarted_since(time):
         return "a restart since"
-    if answer == {"wait": "retry"} and past.later((layer,), time):
+    if answer == {"wait": "retry"} and past.after(record, (layer,)):
         return f"a later success in {conditions.LAYERS.get(layer, layer)}"
-    if _about_the_clock(record) and about.clock.state == "right" and past.later(("clock",), time):
+    if _about_the_clock(record) and about.clock.state == "right" and past.after(record, ("clock",)):
         return "a clock that was set right since"
     return None
 
 
-def _later_success(record: Record, time: int, past: _Past) -> str | None:
-    if record.layer == "scan" and past.later(("scan",), time):
+def _later_success(record: Record, past: _Past) -> str | None:
+    if record.layer == "scan" and past.after(record, ("scan",)):
         return "a later successful search"
-    if record.layer == "clock" and past.later(("clock",), time):
+    if record.layer == "clock" and past.after(record, ("clock",)):
         return "a later synchronisation of the clock"
     if record.layer == "store":
         # SFC looks at the files in use, DISM at the store: neither proves what the other one found.
         cures = ("sr_repaired",) if (record.marker or "").startswith("sr_") else ("store_repaired", "store_clean")
-        if any(other.marker in cures for other in past.later(("store",), time)):
+        if any(other.marker in cures for other in past.after(record, ("store",))):
             return "a later repair of the component store that succeeded"
-    if record.layer == "upgrade" and past.later(("upgrade",), time):
+    if record.layer == "upgrade" and past.after(record, ("upgrade",)):
         return "a later feature upgrade that succeeded"
-    if record.layer == "service" and _service_of(record) != "W32Time" and past.later(("scan",), time):
+    if record.layer == "service" and _service_of(record) != "W32Time" and past.after(record, ("scan",)):
         return "a later successful search"
     if record.layer in ("download", "install", "store"):
         wanted = _update_keys(record)
         layers = ("download", "install") if record.layer == "download" else ("install",)
-        if wanted and any(wanted & _update_keys(other) for other in past.later(layers, time)):
+        if wanted and any(wanted & _update_keys(other) for other in past.after(record, layers)):
             return "a later success of the same update"
     return None
 

@@ -634,3 +634,16 @@ def test_a_reset_is_planned_only_for_what_was_seen_at_work_with_the_cache(
         wanted = {item.area for item in found if item.id in reset.reasons}
         assert wanted <= set(routing._RESET_LAYERS)
     assert all(item.active or item.overtaken_by for item in found)
+
+
+def test_a_repair_later_in_the_same_log_needs_no_zone() -> None:
+    # CBS.log writes local time of an unknown zone, but the same zone on every line, and often the same second.
+    broken = Record("cbs", "store", 1_700_000_000, marker="payload_corrupt", local_time=True)
+    cured = Record("cbs", "store", 1_700_000_000, ok=True, marker="store_repaired", local_time=True)
+    assert active(findings.from_records([broken, cured], SETTINGS)) == {}
+    assert list(active(findings.from_records([cured, broken], SETTINGS))) == ["payload_corrupt@store"]
+
+
+def test_a_log_of_another_service_is_explained_and_left_to_a_person() -> None:
+    other = Record("event:Service Control Manager/7001", "service", 1_700_000_000, code=0x80070422, update="EventLog")
+    assert active(findings.from_records([other], SETTINGS)) == {"0x80070422@service": "owner admin"}
