@@ -17,6 +17,7 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import (
     rungs,
     situation,
 )
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.logs import Record
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.routing import Seen, answer_for
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Situation
 from hypothesis import given
