@@ -19,13 +19,16 @@ def result(step: Mapping[str, Any], before: Mapping[str, Any] | None = None, run
         rung: the rung that was climbed.
 
     Returns:
-        `was`, `why`, `did` (list of rungs), `now`, `msg`, `changed`, `proved_by`.
+        `was`, `why`, `did` (list of rungs), `now`, `msg`, `changed`, `proved_by`; in check mode `would` (what the first
+        rung would do, in words) and `if_not_cured` (the rungs after it, which nobody can foresee).
     """
     name = verdict_of(step)
     known = dict(before or {})
     proof = step.get("proof") or {}
     # A step that failed half way was climbed as well; one that was refused was not.
-    tried = [rung] if rung and ("did" in step or "would" in step) else []
+    tried = [rung] if rung and "did" in step else []
+    would = list(known.get("would") or ())
+    later = [rung] if rung and would and "would" in step else []
     return {
         "was": known.get("was", name),
         "why": known.get("why", why(step)),
@@ -34,6 +37,8 @@ def result(step: Mapping[str, Any], before: Mapping[str, Any] | None = None, run
         "msg": str(step.get("msg") or ""),
         "changed": bool(known.get("changed")) or bool(step.get("changed")),
         "proved_by": proof.get("by") or known.get("proved_by"),
+        "would": would or list(step.get("would") or ()),
+        "if_not_cured": [*known.get("if_not_cured", []), *later],
     }
 
 
@@ -63,10 +68,15 @@ def rows(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> list[dict[str, An
 
 
 def table(given: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines of a table, columns padded."""
+    """Lines of a table, columns padded; below it what check mode foresees."""
     text = [COLUMNS, *((*(_cell(row.get(name)) for name in COLUMNS),) for row in given)]
     widths = [max(len(line[column]) for line in text) for column in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in text]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in text]
+    for row in given:
+        if row.get("would"):
+            then = f"; if that does not cure it: {', '.join(row['if_not_cured'])}" if row.get("if_not_cured") else ""
+            lines.append(f"{row['host']} would {'; '.join(row['would'])}{then}")
+    return lines
 
 
 def _cell(value: object) -> str:

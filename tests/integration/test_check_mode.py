@@ -1,0 +1,92 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""fix_wu --check: says what the first rung would do and which rungs come after it, and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lab.controller import fix
+from lab.fleet import Fleet
+
+from .conftest import MakeFleet
+
+HOSTS = ("lost-cache", "wuauserv-disabled", "clock-ahead-workgroup", "reboot-pending", "healthy-client")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Three checks of one fleet, with the state of its hosts before and after them."""
+
+    routed: dict[str, dict[str, Any]]
+    routed_said: str
+    howto: dict[str, dict[str, Any]]
+    restart: dict[str, dict[str, Any]]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    booted: dict[str, tuple[Any, Any]]
+
+
+def _boots(fleet: Fleet) -> dict[str, Any]:
+    facts = {name: fleet.sim(name).call("Get-HostFact", {}) for name in HOSTS}
+    return {name: fact["boot_time"] for name, fact in facts.items() if isinstance(fact, dict)}
+
+
+def _snapshots(fleet: Fleet) -> dict[str, Any]:
+    return {name: fleet.sim(name).snapshot() for name in HOSTS}  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def checked(backend: str, make_fleet: MakeFleet) -> Checked:
+    fleet = make_fleet(backend, *HOSTS)
+    before, boots = _snapshots(fleet), _boots(fleet)
+    routed, said = fix(fleet, "--check", "--diff")
+    howto, _done = fix(fleet, "--check", "--limit", "lost-cache,localhost", variables={"wu_repair_mode": "all"})
+    one = ("--limit", "reboot-pending,localhost")
+    restart, _done = fix(fleet, "--check", *one, variables={"wu_repair_restart": True})
+    booted = {name: (boots[name], time) for name, time in _boots(fleet).items()}
+    return Checked(routed, said.stdout + said.stderr, howto, restart, before, _snapshots(fleet), booted)
+
+
+def test_nothing_is_changed(checked: Checked) -> None:
+    assert checked.before == checked.after
+    for before, after in checked.booted.values():
+        assert after == pytest.approx(before, abs=2)
+
+
+def test_row_says_what_the_rung_would_do(checked: Checked) -> None:
+    row = checked.routed["lost-cache"]
+    assert (row["was"], row["did"], row["now"], row["proved_by"]) == ("sick", [], "sick", None)
+    assert row["changed"] is True
+    assert any(r"set aside C:\Windows\SoftwareDistribution" in sentence for sentence in row["would"])
+    assert row["if_not_cured"] == []
+    assert any("wuauserv" in sentence for sentence in checked.routed["wuauserv-disabled"]["would"])
+    assert any("clock" in sentence for sentence in checked.routed["clock-ahead-workgroup"]["would"])
+
+
+def test_a_person_reads_it_below_the_table(checked: Checked) -> None:
+    assert "lost-cache would stop " in checked.routed_said
+    assert "healthy-client would" not in checked.routed_said
+
+
+def test_healthy_host_would_do_nothing(checked: Checked) -> None:
+    row = checked.routed["healthy-client"]
+    assert (row["would"], row["if_not_cured"], row["changed"]) == ([], [], False)
+
+
+def test_later_rungs_are_only_named(checked: Checked) -> None:
+    row = checked.howto["lost-cache"]
+    assert (row["did"], row["now"]) == ([], "sick")
+    assert any("clock" in sentence for sentence in row["would"])
+    assert not any("SoftwareDistribution" in sentence for sentence in row["would"])
+    # The order of the how-to, not the one in which a set of names happens to come.
+    assert row["if_not_cured"] == ["reset", "osupgrade"]
+
+
+def test_restart_is_only_announced(checked: Checked) -> None:
+    assert checked.routed["reboot-pending"]["would"] == []
+    row = checked.restart["reboot-pending"]
+    assert (row["would"], row["did"], row["now"]) == (["restart the host"], [], "restart_required")
