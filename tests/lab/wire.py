@@ -58,6 +58,10 @@ _SUBCODES = {
     INVALID_PARAMETER: ("s:Sender", "w:InvalidParameter", "The parameter is incorrect."),
 }
 
+# What cmd.exe says of a program that is not there, on standard error, with exit code 1.
+_NO_POWERSHELL = (
+    b"'PowerShell' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n"
+)
 _RUBBISH = (b"\r\nWARNING: profile script line 3: The term 'Set-Prompt' is not recognized\r\n"
             b'{"reply": {"schema": 1, "sections": {"host": {"status": "ok\x00\xff\xfe\r\n%%%% \xd0\xcf\x11\xe0')
 _HTML = b"<!DOCTYPE html><html><head><meta charset=utf-8><title>Sign in</title></head><body>Web gateway</html>"
@@ -475,8 +479,12 @@ class Wire:
             except Exception as exc:
                 self.errors.append(f"{host.name}: {exc!r}")
                 out, err, code = b"", f"{exc!r}".encode(), 1
-            if host.faults.get("rubbish") and out:
-                out, spoilt = b"" if spoilt else _RUBBISH, True
+            rubbish = host.faults.get("rubbish")
+            if rubbish and out:
+                said = rubbish.encode() if isinstance(rubbish, str) else _RUBBISH
+                out, spoilt = b"" if spoilt else said, True
+            if host.faults.get("no_powershell"):
+                out, err, code = b"", _NO_POWERSHELL, 1
             command.out += out
             command.err += err
             command.code = code
