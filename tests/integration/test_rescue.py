@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from lab.controller import REPOSITORY, changed, play
 from lab.fleet import Fleet
 from lab.sim import Sim
@@ -50,7 +49,7 @@ def runs(backend: str, make_fleet: MakeFleet) -> tuple[Run, Run]:
     return once(), once()
 
 
-def _runner(fleet: Fleet) -> Callable[[], Run]:
+def _runner(fleet: Fleet) -> Callable[..., Run]:
     book, keep, kept = (fleet.folder / name for name in ("rescue.yml", "keep.yml", "kept.json"))
     book.write_text(shown_in_readme(), "utf-8")
     # A second playbook of the same run sees the variables that the first one left.
@@ -65,9 +64,9 @@ def _runner(fleet: Fleet) -> Callable[[], Run]:
     sim = fleet.sim(HOST)
     assert isinstance(sim, Sim)
 
-    def once() -> Run:
+    def once(*earlier: str) -> Run:
         kept.unlink(missing_ok=True)
-        done = play(fleet, str(book), str(keep))
+        done = play(fleet, *earlier, str(book), str(keep))
         assert kept.exists(), done.stdout[-3000:] + done.stderr[-3000:]
         held = json.loads(kept.read_text("utf-8"))
         windows = sim.folder / "c" / "Windows"
@@ -117,3 +116,10 @@ def test_second_run_of_the_same_playbook_needs_no_rescue(runs: tuple[Run, Run]) 
     assert "rescued=0" in second.done.stdout
     assert changed(second.done.stdout)[HOST] == 0
     assert second.renamed == first.renamed
+
+
+def test_a_look_before_the_failure_does_not_count(backend: str, make_fleet: MakeFleet) -> None:
+    run = _runner(make_fleet(backend, HOST))("check_wu")
+    assert run.result is not None
+    assert (run.result["was"], run.result["did"]) == ("sick", ["reset"])
+    assert run.installed
