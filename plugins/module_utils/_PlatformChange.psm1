@@ -154,6 +154,19 @@ function Invoke-Program {
   finally { $process.Dispose() }
 }
 
+function Get-ServiceSecurity {
+  [CmdletBinding()]
+  param([string] $Name)
+  $start = [Diagnostics.ProcessStartInfo]::new("$env:SystemRoot\System32\sc.exe", "sdshow $Name")
+  $start.UseShellExecute = $false
+  $start.RedirectStandardOutput = $true
+  $process = [Diagnostics.Process]::Start($start)
+  $text = $process.StandardOutput.ReadToEnd()
+  $process.WaitForExit()
+  if ($text -notmatch '(?m)^\s*([OGDS]:\S+)') { throw "sc.exe showed no descriptor (exit code $($process.ExitCode))" }
+  return $Matches[1]
+}
+
 function Set-ServiceSecurity {
   [CmdletBinding()]
   param(
@@ -165,6 +178,6 @@ function Set-ServiceSecurity {
 }
 
 Export-ModuleMember -Function @(
-  'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
+  'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
   'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId', 'Stop-ServiceProcess', 'Write-RegistryValue'
 )

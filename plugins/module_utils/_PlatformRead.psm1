@@ -7,29 +7,17 @@
 #Requires -Version 5.1
 
 function Get-HostClock {
-  [CmdletBinding()]
-  param()
   return [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds()
 }
 
 function Get-HostFact {
-  [CmdletBinding()]
-  param()
   $system = Get-CimInstance -ClassName Win32_ComputerSystem -Property DomainRole
   $os = Get-CimInstance -ClassName Win32_OperatingSystem -Property LastBootUpTime
-  $boot = [DateTimeOffset]$os.LastBootUpTime
-  return @{
-    domain_role = [int]$system.DomainRole
-    boot_time = $boot.ToUnixTimeSeconds()
-    uptime_s = [long]([DateTimeOffset]::UtcNow - $boot).TotalSeconds
-  }
+  return @{ domain_role = [int]$system.DomainRole; boot_time = ([DateTimeOffset]$os.LastBootUpTime).ToUnixTimeSeconds() }
 }
 
 function Get-SessionFact {
-  [CmdletBinding()]
-  param()
-  $identity = [Security.Principal.WindowsIdentity]::GetCurrent()
-  $principal = [Security.Principal.WindowsPrincipal]$identity
+  $principal = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
   return @{
     ps_version = [string]$PSVersionTable.PSVersion
     ps_edition = [string]$PSVersionTable.PSEdition
@@ -41,48 +29,32 @@ function Get-SessionFact {
 }
 
 function Get-TimeZoneId {
-  [CmdletBinding()]
-  param()
   return [TimeZoneInfo]::Local.Id
 }
 
-function Read-RegistryKey {
-  [CmdletBinding()]
-  param([string] $Key)
-  $hive, $path = $Key -split '\\', 2
+function Read-RegistryKey([string] $Key) {
   $open = $null
-  $hives = @{ HKLM = 'LocalMachine'; HKCU = 'CurrentUser'; HKU = 'Users' }
-  $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey($hives[$hive], 'Registry64')
+  $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
   try {
-    $open = $base.OpenSubKey($path)
+    $open = $base.OpenSubKey($Key.Substring(5))
     if ($null -eq $open) { return $null }
     $values = @{}
     foreach ($name in $open.GetValueNames()) {
-      $kind = [string]$open.GetValueKind($name)
       $value = $open.GetValue($name)
-      if ($null -eq $value) { continue }
       # .NET gives a DWORD as a signed Int32; Windows means it unsigned.
-      if ($kind -eq 'DWord') { $values[$name] = [long]$value -band 4294967295 }
-      elseif ($kind -eq 'QWord') { $values[$name] = [long]$value }
-      elseif ($kind -in 'String', 'ExpandString') { $values[$name] = [string]$value }
-      elseif ($kind -eq 'MultiString') { $values[$name] = [string[]]$value }
+      if ($value -is [int]) { $value = [long]$value -band 4294967295 }
+      if ($null -ne $value -and $value -isnot [byte[]]) { $values[$name] = $value }
     }
     return @{ values = $values; subkeys = [string[]]$open.GetSubKeyNames() }
   }
   finally {
-    if ($null -ne $open) { $open.Dispose() }
+    if ($open) { $open.Dispose() }
     $base.Dispose()
   }
 }
 
-function Get-ServiceTable {
-  [CmdletBinding()]
-  param([string[]] $Name)
+function Get-ServiceTable([string[]] $Name) {
   Add-Type -AssemblyName System.ServiceProcess
-  $states = @{
-    Stopped = 'stopped'; StartPending = 'start_pending'; StopPending = 'stop_pending'; Running = 'running'
-    ContinuePending = 'continue_pending'; PausePending = 'pause_pending'; Paused = 'paused'
-  }
   $pids = @{}
   $users = @{}
   try {
@@ -93,7 +65,7 @@ function Get-ServiceTable {
   }
   catch {
     # Without CIM the process stays unknown (0); the rest still counts.
-    $pids = @{}
+    $null = $_
   }
   $table = @{}
   foreach ($one in $Name) {
@@ -101,7 +73,8 @@ function Get-ServiceTable {
     if ($null -eq $key) { continue }
     $service = [ServiceProcess.ServiceController]::new($one)
     try {
-      $state = $states[[string]$service.Status]
+      # StopPending as stop_pending.
+      $state = ([string]$service.Status -creplace '(?<=.)P', '_p').ToLowerInvariant()
       $running = @($service.DependentServices | Where-Object { [string]$_.Status -ne 'Stopped' } | ForEach-Object { [string]$_.ServiceName })
     }
     catch [InvalidOperationException] {
@@ -121,15 +94,11 @@ function Get-ServiceTable {
   return $table
 }
 
-function Get-ProcessName {
-  [CmdletBinding()]
-  param([string[]] $Name)
+function Get-ProcessName([string[]] $Name) {
   return @($Name | Where-Object { [Diagnostics.Process]::GetProcessesByName($_).Length -gt 0 })
 }
 
-function Read-EventRecord {
-  [CmdletBinding()]
-  param([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs)
+function Read-EventRecord([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $query = [Diagnostics.Eventing.Reader.EventLogQuery]::new($Channel, 'LogName', $XPath)
   $query.ReverseDirection = $true
@@ -149,32 +118,22 @@ function Read-EventRecord {
   }
 }
 
-function Read-FileTail {
-  [CmdletBinding()]
-  param([string] $Path, [long] $Bytes)
+function Read-FileTail([string] $Path, [long] $Bytes) {
   if (-not [IO.File]::Exists($Path)) { return $null }
   $stream = [IO.FileStream]::new($Path, 'Open', 'Read', [IO.FileShare]'ReadWrite, Delete')
   try {
     $size = $stream.Length
-    $buffer = [byte[]]::new([Math]::Min($size, $Bytes))
-    $null = $stream.Seek($size - $buffer.Length, [IO.SeekOrigin]::Begin)
-    $have = 0
-    while ($have -lt $buffer.Length) {
-      $got = $stream.Read($buffer, $have, $buffer.Length - $have)
-      if ($got -eq 0) { break }
-      $have += $got
-    }
+    $null = $stream.Seek([Math]::Max(0, $size - $Bytes), 'Begin')
     $modified = [DateTimeOffset][IO.File]::GetLastWriteTimeUtc($Path)
-    return @{ size = $size; modified = $modified.ToUnixTimeSeconds(); bytes = $buffer }
+    $tail = [IO.BinaryReader]::new($stream).ReadBytes([Math]::Min($size, $Bytes))
+    return @{ size = $size; modified = $modified.ToUnixTimeSeconds(); bytes = $tail }
   }
   finally {
     $stream.Dispose()
   }
 }
 
-function Get-FolderFact {
-  [CmdletBinding()]
-  param([string] $Path)
+function Get-FolderFact([string] $Path) {
   $folder = [IO.DirectoryInfo]::new($Path)
   if (-not $folder.Exists) { return $null }
   return @{
@@ -183,21 +142,20 @@ function Get-FolderFact {
   }
 }
 
-function Measure-Folder {
-  [CmdletBinding()]
-  param([string] $Path, [int] $MaxFiles, [int] $MaxMs)
+function Measure-Folder([string] $Path, [int] $MaxFiles, [int] $MaxMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
+  $link = [IO.FileAttributes]::ReparsePoint
   $total = @{ files = 0; bytes = [long]0; complete = $true }
   $todo = [Collections.Stack]::new()
   $todo.Push([IO.DirectoryInfo]::new($Path))
   while ($todo.Count) {
     $folder = $todo.Pop()
-    if (0 -ne ($folder.Attributes -band [IO.FileAttributes]::ReparsePoint)) { continue }
+    if (0 -ne ($folder.Attributes -band $link)) { continue }
     try {
       foreach ($entry in $folder.EnumerateFileSystemInfos()) {
         if ($entry -is [IO.DirectoryInfo]) { $todo.Push($entry); continue }
         $total.files++
-        if (0 -eq ($entry.Attributes -band [IO.FileAttributes]::ReparsePoint)) { $total.bytes += $entry.Length }
+        if (0 -eq ($entry.Attributes -band $link)) { $total.bytes += $entry.Length }
         if ($total.files -ge $MaxFiles -or $clock.ElapsedMilliseconds -ge $MaxMs) {
           $total.complete = $false
           return $total
@@ -212,46 +170,35 @@ function Measure-Folder {
   return $total
 }
 
-function Get-ChildName {
-  [CmdletBinding()]
-  param([string] $Path, [string] $Filter)
+function Get-ChildName([string] $Path, [string] $Filter) {
   if (-not [IO.Directory]::Exists($Path)) { return @() }
   return @([IO.Directory]::EnumerateFileSystemEntries($Path, $Filter) | ForEach-Object { [IO.Path]::GetFileName($_) } | Sort-Object)
 }
 
-function Get-FileFact {
-  [CmdletBinding()]
-  param([string] $Path)
+function Get-FileFact([string] $Path) {
   $file = [IO.FileInfo]::new($Path)
   if (-not $file.Exists) { return $null }
-  return @{
-    created = ([DateTimeOffset]$file.CreationTimeUtc).ToUnixTimeSeconds()
-    modified = ([DateTimeOffset]$file.LastWriteTimeUtc).ToUnixTimeSeconds()
-    size = $file.Length
-  }
+  return @{ created = ([DateTimeOffset]$file.CreationTimeUtc).ToUnixTimeSeconds(); size = $file.Length }
 }
 
-function Get-DriveFact {
-  [CmdletBinding()]
-  param([string] $Drive)
+function Get-DriveFact([string] $Drive) {
   $info = [IO.DriveInfo]::new($Drive)
   return @{ free = $info.TotalFreeSpace; size = $info.TotalSize }
 }
 
-function Invoke-SntpQuery {
-  [CmdletBinding()]
-  param([string] $Server, [int] $TimeoutMs)
-  $addresses = [Net.Dns]::GetHostAddresses($Server)
-  $address = @(@($addresses | Where-Object { [string]$_.AddressFamily -eq 'InterNetwork' }) + @($addresses))[0]
+function Invoke-SntpQuery([string] $Server, [int] $TimeoutMs) {
+  # Resolving a name has no limit of its own.
+  $lookup = [Net.Dns]::GetHostAddressesAsync($Server)
+  if (-not $lookup.Wait($TimeoutMs + 1500)) { throw [TimeoutException]::new("the name was not resolved within $($TimeoutMs + 1500) ms") }
+  $address = @($lookup.Result | Sort-Object -Property { [string]$_.AddressFamily -ne 'InterNetwork' })[0]
   $client = [Net.Sockets.UdpClient]::new($address.AddressFamily)
   try {
     $client.Client.ReceiveTimeout = $TimeoutMs
     $client.Connect($address, 123)
     $packet = [byte[]]::new(48)
     $packet[0] = 0x23
-    $now = [DateTimeOffset]::UtcNow
     $clock = [Diagnostics.Stopwatch]::StartNew()
-    $sent = ($now.UtcTicks - 621355968000000000) / 10000.0
+    $sent = [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds()
     # What we send is a random number, not our time: only who saw it can answer it, and a wrong clock is nobody's business.
     $cookie = [Guid]::NewGuid().ToByteArray()
     [Array]::Copy($cookie, 0, $packet, 40, 8)
@@ -264,19 +211,13 @@ function Invoke-SntpQuery {
     $client.Close()
   }
   if ($answer.Length -lt 48) { throw 'the answer is shorter than an SNTP packet' }
-  $mode = $answer[0] -band 7
   $stratum = [int]$answer[1]
-  if ($mode -ne 4) { throw "the answer has mode $mode" }
+  if (($answer[0] -band 7) -ne 4) { throw 'the answer is not that of a server' }
   if ($stratum -eq 0) { throw ('kiss-o''-death ' + [Text.Encoding]::ASCII.GetString($answer, 12, 4)) }
   if ($stratum -gt 15 -or ($answer[0] -shr 6) -eq 3) { throw 'the source is not synchronised' }
-  foreach ($index in 0..7) {
-    if ($answer[24 + $index] -ne $packet[40 + $index]) { throw 'the answer is to another question' }
-  }
+  if ("$($answer[24..31])" -ne "$($packet[40..47])") { throw 'the answer is to another question' }
   $stamps = foreach ($offset in 32, 40) {
-    $seconds = [double]0
-    foreach ($index in 0..3) { $seconds = $seconds * 256 + $answer[$offset + $index] }
-    $fraction = [double]0
-    foreach ($index in 4..7) { $fraction = $fraction * 256 + $answer[$offset + $index] }
+    $seconds, $fraction = foreach ($begin in $offset, ($offset + 4)) { [double][BitConverter]::ToUInt32([byte[]]$answer[($begin + 3)..$begin], 0) }
     # NTP's era 0 began in 1900 and ends in 2036; a small number is of era 1 (RFC 4330, section 3).
     if ($seconds -lt 2147483648) { $seconds += 4294967296 }
     ($seconds - 2208988800) * 1000 + $fraction * 1000 / 4294967296
@@ -288,9 +229,7 @@ function Invoke-SntpQuery {
   }
 }
 
-function Test-TcpConnect {
-  [CmdletBinding()]
-  param([string] $Server, [int] $Port, [int] $TimeoutMs)
+function Test-TcpConnect([string] $Server, [int] $Port, [int] $TimeoutMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $fault = $null
   # This constructor speaks IPv4 and IPv6 alike; TcpClient's speaks IPv4 alone in .NET Framework.
@@ -309,30 +248,25 @@ function Test-TcpConnect {
   return @{ ok = $null -eq $fault; ms = [long]$clock.ElapsedMilliseconds; error = $fault }
 }
 
-function Get-UpdateHistory {
-  [CmdletBinding()]
-  param([int] $Max)
+function Get-UpdateHistory([int] $Max) {
   $searcher = (New-Object -ComObject Microsoft.Update.Session).CreateUpdateSearcher()
   $total = [int]$searcher.GetTotalHistoryCount()
-  $entries = @()
   # QueryHistory(0, 0) throws WU_E_INVALIDINDEX.
-  if ($total -gt 0) {
-    $entries = @(foreach ($entry in $searcher.QueryHistory(0, [Math]::Min($Max, $total))) {
+  $entries = @(if ($total -gt 0) {
+    foreach ($entry in $searcher.QueryHistory(0, [Math]::Min($Max, $total))) {
       # A DATE arrives with Kind Unspecified and is UTC.
-      $date = [DateTimeOffset][DateTime]::SpecifyKind($entry.Date, [DateTimeKind]::Utc)
+      $date = [DateTimeOffset][DateTime]::SpecifyKind($entry.Date, 'Utc')
       @{
         time = $date.ToUnixTimeSeconds(); operation = [int]$entry.Operation; result = [int]$entry.ResultCode
-        hresult = [int]$entry.HResult; title = [string]$entry.Title; client = [string]$entry.ClientApplicationID
+        hresult = [int]$entry.HResult; title = [string]$entry.Title
         update_id = [string]$entry.UpdateIdentity.UpdateID
       }
-    })
-  }
+    }
+  })
   return @{ total = $total; entries = $entries }
 }
 
 function Get-UpdateService {
-  [CmdletBinding()]
-  param()
   $manager = New-Object -ComObject Microsoft.Update.ServiceManager
   foreach ($service in $manager.Services) {
     @{
@@ -343,22 +277,14 @@ function Get-UpdateService {
 }
 
 function Get-UpdateResult {
-  [CmdletBinding()]
-  param()
   $results = (New-Object -ComObject Microsoft.Update.AutoUpdate).Results
   $dates = foreach ($date in $results.LastSearchSuccessDate, $results.LastInstallationSuccessDate) {
-    if ($date -is [DateTime]) { ([DateTimeOffset][DateTime]::SpecifyKind($date, [DateTimeKind]::Utc)).ToUnixTimeSeconds() }
-    else { [long]0 }
+    if ($date -is [DateTime]) { ([DateTimeOffset][DateTime]::SpecifyKind($date, 'Utc')).ToUnixTimeSeconds() } else { $null }
   }
-  return @{
-    last_search = if ($dates[0]) { $dates[0] } else { $null }
-    last_install = if ($dates[1]) { $dates[1] } else { $null }
-  }
+  return @{ last_search = $dates[0]; last_install = $dates[1] }
 }
 
-function Invoke-UpdateSearch {
-  [CmdletBinding()]
-  param([string] $Criteria)
+function Invoke-UpdateSearch([string] $Criteria) {
   $searcher = (New-Object -ComObject Microsoft.Update.Session).CreateUpdateSearcher()
   $found = $searcher.Search($Criteria)
   return @{
@@ -367,21 +293,4 @@ function Invoke-UpdateSearch {
   }
 }
 
-function Get-ServiceSecurity {
-  [CmdletBinding()]
-  param([string] $Name)
-  $start = [Diagnostics.ProcessStartInfo]::new("$env:SystemRoot\System32\sc.exe", "sdshow $Name")
-  $start.UseShellExecute = $false
-  $start.RedirectStandardOutput = $true
-  $process = [Diagnostics.Process]::Start($start)
-  $text = $process.StandardOutput.ReadToEnd()
-  $process.WaitForExit()
-  if ($text -notmatch '(?m)^\s*([OGDS]:\S+)') { throw "sc.exe showed no descriptor (exit code $($process.ExitCode))" }
-  return $Matches[1]
-}
-
-Export-ModuleMember -Function @(
-  'Get-ChildName', 'Get-DriveFact', 'Get-FileFact', 'Get-FolderFact', 'Get-HostClock', 'Get-HostFact', 'Get-ProcessName', 'Get-ServiceSecurity'
-  'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId', 'Get-UpdateHistory', 'Get-UpdateResult', 'Get-UpdateService', 'Invoke-SntpQuery'
-  'Invoke-UpdateSearch', 'Measure-Folder', 'Read-EventRecord', 'Read-FileTail', 'Read-RegistryKey', 'Test-TcpConnect'
-)
+Export-ModuleMember -Function *

@@ -36,6 +36,19 @@ function Get-StepRule {
   }
 }
 
+# Whatever ansible made of the request (dictionaries, PSCustomObjects, lists) as hashtables and arrays.
+function ConvertTo-PlainData([object] $Value) {
+  if ($null -eq $Value -or $Value -is [string] -or $Value -is [ValueType]) { return $Value }
+  $plain = @{}
+  if ($Value -is [Collections.IDictionary]) {
+    foreach ($entry in $Value.GetEnumerator()) { $plain[[string]$entry.Key] = ConvertTo-PlainData $entry.Value }
+    return $plain
+  }
+  if ($Value -is [Collections.IEnumerable]) { return , @(foreach ($one in $Value) { ConvertTo-PlainData $one }) }
+  foreach ($property in $Value.PSObject.Properties) { $plain[$property.Name] = ConvertTo-PlainData $property.Value }
+  return $plain
+}
+
 function Test-Whole([object] $Value, [long] $Low, [long] $High) {
   return ($Value -is [int] -or $Value -is [long]) -and $Value -ge $Low -and $Value -le $High
 }
@@ -106,12 +119,20 @@ function Get-Found([hashtable] $Run, [hashtable] $Expect) {
     }
     'boot' { return (Get-HostFact).boot_time }
     'servicing' {
-      $busy = Get-servicingSection -Look $Run.look
-      return $busy.in_progress -eq 2 -or $busy.processes.Length -gt 0 -or $busy.setup_in_progress -or $busy.upgrade_in_progress
+      $seen = Get-SectionData -Look $Run.look -Name servicing
+      $registry = $seen.registry
+      $interface, $setup = $registry['CBS\Interface'], $registry['SYSTEM\Setup']
+      return ($interface -and $interface['ServicingInProgress'] -eq 2) -or $seen.processes.Length -gt 0 -or ($setup -and 1 -in $setup.Values)
     }
     'reboot' {
-      $strong = 'cbs_reboot_pending', 'cbs_reboot_in_progress', 'wu_reboot_required', 'server_manager', 'netlogon_join', 'computer_rename'
-      return 0 -lt @((Get-rebootSection -Look $Run.look).markers | Where-Object { $_ -in $strong }).Length
+      $registry = (Get-SectionData -Look $Run.look -Name reboot).registry
+      $strong = 'CBS\RebootPending', 'CBS\RebootInProgress', 'CV\WindowsUpdate\Auto Update\RebootRequired', 'CCS\Services\Netlogon',
+        'MS\ServerManager\CurrentRebootAttempts', 'MS\ServerManager\ServicingStorage\ServerComponentCache'
+      foreach ($values in @($registry[$strong] | Where-Object { $null -ne $_ })) {
+        if ($values.psbase.Count -eq 0 -or @($values.Values | Where-Object { "$_" -ne '0' })) { return $true }
+      }
+      $active, $name = foreach ($key in 'ActiveComputerName', 'ComputerName') { "$($registry["CCS\Control\ComputerName\$key"].ComputerName)" }
+      return $active -and $active -ne $name
     }
   }
 }
@@ -331,8 +352,7 @@ function Invoke-set_time_sourceStep([hashtable] $Run, [hashtable] $Argument) {
 
 # The offset to the first of the host's own sources that answers, by one look at the clock.
 function Get-OwnOffset([hashtable] $Run) {
-  $Run.look.keys = @{}
-  $source = @((Get-clockSection -Look $Run.look).sources | Where-Object { $_.ok })[0]
+  $source = @((Get-SectionData -Look $Run.look -Name clock).sources | Where-Object { $_.ok })[0]
   if ($source) { return @{ offset_ms = $source.offset_ms; server = $source.server } }
   return @{ offset_ms = $null; server = $null }
 }
@@ -389,7 +409,7 @@ function Invoke-set_time_zoneStep([hashtable] $Run, [hashtable] $Argument) {
 
 function Invoke-set_aside_bits_queueStep([hashtable] $Run, [hashtable] $Argument) {
   $null = $Argument
-  $folder = "$($Run.look.program_data)\Microsoft\Network\Downloader"
+  $folder = "$env:ProgramData\Microsoft\Network\Downloader"
   $names = foreach ($filter in 'qmgr*.dat', 'qmgr.db', 'qmgr.jfm', 'edb*.log', 'edb.chk') { Get-ChildName -Path $folder -Filter $filter }
   $names = @($names | Where-Object { $_ -notmatch '\.wu_repair-' } | Sort-Object -Unique)
   if (-not $names) { return New-Result -Changed $false -Why 'there is no queue' }
@@ -494,7 +514,7 @@ function Invoke-Apply {
     undo = [Collections.ArrayList]::new(); ran = [Collections.ArrayList]::new(); stopped = [Collections.ArrayList]::new(); stop_after = [Collections.ArrayList]::new()
   }
   # Which source answers for a domain member's clock hangs on its role.
-  if ('resync' -in $Request['uses']) { try { $null = Get-hostSection -Look $look } catch { $null = $_ } }
+  if ('resync' -in $Request['uses']) { try { $null = Get-SectionData -Look $look -Name host } catch { $null = $_ } }
   $reply = @{ schema = 1; op = 'apply'; differs = @(); failed = $null; undone = @(); changed = $false; sections = $null }
   $lines = @{}
   $reply.steps = @(foreach ($step in $steps) {
@@ -525,4 +545,4 @@ function Invoke-Apply {
   return $reply
 }
 
-Export-ModuleMember -Function 'Invoke-Apply', 'Test-ApplyRequest'
+Export-ModuleMember -Function 'ConvertTo-PlainData', 'Invoke-Apply', 'Test-ApplyRequest'

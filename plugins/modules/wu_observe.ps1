@@ -8,7 +8,7 @@
 #AnsibleRequires -PowerShell ..module_utils._Evidence
 
 try {
-    $reply = Get-Observation -Request (ConvertTo-PlainData -Value $complex_args.request)
+    $reply = Get-Observation -Request $complex_args.request
 }
 catch {
     $reply = @{ schema = 1; refused = 'the agent broke: ' + (Get-Fault -Record $_).why }

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import logs
+from . import _arrival, logs
 from .logs import Record, clean
 
 MAX_BYTES = 256 * 1024
@@ -241,7 +241,7 @@ _LOG_FIELDS: dict[str, _Check] = {
     "size": _COUNT,
     "read": _COUNT,
     "modified": _TIME,
-    "kinds": _many(_fields("last", kind=_text(200), count=_COUNT, first=_log_line, last=_log_line), 100),
+    "kinds": _many(_fields("last", kind=_text(200), count=_COUNT, first=_maybe(_log_line), last=_log_line), 200),
 }
 _LOG = _fields("kinds", **_LOG_FIELDS)
 _SOURCE = _fields(
@@ -518,7 +518,8 @@ def from_reply(reply: object, asked_ms: int | None, answered_ms: int | None) -> 
         raise EvidenceError(f"evidence: the agent refused: {clean(str(loaded['refused']), 200)}")
     if loaded.get("op") not in ("observe", "apply"):
         raise _bad("reply.op", loaded.get("op"), '"observe"')
-    return _bounded(Evidence(asked_ms, answered_ms, _sections(loaded.get("sections"))), reply)
+    sections = _sections(_arrival.complete(loaded.get("sections"), SERVICES))
+    return _bounded(Evidence(asked_ms, answered_ms, sections), reply)
 
 
 # --- records ----------------------------------------------------------------------------------------------------------

@@ -184,6 +184,15 @@ function Invoke-Program {
   return $result
 }
 
+function Get-ServiceSecurity {
+  [CmdletBinding()]
+  param(
+    [string] $Name
+  )
+  $result = Invoke-Lab -Function Get-ServiceSecurity -Argument @{ Name = $Name }
+  return $result
+}
+
 function Set-ServiceSecurity {
   [CmdletBinding()]
   param(
@@ -194,7 +203,7 @@ function Set-ServiceSecurity {
 }
 
 Export-ModuleMember -Function @(
-  'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart'
+  'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart'
   'Send-ServiceStop', 'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId'
   'Stop-ServiceProcess', 'Write-RegistryValue'
 )

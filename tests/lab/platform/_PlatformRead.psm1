@@ -257,18 +257,9 @@ function Invoke-UpdateSearch {
   return $result
 }
 
-function Get-ServiceSecurity {
-  [CmdletBinding()]
-  param(
-    [string] $Name
-  )
-  $result = Invoke-Lab -Function Get-ServiceSecurity -Argument @{ Name = $Name }
-  return $result
-}
-
 Export-ModuleMember -Function @(
   'Get-ChildName', 'Get-DriveFact', 'Get-FileFact', 'Get-FolderFact', 'Get-HostClock', 'Get-HostFact'
-  'Get-ProcessName', 'Get-ServiceSecurity', 'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId'
+  'Get-ProcessName', 'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId'
   'Get-UpdateHistory', 'Get-UpdateResult', 'Get-UpdateService', 'Invoke-SntpQuery', 'Invoke-UpdateSearch'
   'Measure-Folder', 'Read-EventRecord', 'Read-FileTail', 'Read-RegistryKey', 'Test-TcpConnect'
 )

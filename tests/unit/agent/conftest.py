@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -131,6 +132,7 @@ class Host:
         fake = Path(platform) if platform else HERE / "platform"
         files = [str((fake if name.startswith("_Platform") else utils) / f"{name}.psm1") for name in names]
         environment = {**os.environ, "AGENT_TEST_STATE": str(state_file), "AGENT_TEST_ROOT": str(self.files)}
+        environment |= {"SystemRoot": "C:\\Windows", "SystemDrive": "C:", "ProgramData": "C:\\ProgramData"}
         begin = time.monotonic()
         program = ROOT / "plugins/modules" / f"{module}.ps1"
         command = [self.shell, "-NoProfile", "-File", str(HERE / "run.ps1"), "-Module", str(program)]
@@ -148,9 +150,9 @@ class Host:
         return document["reply"]
 
     def observe(self, *sections: str, **request: Any) -> dict[str, Any]:
-        """The sections of a look."""
+        """The sections of a look, as the core reads them."""
         reply = self.run("wu_observe", {"schema": 1, "op": "observe", "sections": list(sections), **request})
-        return reply["sections"]
+        return evidence.from_reply(reply, None, None).to_document()["sections"]
 
 
 @pytest.fixture

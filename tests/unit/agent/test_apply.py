@@ -143,7 +143,7 @@ def test_servicing_or_a_restart_differs(host: Host, sign: str) -> None:
         ("set_aside", {"folder": r"..\Windows"}),
         ("set_aside", {"folder": "catroot"}),
         ("set_aside", {"folder": "catroot2", "path": "C:\\"}),
-        ("set_value", {"key": KEY.replace(r"\CurrentVersion", ""), "name": "AllowOSUpgrade", "kind": "DWord", "value": 1}),  # noqa: E501
+        ("set_value", {"key": KEY.replace(r"\CurrentVersion", ""), "name": "AllowOSUpgrade", "kind": "DWord", "value": 1}),
         ("set_value", {"key": KEY, "name": "DisableOSUpgrade", "kind": "DWord", "value": 1}),
         ("set_value", {"key": True, "name": True, "kind": True, "value": 1}),
         ("remove_value", {"key": r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate", "name": "WUServer"}),
@@ -165,7 +165,7 @@ def test_outside_the_fixed_set_refuses_the_whole(host: Host, step: tuple[str, di
 @pytest.mark.parametrize(
     "more",
     [
-        {"check": True}, {"run": r"..\x"}, {"uses": []}, {"schema": 2}, {"observe": {"schema": 1, "op": "observe", "sections": ["x"]}},  # noqa: E501
+        {"check": True}, {"run": r"..\x"}, {"uses": []}, {"schema": 2}, {"observe": {"schema": 1, "op": "observe", "sections": ["x"]}},
         {"expect": [{"what": "file", "name": "x", "field": "y", "is": 1}]},
     ],
 )  # fmt: skip

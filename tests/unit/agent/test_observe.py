@@ -18,7 +18,7 @@ ZERO = "{00000000-0000-0000-0000-000000000000}"
 def report_line(day: int, number: int, code: str, update: str, text: str = "t") -> str:
     when = f"2025-11-{day:02d} 10:00:00:000+0100"
     outcome = "Success" if code == "0" else "Failure"
-    return f"{{AAAA0000-0000-0000-0000-{day:012d}}}\t{when}\t1\t{number} [X]\t101\t{update}\t200\t{code}\tWU\t{outcome}\tC\t{text}\tk\r\n"  # noqa: E501
+    return f"{{AAAA0000-0000-0000-0000-{day:012d}}}\t{when}\t1\t{number} [X]\t101\t{update}\t200\t{code}\tWU\t{outcome}\tC\t{text}\tk\r\n"
 
 
 def event(provider: str, number: int, record: int, data: str, when: str = "2025-11-20T10:00:00.123456700Z") -> str:
@@ -78,9 +78,9 @@ def test_a_healthy_host(host: Host) -> None:
     assert len(host.raw) < 8192
     assert sections["host"]["data"]["product_type"] == "client"
     assert sections["history"]["data"]["total"] == 120
-    assert [item["kind"].split("|")[0] for item in sections["reporting"]["data"]["kinds"]].count("147") == 1
+    assert [item["last"].split("\t")[3] for item in sections["reporting"]["data"]["kinds"]].count("147 [X]") == 1
     assert sections["clock"]["data"]["sources"] == [
-        {"server": "time.windows.com", "ok": True, "offset_ms": 40, "rtt_ms": 12, "stratum": 3, "error": None}
+        {"server": "time.windows.com", "ok": True, "offset_ms": 40, "rtt_ms": 12, "stratum": 3}
     ]
 
 
@@ -98,7 +98,7 @@ def test_one_blind_section_leaves_the_rest(host: Host, fault: dict[str, Any], st
     host.state["fails"]["Get-ServiceTable"] = fault
     sections = host.observe("history", "disk")
     assert {name: section["status"] for name, section in sections.items()} == {
-        "host": "ok", "servicing": "ok", "reboot": "ok", "runs": "ok", "disk": "ok", "history": status, "services": status,  # noqa: E501
+        "host": "ok", "servicing": "ok", "reboot": "ok", "runs": "ok", "disk": "ok", "history": status, "services": status,
     }  # fmt: skip
     assert sections["history"]["data"] is None
     if status == "failed":
@@ -112,17 +112,10 @@ def test_a_hung_update_agent_is_left_alone_and_the_process_ends(host: Host) -> N
     assert host.seconds < 30, "the stuck search kept the process"
 
 
-def test_a_hung_name_resolution_costs_its_limit_alone(host: Host) -> None:
-    host.state["hangs"] = {"Invoke-SntpQuery": True}
-    sections = host.observe("clock", "history", sntp_ms=100)
-    assert sections["clock"]["data"]["sources"][0]["ok"] is False
-    assert sections["history"]["status"] == "ok"
-
-
 def test_a_search_that_failed_with_a_code_is_a_finding(host: Host) -> None:
     host.state["fails"]["Invoke-UpdateSearch"] = {"message": "x", "code": -2147024894}
     scan = host.observe("scan")["scan"]
-    assert (scan["status"], scan["data"]["hresult"], scan["data"]["result"]) == ("ok", -2147024894, None)
+    assert (scan["status"], scan["data"]["hresult"], scan["data"].get("result")) == ("ok", -2147024894, None)
 
 
 def test_time_that_is_over_is_said(host: Host) -> None:
@@ -134,8 +127,8 @@ def test_time_that_is_over_is_said(host: Host) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        {"schema": 2, "op": "observe"}, {"schema": 1, "op": "apply"}, {"schema": 1, "op": "observe", "sections": ["nope"]},  # noqa: E501
-        {"schema": 1, "op": "observe", "since": "x"}, None, [], "text",
+        {"schema": 2, "op": "observe"}, {"schema": 1, "op": "apply"}, {"schema": 1, "op": "observe", "sections": ["nope"]},
+        {"schema": 1, "op": "observe", "lookback_s": "x"}, None, [], "text",
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(host: Host, request_: Any) -> None:
@@ -149,8 +142,7 @@ def test_logs_of_every_encoding(host: Host, encoding: str) -> None:
     lines = [cbs_line(i, f"Größe {i} [HRESULT = 0x800f0831 - CBS_E_STORE_CORRUPTION]", "Error") for i in range(3)]
     host.put("Windows/Logs/CBS/CBS.log", "".join(lines).encode(encoding))
     kinds = host.observe("cbs")["cbs"]["data"]["kinds"]
-    assert [(kind["count"], kind["last"]) for kind in kinds] == [(3, lines[2].strip())]
-    assert kinds[0]["kind"].startswith("0x800f0831")
+    assert kinds == [{"count": 3, "first": "2025-11-20 10:00:00", "last": lines[2].strip()}]
 
 
 @pytest.mark.parametrize("cut", [0, 1])
@@ -160,8 +152,7 @@ def test_a_slice_that_begins_within_a_character(host: Host, cut: int) -> None:
     host.put("Windows/SoftwareDistribution/ReportingEvents.log", data)
     log = host.observe("reporting", log_bytes=len(data) // 2 + cut)["reporting"]["data"]
     assert log["read"] < log["size"]
-    assert [kind["kind"] for kind in log["kinds"]] == [f"182|80070002|{ZERO}"]
-    assert log["kinds"][0]["count"] == 4
+    assert [(kind["count"], kind["first"]) for kind in log["kinds"]] == [(4, "2025-11-06 10:00:00:000+0100")]
 
 
 def test_what_matters_in_cbs_and_what_does_not(host: Host) -> None:
@@ -184,16 +175,17 @@ def test_a_success_of_an_update_that_failed_is_kept(host: Host) -> None:
     lines = [report_line(1, 182, "80070005", sick), report_line(2, 183, "0", sick)]
     lines += [report_line(3 + i, 183, "0", f"{{22222222-0000-0000-0000-{i:012d}}}") for i in range(20)]
     host.put("Windows/SoftwareDistribution/ReportingEvents.log", "".join(lines).encode("utf-16"))
-    kinds = [kind["kind"] for kind in host.observe("reporting")["reporting"]["data"]["kinds"]]
-    assert kinds[:2] == [f"182|80070005|{sick}", f"183|0|{sick}"]
+    kinds = [kind["last"] for kind in host.observe("reporting")["reporting"]["data"]["kinds"]]
+    assert kinds[:2] == [line.strip() for line in lines[:2]]
     assert len(kinds) == 3
 
 
 def test_old_lines_do_not_count(host: Host) -> None:
     old = "2020-01-01 10:00:00, Error                 CBS    Failed [HRESULT = 0x80073712]\r\n"
     host.put("Windows/Logs/CBS/CBS.log", (old + cbs_line(1, "Failed [HRESULT = 0x800f081f]")).encode())
-    kinds = host.observe("cbs", since=NOW - 40 * 86400)["cbs"]["data"]["kinds"]
-    assert [kind["kind"].split()[0] for kind in kinds] == ["0x800f081f"]
+    kinds = host.observe("cbs", lookback_s=40 * 86400)["cbs"]["data"]["kinds"]
+    assert kinds[0]["last"].endswith("0x800f081f]")
+    assert len(kinds) == 1
 
 
 def test_events_by_name_by_place_and_of_user_data(host: Host) -> None:
@@ -222,7 +214,7 @@ def test_events_by_name_by_place_and_of_user_data(host: Host) -> None:
             named(NewTime="2025-11-20T10:00:00Z", OldTime="2025-11-20T10:00:01Z"),
         ),
     ]
-    user = "<UserData><Cbs xmlns='x'><PackageIdentifier>KB1</PackageIdentifier><ErrorCode>0x800f0831</ErrorCode></Cbs></UserData>"  # noqa: E501
+    user = "<UserData><Cbs xmlns='x'><PackageIdentifier>KB1</PackageIdentifier><ErrorCode>0x800f0831</ErrorCode></Cbs></UserData>"
     host.state["channels"]["Setup"] = [event("Microsoft-Windows-Servicing", 3, 4, user, "2025-11-21T10:00:00Z")]
     records = host.observe("events")["events"]["data"]["records"]
     assert [record["record"] for record in records] == [4, 9, 8, 6]
@@ -258,7 +250,7 @@ def test_restart_markers_policies_and_their_secrets(host: Host) -> None:
 def test_any_host_fits(host: Host) -> None:
     words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta"]
     lines = [
-        cbs_line(i % 60, f"Failed {words[i % 8]} {words[i // 8 % 8]} {words[i // 64 % 8]} {'q' * 250} [HRESULT = 0x800f{i:04x}]")  # noqa: E501
+        cbs_line(i % 60, f"Failed {words[i % 8]} {words[i // 8 % 8]} {words[i // 64 % 8]} {'q' * 250} [HRESULT = 0x800f{i:04x}]")
         for i in range(500)
     ]  # fmt: skip
     host.put("Windows/Logs/CBS/CBS.log", "".join(lines).encode())
