@@ -91,12 +91,13 @@ class Observer:
         asked = list(request.get("sections") or [])
         if unknown := [name for name in asked if name not in SECTIONS]:
             return {"schema": 1, "refused": f"unknown section {unknown[0]}"}
-        for name in ("since", "budget_ms", "scan_ms", "sntp_ms", "connect_ms", "log_bytes"):
+        for name in ("lookback_s", "budget_ms", "scan_ms", "sntp_ms", "connect_ms", "log_bytes"):
             value = request.get(name, 0)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 return {"schema": 1, "refused": f"{name} is not a number"}
-        since = int(request.get("since", 0))
-        started, start_ms = time.monotonic(), self._call("Get-HostClock", {})
+        started = time.monotonic()
+        start_ms: Any = self._call("Get-HostClock", {})
+        since = max(0, start_ms // 1000 - int(request.get("lookback_s", 3456000)))
         sections: dict[str, Any] = {}
         for name in SECTIONS:
             if name not in ALWAYS and name not in asked:

@@ -62,7 +62,7 @@ def test_knows_the_steps_and_sections_of_the_contract() -> None:
 
 
 def test_sections_hold_the_fields_of_the_contract(host: Sim) -> None:
-    reply = Applier(host.call).observe({"schema": 1, "op": "observe", "sections": list(SECTIONS), "since": 0})
+    reply = Applier(host.call).observe({"schema": 1, "op": "observe", "sections": list(SECTIONS), "lookback_s": 10**9})
     for name, text in contract("| section | data |").items():
         section = reply["sections"][name]
         assert section["status"] == "ok", (name, section)
@@ -82,7 +82,7 @@ def test_unknown_section_is_refused_and_always_sections_come_unasked(host: Sim) 
 
 
 def test_reset_cures_proves_and_keeps_the_backup(host: Sim) -> None:
-    look = {"schema": 1, "op": "observe", "sections": ["scan", "cache"], "since": 0}
+    look = {"schema": 1, "op": "observe", "sections": ["scan", "cache"], "lookback_s": 10**9}
     reply = apply(host, *RESET, observe=look)
     assert reply["failed"] is None
     assert reply["changed"] is True
@@ -228,7 +228,7 @@ def told(backend: ModelBackend, module: str, args: dict[str, Any]) -> dict[str, 
 
 def test_backend_answers_modules_it_knows_and_fails_clearly_on_others(host: Sim, tmp_path: Path) -> None:
     backend = ModelBackend(host, tmp_path)
-    look = {"schema": 1, "op": "observe", "sections": ["clock"], "since": 0}
+    look = {"schema": 1, "op": "observe", "sections": ["clock"], "lookback_s": 10**9}
     reply = told(backend, "winfleet.wu_repair.wu_observe", {"request": look, "_ansible_check_mode": False})["reply"]
     assert abs(reply["sections"]["clock"]["data"]["start_ms"] / 1000 - time.time()) < 5
     assert told(backend, "ansible.windows.win_ping", {"data": "x"})["ping"] == "x"

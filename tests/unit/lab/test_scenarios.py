@@ -62,7 +62,7 @@ def test_look_changes_nothing(name: str, tmp_path: Path) -> None:
     sim = Sim.load(name, tmp_path, name)
     before = sim.snapshot()
     sections = [section for section in SECTIONS if section != "scan"]
-    Applier(sim.call).observe({"schema": 1, "op": "observe", "sections": sections, "since": 0})
+    Applier(sim.call).observe({"schema": 1, "op": "observe", "sections": sections, "lookback_s": 10**9})
     assert sim.snapshot() == before
 
 
