@@ -118,7 +118,13 @@ function Remove-RegistryValue {
 function Set-HostClock {
   [CmdletBinding()]
   param([long] $OffsetMs)
-  $null = Set-Date -Adjust ([TimeSpan]::FromMilliseconds($OffsetMs))
+  # Set-Date takes local time whatever the Kind of its DateTime (it calls SetLocalTime), which names two moments in the hour that autumn
+  # repeats and none in the one that spring leaves out. SetSystemTime takes UTC, and the privilege it needs it enables itself.
+  $code = '[DllImport("kernel32.dll", SetLastError = true)] public static extern bool SetSystemTime(ushort[] time);'
+  $native = Add-Type -MemberDefinition $code -Name SystemClock -Namespace WinfleetWuRepair -PassThru
+  $to = [DateTime]::UtcNow.AddMilliseconds($OffsetMs)
+  [uint16[]] $parts = $to.Year, $to.Month, [int]$to.DayOfWeek, $to.Day, $to.Hour, $to.Minute, $to.Second, $to.Millisecond
+  if (-not $native::SetSystemTime($parts)) { throw [ComponentModel.Win32Exception]::new([Runtime.InteropServices.Marshal]::GetLastWin32Error()) }
 }
 
 function Set-TimeZoneId {

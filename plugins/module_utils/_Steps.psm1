@@ -205,8 +205,14 @@ function Stop-OneService([hashtable] $Run, [string] $Name, [int] $TimeoutMs) {
   if (-not (Wait-Service -Name $Name -State stopped -TimeoutMs 10000)) { throw "$Name is not stopped though its process $($row.pid) was ended" }
 }
 
-function Start-OneService([string] $Name, [int] $TimeoutMs) {
+function Start-OneService([string] $Name, [int] $TimeoutMs, [int] $StopMs = 30000) {
   $row = Get-OneService -Name $Name
+  # One that is stopping refuses a start ("already running"): it was never stopped, and may still end.
+  if ($row -and $row.state -eq 'stop_pending') {
+    $null = Wait-Service -Name $Name -State stopped -TimeoutMs $StopMs
+    $row = Get-OneService -Name $Name
+    if ($row -and $row.state -eq 'stop_pending') { throw "$Name is still stopping and could not be started again" }
+  }
   if ($null -eq $row -or $row.state -eq 'running') { return }
   $fault = ''
   try { Send-ServiceStart -Name $Name } catch { $fault = (Get-Fault -Record $_).why }
@@ -472,7 +478,9 @@ function Undo-Run([hashtable] $Run) {
   [array]::Reverse($ran)
   foreach ($name in $ran) {
     $line = @{ id = $Run.by[$name].id; kind = $Run.by[$name].kind; ok = $true; why = $null }
-    try { Start-OneService -Name $name -TimeoutMs 60000 }
+    $given = $Run.by[$name]['args']
+    $patience = if ($given -and $given['timeout_ms']) { [Math]::Min(30000, $given.timeout_ms) } else { 30000 }
+    try { Start-OneService -Name $name -TimeoutMs 60000 -StopMs $patience }
     catch {
       $line.ok = $false
       $line.why = (Get-Fault -Record $_).why

@@ -88,6 +88,20 @@ def test_a_stuck_service_of_a_shared_process_is_not_ended(host: Host) -> None:
     reply = host.run("wu_apply", request(stop("CryptSvc", 400)))
     assert "serves 3 services" in reply["failed"]["why"]
     assert not [call for call in changes(host) if call.startswith("Stop-ServiceProcess")]
+    assert not [call for call in changes(host) if call.startswith("Send-ServiceStart")], "one that is stopping takes no start"
+    assert [(line["ok"], line["why"]) for line in reply["undone"]] == [
+        (False, "CryptSvc is still stopping and could not be started again")
+    ]
+    assert reply["changed"] is True
+
+
+def test_a_service_that_ends_stopping_during_the_undo_is_started_again(host: Host) -> None:
+    host.state["services"]["CryptSvc"]["slow_ms"] = 5000
+    reply = host.run("wu_apply", request(stop("CryptSvc", 3000)))
+    assert "did not stop within 3000 ms" in reply["failed"]["why"]
+    assert [line["ok"] for line in reply["undone"]] == [True]
+    assert host.state["services"]["CryptSvc"]["state"] == "running"
+    assert reply["changed"] is False
 
 
 def test_a_stuck_service_of_its_own_process_is_ended_after_the_limit(host: Host) -> None:

@@ -27,11 +27,13 @@ function Send-ServiceStop {
     param([string] $Name)
     Edit-TestState "Send-ServiceStop $Name" {
         param($s)
-        if ($s.services.$Name.stuck) { $s.services.$Name.state = 'stop_pending' } else { $s.services.$Name.state = 'stopped'; $s.services.$Name.pid = 0 }
+        $slow = $s.services.$Name.slow_ms
+        if ($slow) { $s.services.$Name | Add-Member -NotePropertyName stops_at -NotePropertyValue ([DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds() + $slow) -Force }
+        if ($s.services.$Name.stuck -or $slow) { $s.services.$Name.state = 'stop_pending' } else { $s.services.$Name.state = 'stopped'; $s.services.$Name.pid = 0 }
     }
 }
 
-function Send-ServiceStart { param([string] $Name) Edit-TestState "Send-ServiceStart $Name" { param($s) $s.services.$Name.state = 'running' } }
+function Send-ServiceStart { param([string] $Name) Edit-TestState "Send-ServiceStart $Name" { param($s) $s.services.$Name.state = 'running'; $s.services.$Name.PSObject.Properties.Remove('stops_at') } }
 
 function Stop-ServiceProcess {
     param([int] $ProcessId)

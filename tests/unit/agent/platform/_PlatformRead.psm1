@@ -60,6 +60,7 @@ function Get-ServiceTable {
     foreach ($one in $Name) {
         $service = $state.services.$one
         if ($null -eq $service) { continue }
+        if ($service.stops_at -and [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds() -ge $service.stops_at) { $service.state = 'stopped' }
         $table[$one] = @{
             start = $service.start; delayed = [bool]$service.delayed; state = $service.state; pid = [int]$service.pid; shared = [int]$service.shared
             dependents = @($service.dependents | Where-Object { $_ -and $state.services.$_.state -ne 'stopped' })
