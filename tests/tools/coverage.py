@@ -12,7 +12,11 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
+import socket
+import struct
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -34,7 +38,22 @@ Call = tuple[str, str, dict[str, Any], tuple[str, ...]]
 # A host without an answer costs its timeouts and runs no line.
 SILENT = {"dead-host", "linux-host"}
 # A few hosts for the real platform: each is booted.
-WINE = ("lost-cache", "clock-ahead-workgroup", "wuauserv-disabled", "wsus-unreachable")
+WINE = ("lost-cache", "clock-ahead-workgroup", "wuauserv-disabled", "wuauserv-will-not-stop")
+# A host without the lab's overlay: what Wine lacks fails as Wine lets it fail, and its servers are on this machine.
+BARE = "bare"
+BARE_SCENARIO = {
+    "machine": "server2022",
+    "registry": {
+        r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "127.0.0.1,0x9"},
+        r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU": {"UseWUServer": 1},
+    },
+}
+BARE_CALLS: list[Call] = [
+    (BARE, "win_wu_info", {"gather_subset": ["all"]}, ()),
+    (BARE, "win_timesync", {"source": "ntp", "servers": ["127.0.0.1"], "resync": "always"}, ()),
+    (BARE, "win_timesync", {"time_zone": "UTC", "resync": "never"}, ()),
+    (BARE, "win_wu_reset", {"force": True, "service_security": True}, ()),
+]
 
 # What fix_wu.yml does not ask of these hosts: every way to call a module that changes what runs on the host.
 CALLS: dict[str, list[Call]] = {
@@ -81,14 +100,80 @@ def watched(output: str) -> Iterator[None]:
             del os.environ[name]
 
 
+@contextlib.contextmanager
+def servers() -> Iterator[int]:
+    """Serve time on 127.0.0.1:123, where we may, and accept connections on the port that it yields."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        clock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    question, sender = clock.recvfrom(512)
+                    if not sender:
+                        return
+                    now = time.time() + 2208988800
+                    stamp = struct.pack("!II", int(now), int(now % 1 * 2**32))
+                    # Version 4, mode server, stratum 2; the client's transmit time comes back as the originate time.
+                    clock.sendto(bytes([0x24, 2, 6, 0xEC]) + bytes(12) + stamp + question[40:48] + stamp + stamp, sender)
+
+        try:
+            clock.bind(("127.0.0.1", 123))
+            threading.Thread(target=answer, daemon=True).start()
+        except OSError as error:
+            print(f"coverage: wine: no time server on 127.0.0.1: {error}", flush=True)
+        yield int(listener.getsockname()[1])
+        # A close does not wake a thread that waits to receive.
+        with contextlib.suppress(OSError):
+            clock.shutdown(socket.SHUT_RDWR)
+
+
+def call(fleet: Fleet, calls: Sequence[Call]) -> None:
+    """Make each call and say what came of it; a failure is an outcome, too."""
+    for host, module, arguments, more in calls:
+        result = adhoc(fleet, host, module, arguments, *more)
+        words = " ".join(f"{key}={value}" for key, value in arguments.items())
+        outcome = str(result.get("verdict") or result.get("msg")).splitlines()[0]
+        print(f"coverage: {fleet.backend}: {host} {module} {words}: {outcome}", flush=True)
+
+
+def keep(place: Path, kept: Path, name: str) -> None:
+    """Copy what the tasks of a host wrote."""
+    for number, file in enumerate(sorted(place.iterdir())):
+        (kept / f"{name}{number}.json").write_bytes(file.read_bytes())
+
+
+def bare(kept: Path) -> None:
+    """Look at, and call everything on, a Wine host whose platform functions are all real."""
+    from lab import wine  # noqa: PLC0415
+
+    overlaid = wine.overlaid
+    wine.overlaid = lambda name, source: source
+    try:
+        with servers() as port, watched("C:\\cover\\seen"):
+            policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+            registry = {**BARE_SCENARIO["registry"], policy: {"WUServer": f"http://127.0.0.1:{port}"}}  # type: ignore[dict-item]
+            scenario = kept / "bare.yml"
+            scenario.write_text(json.dumps({**BARE_SCENARIO, "registry": registry}), "utf-8")
+            with Fleet([HostSpec(BARE, str(scenario))], "wine") as fleet:
+                drive = fleet.folder / BARE / "prefix" / "drive_c"
+                (drive / "cover").mkdir()
+                # Wine has no w32tm; a program that ends at once shows how one is run and waited for.
+                shutil.copy2(drive / "windows" / "system32" / "hostname.exe", drive / "windows" / "system32" / "w32tm.exe")
+                call(fleet, BARE_CALLS)
+                keep(drive / "cover", kept, BARE)
+    finally:
+        wine.overlaid = overlaid
+
+
 def run(what: str, names: Sequence[str]) -> list[Path]:
-    """Run the fleet of a backend and return the folder that holds what its tasks wrote, copied together."""
+    """Run the fleet of a backend and return what its tasks wrote, copied together."""
     backend = BACKEND[what]
     begin = time.monotonic()
     kept = here.BUILD / "coverage" / backend
-    kept.mkdir(parents=True, exist_ok=True)
-    for old in kept.iterdir():
-        old.unlink()
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
     with Fleet([HostSpec(name, name) for name in names], backend) as fleet:
         places = {name: fleet.folder / name / "prefix" / "drive_c" / "cover" for name in names} if backend == "wine" else {}
         places = places or {"": fleet.folder / "cover"}
@@ -99,16 +184,14 @@ def run(what: str, names: Sequence[str]) -> list[Path]:
             rows, done = fix(fleet)
             if not rows:
                 raise RuntimeError(f"fix_wu.yml gave no report\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-            for host, module, arguments, more in CALLS[what]:
-                if host in names:
-                    result = adhoc(fleet, host, module, arguments, *more)
-                    words = " ".join(f"{key}={value}" for key, value in arguments.items())
-                    print(f"coverage: {backend}: {host} {module} {words}: {result.get('verdict') or result.get('msg')}", flush=True)
+            call(fleet, [each for each in CALLS[what] if each[0] in names])
         for name, place in places.items():
-            for number, file in enumerate(sorted(place.iterdir())):
-                (kept / f"{name}{number}.json").write_bytes(file.read_bytes())
-    print(f"coverage: {backend}: {len(list(kept.iterdir()))} tasks seen, {time.monotonic() - begin:.0f} s", flush=True)
-    return sorted(kept.iterdir())
+            keep(place, kept, name)
+    if backend == "wine":
+        bare(kept)
+    files = sorted(kept.glob("*.json"))
+    print(f"coverage: {backend}: {len(files)} tasks seen, {time.monotonic() - begin:.0f} s", flush=True)
+    return files
 
 
 def merge(files: Sequence[Path]) -> dict[str, dict[int, int]]:
