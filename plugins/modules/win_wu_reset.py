@@ -129,7 +129,7 @@ findings:
   sample: []
 evidence:
   description: The after-look, or the look when nothing was changed.
-  returned: unless the host is healthy
+  returned: unless the host is healthy or the task failed
   type: dict
   sample: {schema: 1, taken: {asked_ms: 1763986400123, answered_ms: 1763986401456}, sections: {}}
 """

@@ -447,7 +447,8 @@ class ChangeAction(WuAction):
     @staticmethod
     def _result(evidence: evidence_.Evidence, found: Sequence[findings_.Finding], judged: verdict.Verdict) -> dict[str, Any]:
         result = findings_result(found, judged)
-        if judged.name != "healthy":
+        # ansible shows the whole result of a failed task; tens of kilobytes of evidence would bury its one line.
+        if judged.name != "healthy" and not verdict.is_failure(judged.name):
             result["evidence"] = evidence.to_document()
         return result
 
