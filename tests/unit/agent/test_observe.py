@@ -188,6 +188,16 @@ def test_old_lines_do_not_count(host: Host) -> None:
     assert len(kinds) == 1
 
 
+def test_a_look_back_counts_from_the_hosts_own_clock(host: Host) -> None:
+    """A clock that is five years ahead wrote logs that are five years ahead; what it wrote while it was right is old to it."""
+    host.state["clock_ms"] = (NOW + 5 * 365 * 86400) * 1000
+    old, new = cbs_line(1, "Failed [HRESULT = 0x80073712]"), cbs_line(2, "Failed [HRESULT = 0x800f081f]").replace("2025-", "2030-")
+    future = cbs_line(3, "Failed [HRESULT = 0x800f0831]").replace("2025-", "2035-")
+    host.put("Windows/Logs/CBS/CBS.log", (old + new + future).encode(), modified=NOW + 5 * 365 * 86400)
+    kinds = host.observe("cbs", lookback_s=40 * 86400)["cbs"]["data"]["kinds"]
+    assert [kind["last"][-11:] for kind in kinds] == ["0x800f081f]", "0x800f0831]"]
+
+
 def test_events_by_name_by_place_and_of_user_data(host: Host) -> None:
     scm, wu = "Service Control Manager", "Microsoft-Windows-WindowsUpdateClient"
     binary = "wuauserv\0".encode("utf-16-le").hex().upper()
