@@ -62,7 +62,7 @@ def rows(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> list[dict[str, An
     found = []
     for host in hosts:
         known = hostvars[host]
-        row = known.get("wu_repair_result") or result(known.get("wu_repair_seen") or {"msg": "not looked at"})
+        row = known.get("wu_repair_result") or result(known.get("wu_repair_first_look") or {"msg": "not looked at"})
         found.append({"host": host, **row})
     return found
 
