@@ -152,7 +152,7 @@ function Get-RegistryPart([hashtable] $Look, [string] $Section) {
 
 # Of items, newest first: every failure, every item of an update that failed (a later success overtakes it) and the newest of each
 # group, until there is no more room. Years of successes say no more than that. Each tells: failed, group, update.
-function Select-Telling([hashtable] $Look, [object[]] $Item, [int] $Room = 8000) {
+function Select-Telling([hashtable] $Look, [object[]] $Item, [int] $Room = 6500) {
   $sick = @{}
   foreach ($one in $Item) { if ($one.tells[0]) { $sick["$($one.tells[2])"] = $true } }
   $sick.Remove('')
@@ -188,7 +188,7 @@ function ConvertFrom-LogByte([byte[]] $Bytes) {
 
 # The tail of a log as kinds: lines that matter, those alike as one, in order of their last line. Only lines that hold a code or a word
 # of note are looked at one by one: a tail has 40000.
-function Read-Log([hashtable] $Look, [string] $Path, [string] $Sort, [int] $Room = 8000) {
+function Read-Log([hashtable] $Look, [string] $Path, [string] $Sort, [int] $Room = 6500) {
   $tail = Read-FileTail -Path $Path -Bytes $Look.log_bytes
   if ($null -eq $tail) { return }
   $log = @{ path = $Path; size = $tail.size; read = $tail.bytes.Length; modified = $tail.modified; kinds = @() }
@@ -340,7 +340,7 @@ function Get-eventsSection([hashtable] $Look) {
       if ($fault.type -notmatch 'NotFound') { Add-Fault $Look $fault }
       continue
     }
-    Select-Telling $Look -Room 1500 -Item @(foreach ($text in $texts) {
+    Select-Telling $Look -Room 1200 -Item @(foreach ($text in $texts) {
       $record = ConvertFrom-EventXml $text
       $data = $record.data
       $service = "$($data['service'])$($data['param4'])"
@@ -353,7 +353,7 @@ function Get-eventsSection([hashtable] $Look) {
       $record
     })
   })
-  # Nothing but faults is no data.
+  # Faults alone are no data.
   if ($Look.faults -and -not $records) { return $null }
   return @{ records = @($records | Sort-Object -Property { $_.time }, { $_.record } -Descending) }
 }
@@ -398,7 +398,7 @@ function Get-cacheSection([hashtable] $Look) {
 
 function Get-upgradeSection([hashtable] $Look, [hashtable] $Data) {
   $old = $Look.drive + '\$WINDOWS.~BT\Sources'
-  $Data.logs = @(foreach ($folder in "$old\Panther", "$old\Rollback", "$($Look.windows)\Panther") { Read-Log $Look "$folder\setuperr.log" setup -Room 2500 })
+  $Data.logs = @(foreach ($folder in "$old\Panther", "$old\Rollback", "$($Look.windows)\Panther") { Read-Log $Look "$folder\setuperr.log" setup 1500 })
   return $Data
 }
 
@@ -423,7 +423,7 @@ function Get-SectionData([hashtable] $Look, [string] $Name) {
     { $_ -in 'reboot', 'policy' } { return $data }
     'services' { return @{ services = Get-ServiceTable -Name $Look.names } }
     'reporting' { return Read-Log $Look "$($Look.windows)\SoftwareDistribution\ReportingEvents.log" reporting }
-    'cbs' { return Read-Log $Look "$($Look.windows)\Logs\CBS\CBS.log" cbs }
+    'cbs' { return Read-Log $Look "$($Look.windows)\Logs\CBS\CBS.log" cbs 12000 }
     'disk' { return @{ drive = $Look.drive } + (Get-DriveFact -Drive $Look.drive) }
     'runs' { return @{ folders = @(Get-ChildName -Path "$env:ProgramData\winfleet\wu_repair\runs" -Filter '*' | Select-Object -Last 50) } }
     default { return & "Get-${Name}Section" $Look $data }
