@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-
 from lab.controller import fix
 from lab.fleet import Fleet
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-
 from lab.controller import changed, fix
 from lab.fleet import Fleet
 from lab.sim import Sim

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-
 from lab.answers import AnsweringBackend
 from lab.hosts import Process
 from lab.model import ModelBackend, ModelProcess
