@@ -909,7 +909,7 @@ class Sim:
             for service in self.services.values():
                 self._settle(service)
             result = method(self, **given)
-            if function in CHANGE:
+            if function in CHANGE and not function.startswith("Get-"):
                 self._changed(function, dict(args or {}))
             return result
 
@@ -1375,7 +1375,6 @@ READ = (
     "Get-UpdateService",
     "Get-UpdateResult",
     "Invoke-UpdateSearch",
-    "Get-ServiceSecurity",
 )
 CHANGE = (
     "Set-ServiceStart",
@@ -1391,6 +1390,7 @@ CHANGE = (
     "Set-TimeZoneId",
     "Invoke-Program",
     "Set-ServiceSecurity",
+    "Get-ServiceSecurity",
 )
 _FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(Sim, f"_{_snake(name)}") for name in (*READ, *CHANGE)}
 
