@@ -132,7 +132,8 @@ class Observer:
         member = fact["domain_role"] in (1, 3, 4, 5)
         return {
             **session,
-            **fact,
+            "domain_role": fact["domain_role"],
+            "boot_time": fact["boot_time"],
             "build": int(version["CurrentBuildNumber"]),
             "revision": version.get("UBR", 0),
             "edition": version.get("EditionID"),

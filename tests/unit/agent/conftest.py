@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).resolve().parent
@@ -152,6 +151,9 @@ class Host:
     def observe(self, *sections: str, **request: Any) -> dict[str, Any]:
         """The sections of a look, as the core reads them."""
         reply = self.run("wu_observe", {"schema": 1, "op": "observe", "sections": list(sections), **request})
+        # Not at the top: a conftest is imported before ansible's own finder of collections, which then refuses the rest of the package.
+        from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence  # noqa: PLC0415
+
         return evidence.from_reply(reply, None, None).to_document()["sections"]
 
 
