@@ -477,7 +477,7 @@ def overlay_table() -> dict[str, tuple[str, str]]:
 
 def functions(source: str) -> dict[str, str]:
     """Return the text of the functions that a script defines at its top level."""
-    found = re.finditer(r"^function (\S+) \{\n.*?^\}$", source, re.MULTILINE | re.DOTALL)
+    found = re.finditer(r"^function ([\w-]+)(?:\(.*?\))? \{\n.*?^\}$", source, re.MULTILINE | re.DOTALL)
     return {match[1]: match[0] for match in found}
 
 

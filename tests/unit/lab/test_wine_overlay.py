@@ -76,7 +76,8 @@ def test_an_overlaid_function_takes_the_parameters_of_the_real_one(module: str) 
 
 def parameters(function: str) -> list[str]:
     """Names and types of a function's parameters, in order."""
-    match = re.search(r"param\((.*?)\)\n", function, re.DOTALL)
+    # Where bytes count they stand behind the name.
+    match = re.search(r"(?:^function [\w-]+|param)\((.*?)\) ?[\n{]", function, re.DOTALL)
     return re.findall(r"(\[[\w.\[\]]+\])\s*\$(\w+)", match[1] if match else "")
 
 
