@@ -40,6 +40,18 @@ _POLICIES = {
 _PRODUCTS = {"WinNT": "client", "ServerNT": "server", "LanmanNT": "domain_controller"}
 
 
+def bare(value: object) -> object:
+    """Take ConvertTo-Json's wrapping of arrays away, at any depth.
+
+    Windows PowerShell 5.1 writes an array that it holds as a PSObject as `{"value": [...], "Count": n}`.
+    """
+    if isinstance(value, Mapping):
+        if set(value) == {"value", "Count"} and isinstance(value["value"], list):
+            return [bare(item) for item in value["value"]]
+        return {key: bare(item) for key, item in value.items()}
+    return [bare(item) for item in value] if isinstance(value, list) else value
+
+
 def complete(sections: object, services: Iterable[str]) -> object:
     """Turn the sections of a reply into sections of evidence; what is not a section is left for the check to refuse.
 
@@ -47,6 +59,7 @@ def complete(sections: object, services: Iterable[str]) -> object:
         sections: `sections` of a reply, untrusted.
         services: the names of the services that a look asks for.
     """
+    sections = bare(sections)
     if not isinstance(sections, Mapping):
         return sections
     return {name: _section(name, section, services) for name, section in sections.items()}

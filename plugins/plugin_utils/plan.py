@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from ._arrival import bare
 from .conditions import Finding, duration
 from .evidence import Evidence
 from .rungs import BY_NAME, HOWTO_ORDER, LADDER, TITLES, Expect, Refusal, Step, osupgrade
@@ -377,7 +378,7 @@ def parse_outcome(reply: object) -> Outcome:
     Raises:
         OutcomeError: With one line that names what is wrong.
     """
-    top = _map(reply, "outcome")
+    top = _map(bare(reply), "outcome")
     if _get(top, "schema", int, "outcome") != 1:
         raise OutcomeError("outcome.schema: 1 expected")
     if top.get("refused") is not None:

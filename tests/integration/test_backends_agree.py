@@ -46,7 +46,8 @@ def _plain(section: str, value: Any, key: str = "") -> Any:
         return {
             name: _plain(section, item, name)
             for name, item in sorted(value.items())
-            if not TIMES.search(name) and f"{section}.{name}" not in APART
+            # null says that something is not there, as a name that is missing does.
+            if item is not None and not TIMES.search(name) and f"{section}.{name}" not in APART
         }
     if isinstance(value, list):
         return sorted((_plain(section, item, key) for item in value), key=lambda item: json.dumps(item, sort_keys=True))

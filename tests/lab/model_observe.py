@@ -20,6 +20,7 @@ WU_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
 W32TIME = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
 W32TIME_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\W32Time"
 OSUPGRADE = CV + r"\WindowsUpdate\OSUpgrade"
+TIME_SERVICE = "Microsoft-Windows-Time-Service"
 WUC = "Microsoft-Windows-WindowsUpdateClient"
 FOLDERS = {"SoftwareDistribution": r"C:\Windows", "catroot2": r"C:\Windows\System32"}
 ALWAYS = ("host", "services", "servicing", "reboot", "runs")
@@ -203,19 +204,24 @@ class Observer:
     def look_history(self, _request: Mapping[str, Any], since: int) -> dict[str, Any]:
         read: Any = self._call("Get-UpdateHistory", {"Max": 300})
         entries = [{**entry, "title": entry["title"][:100]} for entry in read["entries"] if entry["time"] >= since]
-        return {"total": read["total"], "entries": entries[:50]}
+        kept = telling(
+            entries,
+            lambda entry: (entry["result"] not in (1, 2), f"{entry['operation']} {entry['result']}", str(entry.get("update_id") or "")),
+        )
+        return {"total": read["total"], "entries": [{key: value for key, value in entry.items() if key != "client"} for entry in kept]}
 
     def look_events(self, _request: Mapping[str, Any], since: int) -> dict[str, Any]:
+        # Channel, provider, ids, and those of them that tell no failure.
         wanted = (
-            ("System", WUC, (16, 19, 20, 21, 22, 43, 44)),
-            (f"{WUC}/Operational", WUC, (25, 26, 31, 34, 35, 40, 41)),
-            ("Setup", "Microsoft-Windows-Servicing", (2, 3, 4)),
-            ("System", "Service Control Manager", (7000, 7001, 7009, 7022, 7023, 7024, 7031, 7034, 7040)),
-            ("Microsoft-Windows-Time-Service/Operational", "Microsoft-Windows-Time-Service", (257, 258, 260, 261, 266)),
+            ("System", WUC, (16, 19, 20, 21, 22, 43, 44), (19, 21, 22, 43, 44)),
+            (f"{WUC}/Operational", WUC, (25, 26, 31, 34, 35, 40, 41), (26, 40, 41)),
+            ("Setup", "Microsoft-Windows-Servicing", (2, 3, 4), (2, 4)),
+            ("System", "Service Control Manager", (7000, 7001, 7009, 7022, 7023, 7024, 7031, 7034, 7040), (7040,)),
+            ("Microsoft-Windows-Time-Service/Operational", TIME_SERVICE, tuple(range(257, 267)), tuple(range(257, 267))),
         )
         at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(since))
-        records = []
-        for channel, provider, ids in wanted:
+        records: list[dict[str, Any]] = []
+        for channel, provider, ids, calm in wanted:
             numbers = " or ".join(f"EventID={number}" for number in ids)
             xpath = f"*[System[Provider[@Name='{provider}'] and ({numbers}) and TimeCreated[@SystemTime>='{at}']]]"
             try:
@@ -226,7 +232,11 @@ class Observer:
                 if error.hresult & 0xFFFFFFFF != 0x80073A9F:
                     raise
                 continue
-            records += [_event(text, channel) for text in texts]
+            events = [_event(text) for text in texts]
+            events.sort(key=lambda record: (record["time"], record["record"]), reverse=True)
+            records += telling(
+                events, lambda event: (event["id"] not in calm, str(event["id"]), str(event["data"].get("updateGuid") or ""))
+            )
         records.sort(key=lambda record: (record["time"], record["record"]), reverse=True)
         return {"records": records[:200]}
 
@@ -405,7 +415,25 @@ def why_of(error: SimError) -> str:
     return f"{' '.join(error.message.split())[:180]} (0x{error.hresult & 0xFFFFFFFF:08X})"
 
 
-def _event(text: str, channel: str) -> dict[str, Any]:
+def telling(
+    items: list[dict[str, Any]], tells: Callable[[dict[str, Any]], tuple[bool, str, str]]
+) -> list[dict[str, Any]]:
+    """Of items, newest first: every failure, all of an update that also failed, and the newest of each other sort.
+
+    Args:
+        tells: whether the item is a failure, its sort, and its update.
+    """
+    told = [(item, *tells(item)) for item in items]
+    sick = {update for _item, failed, _sort, update in told if failed} - {""}
+    kept, seen = [], set()
+    for item, failed, sort, update in told:
+        if failed or sort not in seen or update in sick:
+            seen.add(sort)
+            kept.append(item)
+    return kept
+
+
+def _event(text: str) -> dict[str, Any]:
     root = ElementTree.fromstring(text)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
@@ -421,7 +449,6 @@ def _event(text: str, channel: str) -> dict[str, Any]:
     assert created is not None
     at = calendar.timegm(time.strptime(created.attrib["SystemTime"][:19], "%Y-%m-%dT%H:%M:%S"))
     return {
-        "channel": channel,
         "provider": provider.attrib["Name"],
         "id": int(system.findtext("EventID") or 0),
         "time": at,
@@ -469,7 +496,17 @@ def group_lines(data: bytes, sort: str, since: int) -> list[dict[str, Any]]:
             kind, at = f"{code[0] if code else ''} {_NOISE.sub(' ', line)[:48]}".strip(), line
         if re.match(r"\d{4}-", at) and at[:19] < floor:
             continue
-        row = kinds.pop(kind, {"kind": kind, "count": 0, "first": line[:300]})
+        first = at[:19]
+        row = kinds.pop(kind, {"count": 0, "first": first})
         row.update(count=row["count"] + 1, last=line[:300])
         kinds[kind] = row
-    return list(kinds.values())[-60:]
+    rows = [(kind, {**row, "first": row["first"] if row["count"] > 1 else None}) for kind, row in kinds.items()]
+    if sort != "reporting":
+        return [row for _kind, row in rows]
+    names = {id(row): kind.split("|") for kind, row in rows}
+    # The event's number is its sort; a code of zeros is a success.
+    newest = telling(
+        [row for _kind, row in reversed(rows)],
+        lambda row: (bool(names[id(row)][1].strip("0")), names[id(row)][0], names[id(row)][2]),
+    )
+    return newest[::-1]

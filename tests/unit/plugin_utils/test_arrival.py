@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _arrival
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence as ev
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,3 +100,10 @@ def test_whatever_a_host_sends_is_evidence_or_one_line(name: str, sent: Any) -> 
     else:
         line = ""
     assert "\n" not in line
+
+
+def test_arrays_that_5_1_wraps_are_unwrapped_at_any_depth() -> None:
+    wrapped = {"value": [{"kinds": {"value": [1, 2], "Count": 2}}], "Count": 1}
+    assert _arrival.bare({"logs": wrapped}) == {"logs": [{"kinds": [1, 2]}]}
+    # A table that merely has a value is none.
+    assert _arrival.bare({"value": 1, "Count": 1}) == {"value": 1, "Count": 1}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A document is as the contract says, or it is refused in one line that names the path."""
 
-# ruff: noqa: E501 - lines of logs and documents stay whole
+
 from __future__ import annotations
 
 import copy

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Every form of a code leads to the same code; what is no code says so in one line."""
 
-# ruff: noqa: E501 - lines of logs and documents stay whole
+
 from __future__ import annotations
 
 import csv
