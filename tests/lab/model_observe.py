@@ -208,7 +208,7 @@ class Observer:
             entries,
             lambda entry: (entry["result"] not in (1, 2), f"{entry['operation']} {entry['result']}", str(entry.get("update_id") or "")),
         )
-        return {"total": read["total"], "entries": [{key: value for key, value in entry.items() if key != "client"} for entry in kept]}
+        return {"total": read["total"], "entries": kept}
 
     def look_events(self, _request: Mapping[str, Any], since: int) -> dict[str, Any]:
         # Channel, provider, ids, and those of them that tell no failure.
