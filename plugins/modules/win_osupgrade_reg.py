@@ -7,8 +7,8 @@ short_description: Set or remove AllowOSUpgrade for a feature upgrade that fails
 version_added: 1.0.0
 description:
   - Sets the DWORD C(AllowOSUpgrade) to 1 at C(HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade), or removes it.
-  - The value comes from the Windows 10 offer of 2015. Nothing published shows that Windows 10 or 11 reads it, so expect little of it. It does no harm, and it is
-    removed again with O(state=absent).
+  - The value comes from the Windows 10 offer of 2015. Nothing published shows that Windows 10 or 11 reads it, so expect little of it.
+  - It does no harm, and it is removed again with O(state=absent).
   - Client editions only. A server is refused.
   - Says which policy overrides it, such as C(DisableOSUpgrade) or a target release.
 options:
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: What the step came to, as in M(winfleet.wu_repair.win_wu_info#module), and C(repaired), C(unproven) or C(unresolved) after a change.
+  description: What the step came to, as in M(winfleet.wu_repair.win_wu_info), and C(repaired), C(unproven) or C(unresolved) after a change.
   returned: always
   type: str
   sample: unproven
@@ -94,7 +94,7 @@ asks:
   elements: str
   sample: []
 findings:
-  description: What remains, in the form of M(winfleet.wu_repair.win_wu_info#module).
+  description: What remains, in the form of M(winfleet.wu_repair.win_wu_info).
   returned: always
   type: list
   elements: dict

@@ -64,7 +64,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: What the step came to, as in M(winfleet.wu_repair.win_wu_info#module), and C(repaired), C(unproven) or C(unresolved) after a change.
+  description: What the step came to, as in M(winfleet.wu_repair.win_wu_info), and C(repaired), C(unproven) or C(unresolved) after a change.
   returned: always
   type: str
   sample: repaired
@@ -113,7 +113,7 @@ asks:
   elements: str
   sample: []
 findings:
-  description: What remains, in the form of M(winfleet.wu_repair.win_wu_info#module).
+  description: What remains, in the form of M(winfleet.wu_repair.win_wu_info).
   returned: always
   type: list
   elements: dict

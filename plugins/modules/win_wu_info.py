@@ -22,7 +22,7 @@ options:
     default: [all]
   reported:
     description:
-      - What somebody else reported, as a hint where to look harder. The result of a failed M(ansible.windows.win_updates#module) task, or a code in any
+      - What somebody else reported, as a hint where to look harder. The result of a failed M(ansible.windows.win_updates) task, or a code in any
         form (V(0x80070002), V(-2147024894), V(80070002)), or a list of them.
       - A hint adds a live search to the look. It is not evidence by itself.
     type: raw
@@ -35,7 +35,7 @@ options:
   evidence_dir:
     description:
       - A directory on the controller where the evidence of each host is written as C(HOST.json). Written in check mode too, since the host is not touched.
-      - M(winfleet.wu_repair.wu_explain#module) reads such a file.
+      - M(winfleet.wu_repair.wu_explain) reads such a file.
     type: path
 extends_documentation_fragment:
   - winfleet.wu_repair.look

@@ -6,7 +6,7 @@ module: wu_explain
 short_description: Explain saved evidence, log files or error codes of Windows Update without a host
 version_added: 1.0.0
 description:
-  - Reads files on the controller and gives the same findings as M(winfleet.wu_repair.win_wu_info#module) would for a host.
+  - Reads files on the controller and gives the same findings as M(winfleet.wu_repair.win_wu_info) would for a host.
   - Takes a saved evidence document, or log files as they are. C(CBS.log), C(ReportingEvents.log), exported event XML, C(setuperr.log), C(WindowsUpdate.log) and
     C(dism.log) are recognised by their content, in UTF-8, UTF-16 or an old code page, whole or cut anywhere.
   - Nothing is connected to and nothing is written.
@@ -24,11 +24,11 @@ options:
     elements: str
     aliases: [codes]
   max_skew:
-    description: As in M(winfleet.wu_repair.win_wu_info#module), for a saved evidence document.
+    description: As in M(winfleet.wu_repair.win_wu_info), for a saved evidence document.
     type: int
     default: 300
   stale_after:
-    description: As in M(winfleet.wu_repair.win_wu_info#module), for a saved evidence document.
+    description: As in M(winfleet.wu_repair.win_wu_info), for a saved evidence document.
     type: int
     default: 14
 attributes:
@@ -75,7 +75,7 @@ msg:
   type: str
   sample: "0x800F081F (CBS_E_SOURCE_MISSING) in CBS.log: the rung troubleshoot can repair it."
 findings:
-  description: What was found, in the form of M(winfleet.wu_repair.win_wu_info#module), over all files.
+  description: What was found, in the form of M(winfleet.wu_repair.win_wu_info), over all files.
   returned: when files were given
   type: list
   elements: dict
@@ -88,8 +88,8 @@ asks:
   sample: [troubleshoot]
 plan:
   description: >-
-    For a saved evidence document, what the first rung that this release can climb would do. An item is C(rung), C(would) (sentences) and C(refused), the reason or
-    null.
+    For a saved evidence document, what the rungs that this release can climb would do. An item is C(rung), C(would) (sentences) and C(refused), the
+    reason or null.
   returned: when files were given
   type: list
   elements: dict

@@ -166,9 +166,9 @@ def own_sources(evidence: Evidence) -> list[Mapping[str, Any]]:
     asked = rows(clock, "sources")
     configured = clock.get("servers")
     listed = configured if isinstance(configured, (list, tuple)) else ()
-    names = {str(item).split(",")[0].strip().lower() for item in listed}
+    names = {str(item).split(",", maxsplit=1)[0].strip().lower() for item in listed}
     if str(clock.get("type") or "").upper() == "NTP" and names:
-        return [row for row in asked if str(row.get("server")).split(",")[0].strip().lower() in names]
+        return [row for row in asked if str(row.get("server")).split(",", maxsplit=1)[0].strip().lower() in names]
     return asked
 
 

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from lab.fleet import Fleet, HostSpec, missing
+from lab.fleet import Fleet, missing
+from lab.hosts import HostSpec
 
 MakeFleet = Callable[..., Fleet]
 

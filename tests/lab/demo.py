@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lab.controller import REPOSITORY, changed, fix
-from lab.fleet import SCENARIOS, Fleet, HostSpec, read_scenario
+from lab.fleet import SCENARIOS, Fleet, read_scenario
+from lab.hosts import HostSpec
 
 # A service that never stops would hold the demo up for the minutes that a real one may take.
 QUICK = {"wu_repair_stop_timeout": 5}
@@ -60,9 +61,8 @@ def main(backend: str = "auto", names: Sequence[str] = (), personality: str = "5
             f"NOT AS PROMISED  {row['host']}: {row['promised']} but { ({k: row[k] for k in ('was', 'why', 'did', 'now')}) }: {row['msg']}"
         )
     missing = set(chosen) - {row["host"] for row in hosts}
-    print(
-        f"{len(hosts) - len(broken)} of {len(chosen)} as promised, the second run changed {second_changed}, {time.monotonic() - began:.0f} s"
-    )
+    took = time.monotonic() - began
+    print(f"{len(hosts) - len(broken)} of {len(chosen)} as promised, the second run changed {second_changed}, {took:.0f} s")
     return 1 if broken or missing or second_changed else 0
 
 

@@ -17,6 +17,7 @@ import yaml
 from lab import engine
 from lab.answers import AnsweringBackend
 from lab.hosts import Backend, HostSpec, SimLike
+from lab.sim import Sim
 from lab.wire import Wire
 
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
@@ -180,8 +181,6 @@ class Fleet:
         if read_scenario(spec.scenario).get("linux"):
             self._linux.add(spec.name)
             return
-        from lab.sim import Sim  # noqa: PLC0415
-
         folder = self.folder / spec.name
         folder.mkdir(parents=True, exist_ok=True)
         sim = Sim.load(spec.scenario, folder, spec.name)
@@ -191,7 +190,7 @@ class Fleet:
         self._sims[spec.name] = sim
         self.wire.add(spec.name, machine, sim.wire)
 
-    def _machine(self, sim: SimLike, folder: Path) -> Backend:
+    def _machine(self, sim: Sim, folder: Path) -> Backend:
         if self.backend == "engine":
             return engine.EngineBackend(sim, folder, self.personality)
         if self.backend == "wine":

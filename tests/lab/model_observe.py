@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import calendar
+import functools
 import re
 import time
 from base64 import b64decode
@@ -234,9 +235,7 @@ class Observer:
                 continue
             events = [_event(text) for text in texts]
             events.sort(key=lambda record: (record["time"], record["record"]), reverse=True)
-            records += telling(
-                events, lambda event: (event["id"] not in calm, str(event["id"]), str(event["data"].get("updateGuid") or ""))
-            )
+            records += telling(events, functools.partial(_event_tells, calm))
         records.sort(key=lambda record: (record["time"], record["record"]), reverse=True)
         return {"records": records[:200]}
 
@@ -413,6 +412,10 @@ class Observer:
 
 def why_of(error: SimError) -> str:
     return f"{' '.join(error.message.split())[:180]} (0x{error.hresult & 0xFFFFFFFF:08X})"
+
+
+def _event_tells(calm: tuple[int, ...], event: dict[str, Any]) -> tuple[bool, str, str]:
+    return event["id"] not in calm, str(event["id"]), str(event["data"].get("updateGuid") or "")
 
 
 def telling(
