@@ -277,7 +277,7 @@ class Wire:
             return None
         lines = head.decode("latin-1").split("\r\n")
         method, path, _version = (lines[0].split(" ") + ["", ""])[:3]
-        headers = {k.strip().lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:] if line)}
+        headers = {k.strip().lower(): v.strip() for k, _colon, v in (line.partition(":") for line in lines[1:] if line)}
         if headers.get("expect", "").lower() == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         length = int(headers.get("content-length", "0") or "0")

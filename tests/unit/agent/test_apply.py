@@ -19,7 +19,7 @@ def request(*steps: tuple[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
         "schema": 1,
         "op": "apply",
         "run": RUN,
-        "uses": sorted({kind for kind, _ in steps}),
+        "uses": sorted({kind for kind, _args in steps}),
         "expect": [],
         "steps": [{"id": index, "kind": kind, "args": args} for index, (kind, args) in enumerate(steps, 1)],
         "observe": None,

@@ -212,5 +212,3 @@ def test_help_runs_as_a_program() -> None:
     )
     assert answer.returncode == 0
     assert "up" in answer.stdout
-
-

@@ -442,7 +442,7 @@ def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> No
             link.makefile("rw", encoding="utf-8") as file,
         ):
             answers = []
-            for _ in range(count):
+            for _time in range(count):
                 file.write(json.dumps({"token": said, "function": "Get-TimeZoneId", "args": {}}) + "\n")
                 file.flush()
                 line = file.readline()
@@ -453,7 +453,7 @@ def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> No
         if any(answer != {"ok": True, "result": "UTC"} for answer in ask(token, 20)):
             failures.append("wrong answer")
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _thread in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -161,7 +161,7 @@ def test_a_document_may_not_be_larger_than_its_limit() -> None:
     large = document()
     large["sections"]["events"]["data"]["records"] = [
         {"provider": "p", "id": 1, "time": NOW, "data": {f"n{number}": "x" * 150 for number in range(10)}}
-        for _ in range(300)
+        for _level in range(300)
     ]
     for form in (large, json.dumps(large)):
         with pytest.raises(ev.EvidenceError, match=r"evidence: the document (is larger|has)"):
@@ -207,7 +207,7 @@ def test_tagged_values_are_taken_and_left_plain() -> None:
     found = ev.parse(tagged(document()))
     assert found == ev.parse(document())
     edition = found.data("host")["edition"]
-    assert type(edition) is str
+    assert edition.__class__ is str
 
 
 def test_a_reply() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ SICK: dict[str, tuple[Evidence, list[Record]]] = {
 }
 
 
-def make(name: str, evidence: Evidence, records: list[Record] = [], **options: Any) -> plan.Plan:  # noqa: B006
+def make(name: str, evidence: Evidence, records: Sequence[Record] = (), **options: Any) -> plan.Plan:
     return plan.build(name, evidence, find(evidence, records), options, RUN, SETTINGS)
 
 
