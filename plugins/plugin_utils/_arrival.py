@@ -85,7 +85,7 @@ def _status(fault: Mapping[str, Any]) -> str:
     denied = isinstance(code, int) and code & 0xFFFFFFFF == _ACCESS_DENIED
     if denied or kind.startswith(("UnauthorizedAccessException", "SecurityException")) or "AccessDenied" in kind:
         return "denied"
-    if kind.split(" ")[0].endswith("NotFoundException"):
+    if kind.split(" ", maxsplit=1)[0].endswith("NotFoundException"):
         return "absent"
     return "timeout" if kind.startswith("TimeoutException") else "failed"
 

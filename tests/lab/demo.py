@@ -57,9 +57,8 @@ def main(backend: str = "auto", names: Sequence[str] = (), personality: str = "5
     output.write_text(json.dumps({"backend": used, "hosts": hosts, "second_run_changed": second_changed}, indent=1) + "\n", "utf-8")
     print("\n".join(_table(hosts)))
     for row in broken:
-        print(
-            f"NOT AS PROMISED  {row['host']}: {row['promised']} but { ({k: row[k] for k in ('was', 'why', 'did', 'now')}) }: {row['msg']}"
-        )
+        came = {name: row[name] for name in ("was", "why", "did", "now")}
+        print(f"NOT AS PROMISED  {row['host']}: {row['promised']} but {came}: {row['msg']}")
     missing = set(chosen) - {row["host"] for row in hosts}
     took = time.monotonic() - began
     print(f"{len(hosts) - len(broken)} of {len(chosen)} as promised, the second run changed {second_changed}, {took:.0f} s")
