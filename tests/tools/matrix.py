@@ -15,7 +15,8 @@ from here import BUILD, ROOT
 
 # What pytest says at its end, and which tests failed.
 PYTEST_TELLS = re.compile(r"=+ .* in [\d.:]+|(FAILED|ERROR) |.*\[ *\d+%\]")
-QUICK = ("tests/unit/plugin_utils", "tests/integration")
+# On the model all, and with the real PowerShell each module by itself.
+QUICK = ("tests/unit/plugin_utils", "tests/integration", "-k", "not engine or test_modules")
 
 
 def core(folder: Path) -> str:
@@ -41,7 +42,7 @@ def main() -> int:
         what = QUICK if quick else ("tests/unit", "tests/integration")
         command: list[str | Path] = [
             folder / "bin" / "python", "-m", "pytest", "-o", f"cache_dir={BUILD / 'cache' / f'pytest-{version}'}",
-            "-n", os.environ.get("JOBS", "2"), "--dist", "loadfile", "-m", "not slow", *what,
+            "-n", os.environ.get("JOBS", "2"), "--dist", "loadfile", "-m", "not slow and not wine" if quick else "not slow", *what,
         ]  # fmt: skip
         step.run(f"Python {version}, ansible-core {core(folder)}", command, cwd=ROOT, show=PYTEST_TELLS)
     return step.end()
