@@ -25,7 +25,7 @@ _ENCODED = re.compile(r"-enc\w*\s+([A-Za-z0-9+/=]+)", re.IGNORECASE)
 _SHUTDOWN = re.compile(r"shutdown\.exe /r /t (\d+)", re.IGNORECASE)
 _ECHO = re.compile(r"AutoLogonChecked' -ErrorAction Stop; '([^']+)'")
 # The bootstrap of ansible-core reads its input up to the mark of the manifest.
-_BOOTSTRAP = "`0`0`0`0"
+BOOTSTRAP = "`0`0`0`0"
 _FILETIME_0 = 11644473600
 
 
@@ -48,7 +48,7 @@ class AnsweringBackend:
         def real() -> Process:
             return self._inner.start(command_line, environment) if environment else self._inner.start(command_line)
 
-        return UndecidedProcess(self._module, real) if _BOOTSTRAP in script else real()
+        return UndecidedProcess(self._module, real) if BOOTSTRAP in script else real()
 
     def close(self) -> None:
         """See hosts.Backend."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import manifest
+from .answers import BOOTSTRAP, encoded_script
 from .model_apply import Applier
 from .sim import Sim
 
@@ -26,7 +27,8 @@ class ModelBackend:
 
     def start(self, command_line: str, environment: Mapping[str, str] | None = None) -> ModelProcess:
         """See hosts.Backend."""
-        if "powershell" not in command_line.lower() and "pwsh" not in command_line.lower():
+        # Nothing else reads its input, and what sends no input would wait for an answer for ever.
+        if BOOTSTRAP not in encoded_script(command_line):
             return ModelProcess(None, b"", b"a model host runs no command but the modules it knows\r\n", 1)
         return ModelProcess(self._answer)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.answers import BOOTSTRAP
 from lab.model import ModelBackend
 from lab.model_apply import RULES, Applier
 from lab.model_observe import SECTIONS, group_lines
@@ -205,6 +206,11 @@ def test_lines_are_grouped_by_what_makes_them_alike() -> None:
 # -- what the wire talks to
 
 
+def powershell(script: str) -> str:
+    """The command line that ansible-core makes of a script."""
+    return f"PowerShell -NoProfile -EncodedCommand {base64.b64encode(script.encode('utf-16-le')).decode()}"
+
+
 def told(backend: ModelBackend, module: str, args: dict[str, Any]) -> dict[str, Any]:
     """Send what ansible-core sends for a module and read the answer."""
     script = f"ansible_collections.{module.rpartition('.')[0]}.plugins.modules.{module.rpartition('.')[2]}.ps1"
@@ -214,7 +220,7 @@ def told(backend: ModelBackend, module: str, args: dict[str, Any]) -> dict[str, 
         "actions": [{"name": "module_wrapper.ps1", "params": {"Script": script, "Variables": variables}}],
         "signed_hashlist": [],
     }
-    process = backend.start("powershell.exe -NoProfile -EncodedCommand AAAA")
+    process = backend.start(powershell(f'$in -eq "{BOOTSTRAP}"'))
     process.write(b"wrapper\n\0\0\0\0\n" + json.dumps(document).encode())
     assert process.read(0.01) == (b"", b"", None)
     process.close_stdin()
@@ -233,5 +239,11 @@ def test_backend_answers_modules_it_knows_and_fails_clearly_on_others(host: Sim,
     assert abs(reply["sections"]["clock"]["data"]["start_ms"] / 1000 - time.time()) < 5
     assert told(backend, "ansible.windows.win_ping", {"data": "x"})["ping"] == "x"
     assert "does not know the module" in told(backend, "ansible.windows.win_feature", {})["msg"]
-    refused = backend.start("whoami")
-    assert refused.read(1)[2] == 1
+
+
+@pytest.mark.parametrize("line", ["whoami", powershell("Get-Date"), "powershell -Command Get-Date", "powershell -EncodedCommand ?"])
+def test_backend_refuses_other_commands_at_once(host: Sim, tmp_path: Path, line: str) -> None:
+    # Nobody sends input to them, so there is no end of it to wait for.
+    out, err, code = ModelBackend(host, tmp_path).start(line).read(0)
+    assert (out, code) == (b"", 1)
+    assert b"runs no command" in err
