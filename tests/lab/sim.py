@@ -1411,6 +1411,11 @@ class _Handler(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
+        # A PowerShell that ends abruptly resets its connection, whether the next line is awaited or an answer sent.
+        with contextlib.suppress(OSError):
+            self._converse()
+
+    def _converse(self) -> None:
         server = self.server
         assert isinstance(server, _Server)
         for line in self.rfile:
@@ -1427,7 +1432,4 @@ class _Handler(socketserver.StreamRequestHandler):
                     "hresult": signed(0x8000FFFF),
                     "message": f"lab: {type(error).__name__}: {error}",
                 }
-            try:
-                self.wfile.write(json.dumps(answer).encode() + b"\n")
-            except OSError:
-                return
+            self.wfile.write(json.dumps(answer).encode() + b"\n")

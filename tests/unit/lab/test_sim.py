@@ -8,6 +8,7 @@ import base64
 import json
 import re
 import socket
+import struct
 import threading
 import time
 from pathlib import Path
@@ -414,6 +415,24 @@ def test_unknown_keys_and_machines_are_refused(tmp_path: Path) -> None:
 
 
 # -- the socket
+
+
+def test_server_takes_a_program_that_ends_abruptly(make: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    sim = make()
+    host, port, token = sim.address.split(":")
+    before = set(threading.enumerate())
+    with socket.create_connection((host, int(port)), timeout=5) as link, link.makefile("rw", encoding="utf-8") as file:
+        file.write(json.dumps({"token": token, "function": "Get-TimeZoneId", "args": {}}) + "\n")
+        file.flush()
+        assert json.loads(file.readline())["ok"]
+        serving = set(threading.enumerate()) - before
+        # Closed with a reset, as the system does for a process that is killed with something unread.
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    for thread in serving:
+        thread.join(5)
+    sim.close()
+    assert serving
+    assert capsys.readouterr().err == ""
 
 
 def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> None:
