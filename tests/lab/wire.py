@@ -106,8 +106,8 @@ class _Request:
 class _Command:
     """A process of a shell, and what it has written that nobody received yet."""
 
-    def __init__(self, process: Process) -> None:
-        self.process = process
+    def __init__(self, process: Process, started: float) -> None:
+        self.process, self.started = process, started
         self.out, self.err = bytearray(), bytearray()
         self.code: int | None = None
         self.changed = asyncio.Event()
@@ -360,6 +360,8 @@ class Wire:
         line = root.findtext("s:Body/r:CommandLine/r:Command", "", _NS)
         arguments = [item.text or "" for item in root.findall("s:Body/r:CommandLine/r:Arguments", _NS)]
         line = " ".join([line, *arguments]).strip()
+        # Before the start, not after it: this loop may get its turn late, and the process has run meanwhile.
+        started = time.monotonic()
         try:
             if shell.environment:
                 process = await self._work(host.backend.start, line, shell.environment)
@@ -367,7 +369,7 @@ class Wire:
                 process = await self._work(host.backend.start, line)
         except OSError as exc:
             raise Fault(exc.errno or 2, f"The command cannot be started: {exc}") from exc
-        command = _Command(process)
+        command = _Command(process, started)
         command_id = str(uuid.uuid4()).upper()
         shell.commands[command_id] = command
         pump = self._loop.create_task(self._pump(host, command))
@@ -471,7 +473,6 @@ class Wire:
     async def _pump(self, host: Host, command: _Command) -> None:
         counters = host.counters
         counters.processes += 1
-        started = time.monotonic()
         spoilt = False
         while command.code is None:
             try:
@@ -496,7 +497,7 @@ class Wire:
                 if not any(command in shell.commands.values() for shell in host.shells.values()):
                     command.out.clear()
                     command.err.clear()
-        counters.process_seconds += time.monotonic() - started
+        counters.process_seconds += time.monotonic() - command.started
 
 
 def _find_command(shell: _Shell, command_id: str | None) -> _Command:

@@ -286,9 +286,13 @@ def test_fifty_at_once_over_kept_connections(wire: Wire) -> None:
     begun = time.monotonic()
     with ThreadPoolExecutor(50) as pool:
         assert list(pool.map(one, range(50))) == [f"{number}\n".encode() for number in range(50)]
-    assert time.monotonic() - begun < 15
+    took = time.monotonic() - begun
     assert [host.counters.connections for host in hosts] == [1] * 50
-    assert all(host.counters.processes == 1 and host.counters.process_seconds > 0.4 for host in hosts)
+    assert [host.counters.processes for host in hosts] == [1] * 50
+    each = [host.counters.process_seconds for host in hosts]
+    assert min(each) >= 0.5
+    # One after the other they would take the sum of their times; a busy machine stretches both sides.
+    assert took < sum(each) / 2
 
 
 def test_counters_count_what_the_client_sees(wire: Wire) -> None:
