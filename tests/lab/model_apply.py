@@ -260,9 +260,11 @@ class _Run:
     def take_back(self) -> list[dict[str, Any]]:
         """Undo in reverse; services that ran are started last of all."""
         lines = []
+        # What this run started and stops again did not run before.
+        ran = list(self._ran)
         for step, undo in reversed(self._undo):
             lines.append(self._try({"id": step["id"], "kind": step["kind"]}, undo))
-        for name in reversed(self._ran):
+        for name in reversed(ran):
             if self._row(name)["state"] != "running":
                 line = {"id": self._stopped_by[name], "kind": "stop_service"}
                 lines.append(self._try(line, functools.partial(self._start, name, 60000)))

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Repairs that go half way and back, that run into a limit, or that find the host changed: table in lab/steps.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab.fleet import Fleet
+from lab.steps import CASES, OLD, W32TIME, Case, run, specs
+
+from .conftest import MakeFleet
+
+Seen = dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def fleet(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    folder: Path = tmp_path_factory.mktemp("scenarios")
+    return make_fleet(backend, *(spec.scenario for spec in specs(folder)))
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    return {}
+
+
+def _play(fleet: Fleet, seen: Seen, case: Case) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Result, host before, host after; each case is played once."""
+    if fleet.backend == "model" and not case.model:
+        pytest.skip("the model has no helper to leave behind and no limit on what it sends")
+    key = f"{fleet.backend} {case.host}"
+    if key not in seen:
+        sim: Any = fleet.sim(case.host)
+        before = sim.snapshot()
+        result = run(fleet, case)
+        seen[key] = (result, before, sim.snapshot())
+    return seen[key]
+
+
+def _case(host: str) -> Case:
+    return next(case for case in CASES if case.host == host)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.host)
+def test_it_comes_to_what_it_shall(fleet: Fleet, seen: Seen, case: Case) -> None:
+    result, before, after = _play(fleet, seen, case)
+    shown = json.dumps({key: value for key, value in result.items() if key not in ("evidence", "_output")}, indent=1)
+    assert (result["changed"], result["failed"]) == (case.changed, case.failed), shown
+    assert case.says in result["msg"], shown
+    if case.changed or case.meanwhile:
+        return
+    files = {name: what for name, what in after["files"].items() if not name.startswith(case.left or ("\0",))}
+    # A look that searches leaves its lines in the host's own log.
+    for state in (before["files"], files):
+        state.pop(r"Windows\SoftwareDistribution\ReportingEvents.log", None)
+    assert {**after, "files": files, "clock_offset": round(after["clock_offset"])} == {
+        **before,
+        "clock_offset": round(before["clock_offset"]),
+    }
+
+
+def test_the_limit_is_back_after_the_one_resync(fleet: Fleet, seen: Seen) -> None:
+    _result, before, after = _play(fleet, seen, _case("beyond-the-limit"))
+    assert after["registry"] == before["registry"]
+    assert before["registry"][rf"{W32TIME}\Config".lower()]["maxposphasecorrection"] == ["DWord", 54000]
+    assert (round(before["clock_offset"]), round(after["clock_offset"])) == (72000, 0)
+    assert (before["zone"], after["zone"]) == ("UTC", "W. Europe Standard Time")
+
+
+def test_a_stuck_service_is_ended_and_runs_again(fleet: Fleet, seen: Seen) -> None:
+    _play(fleet, seen, _case("stuck-alone"))
+    sim: Any = fleet.sim("stuck-alone")
+    assert [change["function"] for change in sim.changes].count("Stop-ServiceProcess") == 1
+    assert sim.snapshot()["services"]["wuauserv"]["state"] == "running"
+
+
+def test_what_depends_on_a_stopped_service_runs_again(fleet: Fleet, seen: Seen) -> None:
+    _result, before, after = _play(fleet, seen, _case("dependent"))
+    assert after["services"] == before["services"]
+    stops = [change["args"]["Name"] for change in fleet.sim("dependent").changes if change["function"] == "Send-ServiceStop"]  # type: ignore[attr-defined]
+    assert stops.index("Needy") < stops.index("wuauserv")
+
+
+def test_the_oldest_backup_goes_and_what_is_not_ours_stays(fleet: Fleet, seen: Seen) -> None:
+    result, _before, after = _play(fleet, seen, _case("old-backups"))
+    folders = {name for name in after["files"] if name.count("\\") == 1 and "SoftwareDistribution." in name}
+    assert folders == {r"Windows\SoftwareDistribution.wu_repair-not-ours", result["backups"][0].removeprefix("C:\\")}
+    assert not any(OLD in name for name in after["files"])
+    queue = {name.rpartition("\\")[2] for name in after["files"] if "Downloader\\" in name}
+    assert queue == {f"{name}.wu_repair-{result['run_id']}" for name in ("qmgr.db", "qmgr.jfm", "edb.log", "edb.chk")}
+    assert after["services"]["bits"]["sddl"].startswith("D:(A;CI;")
+
+
+def test_a_search_that_hangs_is_told_and_takes_nothing_down(fleet: Fleet, seen: Seen) -> None:
+    result, _before, _after = _play(fleet, seen, _case("hung-agent"))
+    sections = result["evidence"]["sections"]
+    assert sections["scan"]["status"] == "timeout"
+    assert {sections[name]["status"] for name in ("host", "services", "history", "cbs")} == {"ok"}
+
+
+def test_what_was_cut_is_told(fleet: Fleet, seen: Seen) -> None:
+    result, _before, _after = _play(fleet, seen, _case("much-to-tell"))
+    sections = result["evidence"]["sections"]
+    assert (sections["policy"]["status"], sections["policy"]["why"]) == ("partial", "cut to fit")
+    # The service's key name is read out of the binary; an event whose binary names none is told all the same.
+    assert {record["data"].get("service") for record in sections["events"]["data"]["records"] if record["id"] == 7034} == {"W32Time", None}

@@ -1,0 +1,175 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Calls of one module on one host that take a repair where fix_wu.yml seldom goes: half way and back, and to its limits.
+
+One table for the tests, which look at what comes of each, and for the coverage run, which looks at what ran.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.controller import adhoc
+from lab.fleet import Fleet
+from lab.hosts import HostSpec
+
+W32TIME = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
+CBS = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing"
+# A run may be told its name, so that what it sets aside is known beforehand.
+RUN = "20261124T101530Z-1a2b3c"
+OLD = "20250101T000000Z-aaaaaa"
+SCM = {"channel": "System", "provider": "Service Control Manager", "id": 7034}
+W32TIME_HEX = "".join(f"{ord(letter):02X}00" for letter in "W32Time") + "0000"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A host, a call, and what shall come of it.
+
+    Args:
+        host: its name.
+        scenario: laid over a healthy client.
+        module: of this collection.
+        arguments: of the module.
+        changed: whether the host is different afterwards.
+        failed: whether the call fails.
+        says: a part of the message.
+        left: what a repair that was taken back leaves beside everything as it was: files by the begin of their name.
+        meanwhile: what happens to the host between the look and the call, which then acts on that look.
+        wine: whether Wine plays it, too.
+        model: whether the model does. It has neither a helper that it could leave behind nor a limit on what it sends.
+    """
+
+    host: str
+    module: str
+    arguments: dict[str, Any]
+    scenario: dict[str, Any] = field(default_factory=dict)
+    changed: bool = True
+    failed: bool = False
+    says: str = ""
+    left: tuple[str, ...] = ()
+    meanwhile: Callable[[Any], object] | None = None
+    wine: bool = False
+    model: bool = True
+
+
+def _pending_restart(sim: Any) -> None:
+    sim.call("Write-RegistryValue", {"Key": rf"{CBS}\RebootPending", "Name": "Pending", "Kind": "DWord", "Value": 1})
+
+
+def _uninstalled(sim: Any) -> None:
+    del sim.services["usosvc"]
+
+
+CASES = (
+    # Half way and back.
+    Case(
+        "catalogues-held", "win_wu_reset", {"force": True, "run_id": RUN, "stop_timeout": 5},
+        {
+            "locks": [{"path": r"C:\Windows\System32\catroot2", "by": "a scanner"}],
+            "services": {
+                "wuauserv": {"state": "running"}, "BITS": {"state": "running"}, "DoSvc": {"start": 4, "delayed": False, "state": "stopped"},
+            },
+        },
+        changed=False, failed=True, says="everything was undone",
+    ),
+    Case(
+        "will-not-start", "win_wu_reset",
+        {"force": True, "folders": ["SoftwareDistribution", "catroot2"], "bits_queue": True, "service_security": True, "run_id": RUN},
+        {
+            "services": {
+                "UsoSvc": {"start": 4, "delayed": False, "state": "stopped", "start_fails": 1053},
+                "BITS": {"state": "running", "sddl": "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)"},
+                "wuauserv": {"state": "running", "sddl": "D:(A;;CCLCSWRPWPDTLOCRRC;;;BA)"},
+            },
+        },
+        changed=False, failed=True, says="everything was undone",
+        left=(rf"Windows\System32\catroot2.wu_repair-{RUN}.new", rf"Windows\SoftwareDistribution.wu_repair-{RUN}.new"),
+    ),
+    Case(
+        "no-such-zone", "win_timesync",
+        {"reference": "controller", "source": "ntp", "servers": ["time.example.com"], "time_zone": "Nowhere Standard Time"},
+        {"clock_offset": "-2h", "time_sources": {"time.windows.com": {"reachable": False}}, "services": {"W32Time": {"start": 4}}},
+        changed=False, failed=True, says="everything was undone",
+    ),
+    Case(
+        "source-is-silent", "win_timesync", {"source": "ntp", "servers": ["time.example.com"], "resync": "always"},
+        {"services": {"W32Time": {"state": "running"}}}, changed=False, failed=True, says="everything was undone",
+    ),
+    # What runs into a limit.
+    Case(
+        "beyond-the-limit", "win_timesync", {"time_zone": "W. Europe Standard Time"},
+        {"clock_offset": "20h", "w32time_settle_ms": 1500}, says="Repaired", wine=True,
+    ),
+    Case(
+        "stuck-alone", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "stop_timeout": 6},
+        {"services": {"wuauserv": {"state": "running", "stop": "refuse", "group": "alone"}}}, says="Repaired",
+    ),
+    Case(
+        "dependent", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"]},
+        {"services": {"wuauserv": {"state": "running"}, "Needy": {"start": 3, "state": "running", "needs": ["wuauserv"]}}}, says="Repaired",
+    ),
+    Case(
+        "old-backups", "win_wu_reset",
+        {"force": True, "folders": ["SoftwareDistribution"], "keep_backups": 1, "bits_queue": True, "service_security": True},
+        {
+            "files": {
+                rf"Windows\SoftwareDistribution.wu_repair-{OLD}\Download\a.bin": {"size": 10},
+                r"Windows\SoftwareDistribution.wu_repair-not-ours\b.bin": {"size": 10},
+            },
+        },
+        says="Repaired", wine=True,
+    ),
+    Case("value", "win_osupgrade_reg", {"state": "present", "scan": False}, wine=True),
+    Case(
+        "value-away", "win_osupgrade_reg", {"state": "absent", "scan": False},
+        {"registry": {r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade": {"AllowOSUpgrade": 1}}}, wine=True,
+    ),
+    # What is no longer as it was looked at.
+    Case(
+        "restart-since", "win_wu_reset", {"force": True}, changed=False,
+        says="restart has become pending", meanwhile=_pending_restart, wine=True,
+    ),
+    Case("uninstalled-since", "win_wu_reset", {"force": True}, changed=False, failed=True, says="UsoSvc", meanwhile=_uninstalled),
+    # What a look can meet.
+    Case(
+        "hung-agent", "win_wu_info", {"gather_subset": ["all", "scan"], "scan_timeout": 5},
+        {"search": {"ms": 20000}}, changed=False, model=False,
+    ),
+    Case(
+        "much-to-tell", "win_wu_info", {"gather_subset": ["all"]},
+        {
+            "registry": {r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate": {f"Word{number}": "x" * 390 for number in range(20)}},
+            "events": [
+                {**SCM, "time": "now-2h", "data": {"param1": "Windows-Zeitgeber", "param2": "1", "Binary": W32TIME_HEX}},
+                {**SCM, "time": "now-1h", "data": {"param1": "Windows-Zeitgeber", "param2": "2", "Binary": "0A0B"}},
+            ],
+            "time_sources": {"time.windows.com": {"reachable": False}},
+        },
+        changed=False, model=False,
+    ),
+)  # fmt: skip
+
+
+def specs(folder: Path, cases: Sequence[Case] = CASES) -> list[HostSpec]:
+    """Write the scenarios of the cases, and return their hosts."""
+    found = []
+    for case in cases:
+        path = folder / f"{case.host}.yml"
+        # A document of JSON is one of YAML.
+        path.write_text(json.dumps({"title": case.host, "machine": "client10", **case.scenario}), "utf-8")
+        found.append(HostSpec(case.host, str(path)))
+    return found
+
+
+def run(fleet: Fleet, case: Case) -> dict[str, Any]:
+    """Make the call of a case; a dictionary of the module's result."""
+    given = dict(case.arguments)
+    if case.meanwhile:
+        given["evidence"] = adhoc(fleet, case.host, "win_wu_info")["evidence"]
+        case.meanwhile(fleet.sim(case.host))
+    return adhoc(fleet, case.host, case.module, given)
