@@ -50,12 +50,14 @@ class ActionModule(WuAction):
             if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and len(paths) == 1:
                 return self._saved(path, data, settings)
             read = logs.read(data, path.name)
-            files.append(
-                {"path": str(path), "kind": read[0].source.partition(":")[0] if read else None, "bytes": size, "records": len(read)}
-            )
+            files.append({"path": str(path), "kind": logs.kind_of(data, path.name), "bytes": size, "records": len(read)})
             records += read
+        unknown = [file["path"] for file in files if file["kind"] is None]
+        if len(unknown) == len(files):
+            raise ActionError(f"no log of Windows Update that is known, and no evidence: {', '.join(unknown[:3])}")
         found = findings.from_records(records, settings, int(time.time()))
-        return {**findings_result(found, verdict.judge(found, None)), "plan": [], "files": files}
+        warnings = [f"not a log that is known: {path}" for path in unknown]
+        return {**findings_result(found, verdict.judge(found, None)), "plan": [], "files": files, "warnings": warnings}
 
     def _saved(self, path: Path, data: bytes, settings: findings.Settings) -> dict[str, Any]:
         saved = checked(evidence.parse, data)

@@ -95,11 +95,11 @@ plan:
   elements: dict
   sample: [{rung: reset, would: [set aside C:\Windows\SoftwareDistribution], refused: null}]
 files:
-  description: What each file was taken for, and how many records were read in it.
+  description: What each file was taken for (null for one that is not known), and how many records were read in it.
   returned: when files were given
   type: list
   elements: dict
-  sample: [{path: CBS.log, kind: cbs, bytes: 1404, records: 2}]
+  sample: [{path: CBS.log, kind: servicing, bytes: 1404, records: 2}]
 codes:
   description: The codes that were asked for.
   returned: when O(code) is given

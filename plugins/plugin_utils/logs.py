@@ -8,7 +8,7 @@ All patterns are linear in the length of a line, and lines are cut before any pa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._log_agent import REPORT, report, reporting, wulog
@@ -17,7 +17,7 @@ from ._log_servicing import DATED, SETUPDIAG_SIGN, Servicing, servicing, setupdi
 from ._records import MAX_LINE, Collector, Record, clean, decode, stamp, update_id
 
 __all__ = [
-    "TAIL_BYTES", "Record", "clean", "decode", "event_fields", "event_record", "overtaken_by", "read", "read_lines",
+    "TAIL_BYTES", "Record", "clean", "decode", "event_fields", "event_record", "kind_of", "overtaken_by", "read", "read_lines",
     "service_key", "standing", "update_id",
 ]  # fmt: skip
 
@@ -91,20 +91,37 @@ def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[
     """
     text = decode(bytes(data[-TAIL_BYTES:]))
     out = Collector(zone_offset_s)
+    if kind := _kind(text, name):
+        _READERS[kind](text, out)
+    return out.result()
+
+
+def kind_of(data: bytes, name: str = "") -> str | None:
+    """Name what `read` takes a log for, None for what is no log that is known.
+
+    `events`, `events as text`, `wulog`, `reporting`, `setupdiag` or `servicing` (CBS, DISM and set-up).
+    """
+    return _kind(decode(bytes(data[-TAIL_BYTES:])), name)
+
+
+_READERS: dict[str, Callable[[str, Collector], None]] = {
+    "events": event_xml, "events as text": event_text, "wulog": wulog, "reporting": reporting, "setupdiag": setupdiag, "servicing": servicing,
+}  # fmt: skip
+
+
+def _kind(text: str, name: str) -> str | None:
     sample = text if len(text) < 400_000 else text[:300_000] + "\n" + text[-100_000:]
     if "<Event " in sample and ("<System>" in sample or "<Provider " in sample):
-        event_xml(text, out)
-    elif TEXT_EVENT.search(sample) and "Event ID:" in sample:
-        event_text(text, out)
-    elif _WU_SIGN.search(sample):
-        wulog(text, out)
-    elif REPORT.search(sample):
-        reporting(text, out)
-    elif SETUPDIAG_SIGN.search(sample) or "setupdiagresults" in name.lower():
-        setupdiag(text, out)
-    elif _SERVICING_SIGN.search(sample):
-        servicing(text, out)
-    return out.result()
+        return "events"
+    if TEXT_EVENT.search(sample) and "Event ID:" in sample:
+        return "events as text"
+    if _WU_SIGN.search(sample):
+        return "wulog"
+    if REPORT.search(sample):
+        return "reporting"
+    if SETUPDIAG_SIGN.search(sample) or "setupdiagresults" in name.lower():
+        return "setupdiag"
+    return "servicing" if _SERVICING_SIGN.search(sample) else None
 
 
 def read_lines(kind: str, groups: Iterable[Mapping[str, Any]], zone_offset_s: int | None = None) -> list[Record]:

@@ -119,6 +119,8 @@ def test_unknown_rung_stops_the_playbook_before_any_host(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        (b"", "no log of Windows Update that is known"),
+        (b"\x00\xff\xfe rubbish " * 50, "no log of Windows Update that is known"),
         (b"{", "evidence:"),
         (b'{"schema": 1, "sections": {"host": ', "evidence:"),
         (b'{"schema": 1, "sections": []}', "evidence:"),
