@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
-from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import sanitize_keys
 from ansible.plugins.action import ActionBase
@@ -247,18 +246,16 @@ class WuAction(ActionBase):  # type: ignore[misc]
     # -- the agent
 
     def agent(self, program: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one of the two programs on the host and return its untrusted reply.
+        """Run one of the two programs on the host and return its untrusted reply, which may be that it refused.
 
         Raises:
-            ActionError: the program did not run, or refused; one line says why.
+            ActionError: the program did not run; one line says why.
             AnsibleConnectionFailure: the host could not be reached.
         """
         answer = self._execute_module(module_name=f"{COLLECTION}.{program}", module_args={"request": dict(request)}, task_vars=self._vars)
         reply = answer.get("reply")
         if answer.get("failed") or not isinstance(reply, Mapping):
             raise ActionError(*_why_no_reply(answer))
-        if isinstance(reply.get("refused"), str):
-            raise ActionError(f"the agent refused the request: {reply['refused']}")
         return dict(reply)
 
     def observe_request(self, options: Mapping[str, Any], sections: Sequence[str]) -> dict[str, Any]:
@@ -415,14 +412,20 @@ class ChangeAction(WuAction):
         planned: plan.Plan,
     ) -> dict[str, Any]:
         sections = (*SECTIONS, SCAN) if options["scan"] else SECTIONS
+        # A host that cannot be reached at all is unreachable, as with any module: nothing has been sent to it.
+        self._connection._connect()
         asked = time.time_ns() // 1_000_000
         try:
             reply = self.agent("wu_apply", planned.request(self.observe_request(options, sections)))
-        except AnsibleConnectionFailure as error:
-            # Whether the host received it, and how far it came, nobody knows. Unreachable would say that nothing happened.
-            raise ActionError(
-                f"the connection was lost while run {planned.run_id} changed the host: its outcome is unknown, look again"
-            ) from error
+        except ActionError as error:
+            if error.verdict == "unsupported":
+                raise
+            raise ActionError(f"{error}; how far run {planned.run_id} came is unknown, look again") from error
+        except Exception as error:
+            # Connections raise what their libraries raise. Whether the host received the request, and how far it came, nobody knows, and
+            # unreachable would say that nothing happened.
+            line = f"the connection was lost while run {planned.run_id} changed the host: its outcome is unknown, look again"
+            raise ActionError(line) from error
         answered = time.time_ns() // 1_000_000
         outcome = checked(plan.parse_outcome, reply)
         after, found_after = None, None

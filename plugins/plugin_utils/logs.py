@@ -105,8 +105,13 @@ def kind_of(data: bytes, name: str = "") -> str | None:
 
 
 _READERS: dict[str, Callable[[str, Collector], None]] = {
-    "events": event_xml, "events as text": event_text, "wulog": wulog, "reporting": reporting, "setupdiag": setupdiag, "servicing": servicing,
-}  # fmt: skip
+    "events": event_xml,
+    "events as text": event_text,
+    "wulog": wulog,
+    "reporting": reporting,
+    "setupdiag": setupdiag,
+    "servicing": servicing,
+}
 
 
 def _kind(text: str, name: str) -> str | None:

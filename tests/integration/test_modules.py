@@ -123,3 +123,26 @@ def test_summary_and_evidence_keep_to_their_size(fleet: Fleet) -> None:
     result: dict[str, Any] = adhoc(fleet, HEALTHY, "win_wu_info")
     assert len(json.dumps(result["summary"])) <= 1536
     assert len(json.dumps(result["evidence"], separators=(",", ":"))) <= 8192
+
+
+@pytest.mark.parametrize("messages", [1, 2, 4])
+def test_a_connection_that_is_lost_during_a_change_leaves_the_outcome_unknown(make_fleet: MakeFleet, messages: int) -> None:
+    name = f"lost-line-{messages}"
+    fleet = make_fleet("model", f"lost-cache={name}")
+    look = adhoc(fleet, name, "win_wu_info")
+    host = fleet.wire.hosts[name]
+    host.faults["drop_after_messages"] = host.total_messages + messages
+    result = adhoc(fleet, name, "win_wu_reset", {"evidence": look["evidence"], "run_id": "20261124T101530Z-1a2b3c"})
+    assert (result["failed"], result["verdict"]) == (True, "failed")
+    assert "20261124T101530Z-1a2b3c" in result["msg"]
+    assert "outcome is unknown" in result["msg"]
+
+
+def test_a_host_that_was_never_reached_is_unreachable(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet("model", "lost-cache=gone")
+    look = adhoc(fleet, "gone", "win_wu_info")
+    before = fleet.sim("gone").snapshot()
+    fleet.wire.hosts["gone"].faults["down"] = True
+    result = adhoc(fleet, "gone", "win_wu_reset", {"evidence": look["evidence"]})
+    assert "UNREACHABLE" in result["_output"]
+    assert fleet.sim("gone").snapshot() == before
