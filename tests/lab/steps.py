@@ -91,8 +91,7 @@ CASES = (
         left=(rf"Windows\System32\catroot2.wu_repair-{RUN}.new", rf"Windows\SoftwareDistribution.wu_repair-{RUN}.new"),
     ),
     Case(
-        "no-such-zone", "win_timesync",
-        {"reference": "controller", "source": "ntp", "servers": ["time.example.com"], "time_zone": "Nowhere Standard Time"},
+        "no-such-zone", "win_timesync", {"reference": "controller", "time_zone": "Nowhere Standard Time"},
         {"clock_offset": "-2h", "time_sources": {"time.windows.com": {"reachable": False}}, "services": {"W32Time": {"start": 4}}},
         changed=False, failed=True, says="everything was undone",
     ),
@@ -147,6 +146,10 @@ CASES = (
             "events": [
                 {**SCM, "time": "now-2h", "data": {"param1": "Windows-Zeitgeber", "param2": "1", "Binary": W32TIME_HEX}},
                 {**SCM, "time": "now-1h", "data": {"param1": "Windows-Zeitgeber", "param2": "2", "Binary": "0A0B"}},
+            ],
+            "history": [
+                {"time": f"now-{number}h", "result": 4, "hresult": 0x80070002, "title": "Update " * 9, "update_id": f"{number:036}"}
+                for number in range(1, 60)
             ],
             "time_sources": {"time.windows.com": {"reachable": False}},
         },
