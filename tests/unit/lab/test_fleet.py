@@ -67,10 +67,11 @@ def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     (scenarios / "penguin.yml").write_text("title: Not Windows.\nlinux: true\n")
     monkeypatch.setattr(fleet, "SCENARIOS", scenarios)
     monkeypatch.setattr(command_line, "SCENARIOS", scenarios)
-    for name, content in {"sim": {"Sim": StandInSim}, "model": {"ModelBackend": StandInModel}}.items():
+    for name, content in {"model": {"ModelBackend": StandInModel}}.items():
         module = types.ModuleType(f"lab.{name}")
         module.__dict__.update(content)
         monkeypatch.setitem(sys.modules, f"lab.{name}", module)
+    monkeypatch.setattr(fleet, "Sim", StandInSim)
     StandInSim.closed.clear()
     return scenarios
 

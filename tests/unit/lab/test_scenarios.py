@@ -47,8 +47,9 @@ SEARCHES = {
 @pytest.mark.parametrize("name", scenario.names())
 def test_scenario_keeps_its_form_and_answers_a_search_by_its_causes(name: str, tmp_path: Path) -> None:
     sim = Sim.load(name, tmp_path, name)
-    assert set(sim.promised) >= {"was", "did", "now", "changed"}
-    assert {sim.promised["was"], sim.promised["now"]} <= VERDICTS
+    if sim.promised:  # one without is for a test that needs its own time limits
+        assert set(sim.promised) >= {"was", "did", "now", "changed"}
+        assert {sim.promised["was"], sim.promised["now"]} <= VERDICTS
     try:
         sim.call("Invoke-UpdateSearch", {"Criteria": "IsInstalled=0"})
         code = 0
