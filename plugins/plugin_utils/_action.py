@@ -235,6 +235,8 @@ class WuAction(ActionBase):  # type: ignore[misc]
                 done.pop("diff", None)
             return {**result, "changed": False, **done}
         except ActionError as error:
+            # The value that was refused may be a secret, and ansible-core 2.21 registers this key of a failed task.
+            result.pop("invocation", None)
             return {
                 **result,
                 "changed": False,
