@@ -106,7 +106,7 @@ CASES = (
     ),
     Case(
         "stuck-alone", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "stop_timeout": 6},
-        {"services": {"wuauserv": {"state": "running", "stop": "refuse", "group": "alone"}}}, says="Repaired",
+        {"services": {"wuauserv": {"state": "running", "stop": "refuse", "group": "alone"}}}, says="Repaired", wine=True,
     ),
     Case(
         "dependent", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"]},
@@ -121,6 +121,10 @@ CASES = (
                 r"Windows\SoftwareDistribution.wu_repair-not-ours\b.bin": {"size": 10},
             },
         },
+        says="Repaired", wine=True,
+    ),
+    Case(
+        "delayed", "win_wu_reset", {"scan": False}, {"services": {"UsoSvc": {"start": 4, "delayed": False, "state": "stopped"}}},
         says="Repaired", wine=True,
     ),
     Case("value", "win_osupgrade_reg", {"state": "present", "scan": False}, wine=True),

@@ -49,8 +49,15 @@ BARE_SCENARIO = {
     "registry": {
         r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "127.0.0.1,0x9"},
         r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU": {"UseWUServer": 1},
+        # Nobody listens there.
+        r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings": {"ProxyEnable": 1, "ProxyServer": "127.0.0.1:9"},
+        # The key that a deleted service leaves.
+        r"HKLM\SYSTEM\CurrentControlSet\Services\wlidsvc": {"Start": 3},
     },
+    "services": {"wlidsvc": None},
 }
+# More than Wine counts within the limit of time of a look.
+MANY_FILES = 20000
 BARE_CALLS: list[Call] = [
     (BARE, "win_wu_info", {"gather_subset": ["all"]}, ()),
     (BARE, "win_timesync", {"source": "ntp", "servers": ["127.0.0.1"], "resync": "always"}, ()),
@@ -79,6 +86,21 @@ UNREACHED = {
         "try { $null = Invoke-restore_servicesStep": "the controller's plans always restore themselves",
         "catch { $reply.failed = @{ id = $null": "the same",
         "return 'an expectation is not a table'": "the controller sends no such request",
+    },
+    "_PlatformRead.psm1": {
+        "$count": "Wine keeps nothing in an event log",
+        "$record": "the same",
+        "$reader.Dispose()": "the same",
+        "$searcher": "Wine has no update agent",
+        "$entry": "the same",
+        "$manager": "the same",
+        "$service.ServiceID": "the same",
+        "$date": "the same",
+        "$found": "the same",
+    },
+    "_PlatformChange.psm1": {
+        "SetSystemTime": "it would set the clock of this machine",
+        "sdset": "Wine's sc.exe knows no descriptors",
     },
     "wu_apply.ps1": {"'the agent broke: '": "a fault of the agent itself, unknown as yet"},
     "wu_observe.ps1": {"'the agent broke: '": "a fault of the agent itself, unknown as yet"},
@@ -165,6 +187,10 @@ def bare(kept: Path) -> None:
             with Fleet([HostSpec(BARE, str(scenario))], "wine") as fleet:
                 drive = fleet.folder / BARE / "prefix" / "drive_c"
                 (drive / "cover").mkdir()
+                cache = next(path for path in (drive / "windows").iterdir() if path.name.lower() == "softwaredistribution") / "Many"
+                cache.mkdir()
+                for number in range(MANY_FILES):
+                    (cache / f"{number}.bin").touch()
                 # Wine has no w32tm; a program that ends at once shows how one is run and waited for.
                 shutil.copy2(drive / "windows" / "system32" / "hostname.exe", drive / "windows" / "system32" / "w32tm.exe")
                 call(fleet, BARE_CALLS)
