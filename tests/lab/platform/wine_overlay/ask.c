@@ -201,11 +201,21 @@ static DWORD show_all(SC_HANDLE manager)
 {
     static BYTE buffer[1 << 18];
     ENUM_SERVICE_STATUS_PROCESSW *found = (void *)buffer;
-    DWORD need, count, i, resume = 0;
+    DWORD need, count, i, resume = 0, start, size;
+    WCHAR path[512];
 
     if (!EnumServicesStatusExW(manager, SC_ENUM_PROCESS_INFO, SERVICE_WIN32, SERVICE_STATE_ALL, buffer, sizeof(buffer),
                                &need, &count, &resume, NULL)) return GetLastError();
-    for (i = 0; i < count; i++) show(manager, found[i].lpServiceName);
+    /* One call told the states; opening twenty services one by one takes 50 ms. A start type is in the registry at once. */
+    for (i = 0; i < count; i++) {
+        SERVICE_STATUS_PROCESS *status = &found[i].ServiceStatusProcess;
+        swprintf(path, 512, L"SYSTEM\\CurrentControlSet\\Services\\%ls", found[i].lpServiceName);
+        size = sizeof(start);
+        if (RegGetValueW(HKEY_LOCAL_MACHINE, path, L"Start", RRF_RT_REG_DWORD, NULL, &start, &size)) continue;
+        fputs("S\t", stdout);
+        put(found[i].lpServiceName);
+        printf("\t%lu\t%lu\t%lu\t%lu\n", start, status->dwCurrentState, status->dwProcessId, status->dwWin32ExitCode);
+    }
     return NO_ERROR;
 }
 
