@@ -42,6 +42,15 @@ function Send-ServiceStart {
   finally { $service.Dispose() }
 }
 
+# The process of a service, and how many it serves. CIM looks at all services for it, which takes longer than the rest of a look.
+function Get-ServiceProcess {
+  [CmdletBinding()]
+  param([string] $Name)
+  $all = @(Get-CimInstance -Query 'SELECT Name, ProcessId FROM Win32_Service WHERE ProcessId > 0')
+  $own = [int]($all | Where-Object { $_.Name -eq $Name }).ProcessId
+  return @{ pid = $own; shared = @($all | Where-Object { $_.ProcessId -eq $own }).Length }
+}
+
 function Stop-ServiceProcess {
   [CmdletBinding()]
   param([int] $ProcessId)
@@ -184,6 +193,6 @@ function Set-ServiceSecurity {
 }
 
 Export-ModuleMember -Function @(
-  'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
+  'Get-ServiceProcess', 'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
   'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId', 'Stop-ServiceProcess', 'Write-RegistryValue'
 )

@@ -55,41 +55,29 @@ function Read-RegistryKey([string] $Key) {
 
 function Get-ServiceTable([string[]] $Name) {
   Add-Type -AssemblyName System.ServiceProcess
-  $pids = @{}
-  $users = @{}
-  try {
-    foreach ($row in Get-CimInstance -Query 'SELECT Name, ProcessId FROM Win32_Service WHERE ProcessId > 0') {
-      $pids[$row.Name] = [int]$row.ProcessId
-      $users[[int]$row.ProcessId] = 1 + [int]$users[[int]$row.ProcessId]
-    }
-  }
-  catch {
-    # Without CIM the process stays unknown (0); the rest still counts.
-    $null = $_
-  }
+  # One call tells the state of all.
+  $all = @{}
+  foreach ($service in [ServiceProcess.ServiceController]::GetServices()) { $all[$service.ServiceName] = $service }
   $table = @{}
   foreach ($one in $Name) {
     $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey("SYSTEM\CurrentControlSet\Services\$one")
     if ($null -eq $key) { continue }
-    $service = [ServiceProcess.ServiceController]::new($one)
+    $state = $null
+    $running = @()
     try {
+      # The list leaves out what this account may not query.
+      $service = if ($all[$one]) { $all[$one] } else { [ServiceProcess.ServiceController]::new($one) }
       # StopPending as stop_pending.
       $state = ([string]$service.Status -creplace '(?<=.)P', '_p').ToLowerInvariant()
-      $running = @($service.DependentServices | Where-Object { [string]$_.Status -ne 'Stopped' } | ForEach-Object { [string]$_.ServiceName })
+      if ($state -ne 'stopped') {
+        $running = @(foreach ($other in $service.DependentServices) { if ([string]$other.Status -ne 'Stopped') { [string]$other.ServiceName } })
+      }
     }
     catch [InvalidOperationException] {
       # ERROR_SERVICE_DOES_NOT_EXIST: a key that is left of a deleted service.
       if ($_.Exception.InnerException.NativeErrorCode -eq 1060) { continue }
-      $state = $null
-      $running = @()
     }
-    $process = [int]$pids[$one]
-    $table[$one] = @{
-      start = $key.GetValue('Start'); delayed = 1 -eq $key.GetValue('DelayedAutostart'); state = $state
-      pid = $process; shared = if ($process) { $users[$process] } else { 0 }; dependents = $running
-    }
-    $service.Dispose()
-    $key.Dispose()
+    $table[$one] = @{ start = $key.GetValue('Start'); delayed = 1 -eq $key.GetValue('DelayedAutostart'); state = $state; dependents = $running }
   }
   return $table
 }

@@ -198,11 +198,12 @@ function Stop-OneService([hashtable] $Run, [string] $Name, [int] $TimeoutMs) {
   try { Send-ServiceStop -Name $Name } catch { $Run.fault = (Get-Fault -Record $_).why }
   if (Wait-Service -Name $Name -State stopped -TimeoutMs $TimeoutMs -Again Send-ServiceStop) { return }
   $row = Get-OneService -Name $Name
-  if ($row.pid -eq 0 -or $row.shared -ne 1) {
-    throw "$Name did not stop within $TimeoutMs ms (state $($row.state)); its process $($row.pid) serves $($row.shared) services and is not ended $($Run.fault)".TrimEnd()
+  $process = Get-ServiceProcess -Name $Name
+  if ($process.pid -eq 0 -or $process.shared -ne 1) {
+    throw "$Name did not stop within $TimeoutMs ms (state $($row.state)); its process $($process.pid) serves $($process.shared) services and is not ended $($Run.fault)".TrimEnd()
   }
-  Stop-ServiceProcess -ProcessId $row.pid
-  if (-not (Wait-Service -Name $Name -State stopped -TimeoutMs 10000)) { throw "$Name is not stopped though its process $($row.pid) was ended" }
+  Stop-ServiceProcess -ProcessId $process.pid
+  if (-not (Wait-Service -Name $Name -State stopped -TimeoutMs 10000)) { throw "$Name is not stopped though its process $($process.pid) was ended" }
 }
 
 function Start-OneService([string] $Name, [int] $TimeoutMs, [int] $StopMs = 30000) {

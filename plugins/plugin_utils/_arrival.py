@@ -105,7 +105,7 @@ def _data(name: object, data: dict[str, Any], services: Iterable[str]) -> dict[s
 
 
 def _service(name: str, row: object) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"start": None, "delayed": False, "state": None, "pid": 0, "shared": 0, "dependents": []}
+    nothing: dict[str, Any] = {"start": None, "delayed": False, "state": None, "dependents": []}
     known = row if isinstance(row, Mapping) else {}
     return {"name": name, "exists": isinstance(row, Mapping), **nothing, **known}
 

@@ -269,8 +269,6 @@ _SERVICE = _fields(
     start=_maybe(_whole(0, 4, "a number 0 to 4")),
     delayed=_maybe(_flag),
     state=_maybe(_one_of(*_STATES)),
-    pid=_maybe(_COUNT),
-    shared=_maybe(_COUNT),
     dependents=_maybe(_many(_NAME)),
 )
 

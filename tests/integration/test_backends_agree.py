@@ -27,8 +27,6 @@ APART = {
     "host.ps_version": "each PowerShell has its own",
     "host.ps_edition": "psh says Core where Windows PowerShell says Desktop",
     "host.uptime_s": "runs on between two looks",
-    "services.pid": "process ids are real ones in Wine",
-    "services.shared": "Wine gives each service a process of its own",
     "cache.bytes": "an event log line more or less",
     "cache.created": "Wine shows a folder's last change as its creation time",
     "cache.data_store_created": "Wine shows a file's last change as its creation time",

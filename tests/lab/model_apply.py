@@ -316,13 +316,14 @@ class _Run:
         if self._wait(name, "stopped", 0 if fault else timeout_ms):
             return
         row = self._row(name)
-        if row["pid"] == 0 or row["shared"] != 1:
+        process: Any = self._call("Get-ServiceProcess", {"Name": name})
+        if process["pid"] == 0 or process["shared"] != 1:
             raise SimError(
                 fault.hresult if fault else 0x8007041D,
                 f"{name} did not stop within {timeout_ms} ms (state {row['state']}); "
-                f"its process serves {row['shared']} services",
+                f"its process serves {process['shared']} services",
             )
-        self._call("Stop-ServiceProcess", {"ProcessId": row["pid"]})
+        self._call("Stop-ServiceProcess", {"ProcessId": process["pid"]})
         if not self._wait(name, "stopped", 10000):
             raise SimError(0x8007041D, f"{name} is not stopped though its process was ended")
 

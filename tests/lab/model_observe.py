@@ -196,8 +196,6 @@ class Observer:
             "start": None,
             "delayed": False,
             "state": None,
-            "pid": 0,
-            "shared": 0,
             "dependents": [],
         }
         return {"services": [{"name": name, "exists": name in table, **table.get(name, nothing)} for name in SERVICES]}

@@ -963,15 +963,10 @@ class Sim:
         for wanted in [name] if isinstance(name, str) else name:
             service = self.services.get(wanted.lower())
             if service is not None:
-                shared = (
-                    sum(other["pid"] == service["pid"] for other in self.services.values()) if service["pid"] else 0
-                )
                 table[wanted] = {
                     "start": service["start"],
                     "delayed": service["delayed"],
                     "state": service["state"],
-                    "pid": service["pid"],
-                    "shared": shared,
                     "dependents": self._dependents(service),
                 }
         return table
@@ -1118,6 +1113,11 @@ class Sim:
             "count": count,
             "warnings": [signed(code) for code in given.get("warnings", [])],
         }
+
+    def _get_service_process(self, name: str) -> dict[str, int]:
+        service = self.services.get(name.lower())
+        pid = service["pid"] if service else 0
+        return {"pid": pid, "shared": sum(other["pid"] == pid for other in self.services.values()) if pid else 0}
 
     def _get_service_security(self, name: str) -> str:
         return str(
@@ -1390,13 +1390,51 @@ CHANGE = (
     "Set-TimeZoneId",
     "Invoke-Program",
     "Set-ServiceSecurity",
+    "Get-ServiceProcess",
     "Get-ServiceSecurity",
 )
 _FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(Sim, f"_{_snake(name)}") for name in (*READ, *CHANGE)}
 
 
+def clixml(value: object) -> bytes:
+    """Plain data as one line of PowerShell's own XML (MS-PSRP 2.2.5), which it reads in one call.
+
+    Raises:
+        TypeError: no plain data.
+    """
+    return f'<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.com/powershell/2004/04">{_element(value, "")}</Objs>'.encode()
+
+
+def _element(value: object, name: str) -> str:
+    if value is None:
+        return f"<Nil{name}/>"
+    if isinstance(value, bool):
+        return f"<B{name}>{str(value).lower()}</B>"
+    if isinstance(value, int):
+        return f"<I64{name}>{value}</I64>"
+    if isinstance(value, float):
+        return f"<Db{name}>{value!r}</Db>"
+    if isinstance(value, str):
+        return f"<S{name}>{_NOT_IN_XML.sub(_escaped, value)}</S>"
+    if isinstance(value, (list, tuple)):
+        return f"<Obj{name}><LST>{''.join(_element(item, '') for item in value)}</LST></Obj>"
+    if isinstance(value, dict):
+        pairs = (f"<En>{_element(str(key), _KEY)}{_element(item, _VALUE)}</En>" for key, item in value.items())
+        return f"<Obj{name}><DCT>{''.join(pairs)}</DCT></Obj>"
+    raise TypeError(f"{type(value).__name__} is no plain data")
+
+
+_KEY, _VALUE = ' N="Key"', ' N="Value"'
+# What XML may not hold or would not keep, and an underscore that would begin such an escape (MS-PSRP 2.2.5.3.2).
+_NOT_IN_XML = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff&<>]|_(?=[xX][0-9A-Fa-f]{4}_)")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(found[0], f"_x{ord(found[0]):04X}_")
+
+
 class _Server(socketserver.ThreadingTCPServer):
-    """One JSON line asks, one answers; a connection stays open."""
+    """One line of JSON asks, one of CLIXML answers; a connection stays open."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -1432,4 +1470,4 @@ class _Handler(socketserver.StreamRequestHandler):
                     "hresult": signed(0x8000FFFF),
                     "message": f"lab: {type(error).__name__}: {error}",
                 }
-            self.wfile.write(json.dumps(answer).encode() + b"\n")
+            self.wfile.write(clixml(answer) + b"\n")

@@ -5,7 +5,7 @@
 
 #Requires -Version 5.1
 
-# One JSON line out, one back, over a connection that this runspace keeps. A helper runspace gets copies of all functions and
+# One line of JSON out, one of CLIXML back, over a connection that this runspace keeps. A helper runspace gets copies of all functions and
 # makes a connection of its own.
 function Invoke-Lab {
   [CmdletBinding()]
@@ -29,52 +29,13 @@ function Invoke-Lab {
     $script:labStream = $null
     throw [IO.IOException]::new('the lab hung up')
   }
-  Add-Type -AssemblyName System.Runtime.Serialization
-  # ConvertFrom-Json turns text that looks like a time into a DateTime; this reader leaves text alone.
-  $quotas = [Xml.XmlDictionaryReaderQuotas]::Max
-  $reader = [Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader([Text.Encoding]::UTF8.GetBytes($answer), $quotas)
-  $document = [Xml.XmlDocument]::new()
-  $document.Load($reader)
-  $reader.Dispose()
-  $reply = ConvertFrom-LabNode -Node $document.DocumentElement
+  # CLIXML costs one call; JSON would take another reader, for ConvertFrom-Json turns text that looks like a time into a DateTime.
+  $reply = [Management.Automation.PSSerializer]::Deserialize($answer)
   if ($reply.ok) { return , $reply.result }
   $code = [int]$reply.hresult
   if ($Function -eq 'Read-EventRecord' -and $code -eq -2147009889) { throw [IO.FileNotFoundException]::new($reply.message) }
   if ($Function -match '^(Move|Remove)-F' -and $code -eq -2147024891) { throw [UnauthorizedAccessException]::new($reply.message) }
   throw [Runtime.InteropServices.COMException]::new($reply.message, $code)
-}
-
-function ConvertFrom-LabNode {
-  [CmdletBinding()]
-  param([Xml.XmlElement] $Node)
-  switch ($Node.GetAttribute('type')) {
-    'object' {
-      $table = @{}
-      foreach ($child in $Node.ChildNodes) {
-        # A name that XML does not know stands in an attribute.
-        $name = if ($child.HasAttribute('item')) { $child.GetAttribute('item') } else { $child.LocalName }
-        $table[$name] = ConvertFrom-LabNode -Node $child
-      }
-      return $table
-    }
-    'array' {
-      $items = [object[]]::new($Node.ChildNodes.Count)
-      $at = 0
-      foreach ($child in $Node.ChildNodes) {
-        $items[$at] = ConvertFrom-LabNode -Node $child
-        $at++
-      }
-      return , $items
-    }
-    'number' {
-      $text = $Node.InnerText
-      if ($text -match '[.eE]') { return [double]::Parse($text, [Globalization.CultureInfo]::InvariantCulture) }
-      return [long]$text
-    }
-    'boolean' { return $Node.InnerText -eq 'true' }
-    'null' { return $null }
-    default { return $Node.InnerText }
-  }
 }
 
 function Get-HostClock {

@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import struct
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -19,8 +20,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lab import scenario
+from lab.engine import find_powershell
 from lab.eventlog import Event, Query, QueryError
-from lab.sim import CHANGE, READ, Sim, SimError
+from lab.sim import CHANGE, READ, Sim, SimError, clixml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SD = r"C:\Windows\SoftwareDistribution"
@@ -58,6 +60,11 @@ def search(sim: Sim) -> int:
 def state(sim: Sim, name: str) -> dict[str, Any]:
     table: Any = sim.call("Get-ServiceTable", {"Name": [name]})
     return dict(table[name])
+
+
+def process_of(sim: Sim, name: str) -> dict[str, int]:
+    found: Any = sim.call("Get-ServiceProcess", {"Name": name})
+    return dict(found)
 
 
 def test_plays_every_platform_function_of_the_contract() -> None:
@@ -169,13 +176,13 @@ def test_stops_that_refuse_hang_take_time_or_do_not_last(make: Any) -> None:
     assert state(sim, "CryptSvc")["state"] == "stopped"
     assert state(sim, "wuauserv")["state"] == "running"
     assert state(sim, "DoSvc")["state"] == "stop_pending"
-    sim.call("Stop-ServiceProcess", {"ProcessId": state(sim, "DoSvc")["pid"]})
+    sim.call("Stop-ServiceProcess", {"ProcessId": process_of(sim, "DoSvc")["pid"]})
     assert state(sim, "DoSvc")["state"] == "stopped"
 
 
 def test_services_of_one_host_process_die_together(make: Any) -> None:
     sim = make(services={"wuauserv": {"state": "running"}})
-    row = state(sim, "wuauserv")
+    row = process_of(sim, "wuauserv")
     assert row["shared"] == 3
     sim.call("Stop-ServiceProcess", {"ProcessId": row["pid"]})
     assert state(sim, "Schedule")["state"] == "stopped"
@@ -424,7 +431,7 @@ def test_server_takes_a_program_that_ends_abruptly(make: Any, capsys: pytest.Cap
     with socket.create_connection((host, int(port)), timeout=5) as link, link.makefile("rw", encoding="utf-8") as file:
         file.write(json.dumps({"token": token, "function": "Get-TimeZoneId", "args": {}}) + "\n")
         file.flush()
-        assert json.loads(file.readline())["ok"]
+        assert OK in file.readline()
         serving = set(threading.enumerate()) - before
         # Closed with a reset, as the system does for a process that is killed with something unread.
         link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -440,7 +447,7 @@ def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> No
     host, port, token = sim.address.split(":")
     failures: list[str] = []
 
-    def ask(said: str, count: int) -> list[dict[str, Any]]:
+    def ask(said: str, count: int) -> list[str]:
         with (
             socket.create_connection((host, int(port)), timeout=5) as link,
             link.makefile("rw", encoding="utf-8") as file,
@@ -449,12 +456,11 @@ def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> No
             for _time in range(count):
                 file.write(json.dumps({"token": said, "function": "Get-TimeZoneId", "args": {}}) + "\n")
                 file.flush()
-                line = file.readline()
-                answers.append(json.loads(line) if line else {})
+                answers.append(file.readline())
             return answers
 
     def work() -> None:
-        if any(answer != {"ok": True, "result": "UTC"} for answer in ask(token, 20)):
+        if any(OK not in answer or ">UTC</S>" not in answer for answer in ask(token, 20)):
             failures.append("wrong answer")
 
     threads = [threading.Thread(target=work) for _thread in range(8)]
@@ -463,7 +469,7 @@ def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> No
     for thread in threads:
         thread.join()
     assert not failures
-    assert ask("wrong", 1) == [{}]
+    assert ask("wrong", 1) == [""]
     with socket.create_connection((host, int(port)), timeout=5) as link, link.makefile("rw", encoding="utf-8") as file:
         for asked in (
             {"function": "Move-Folder", "args": {"Path": r"C:\No", "Destination": r"C:\X"}},
@@ -471,7 +477,29 @@ def test_server_answers_many_at_once_and_only_who_has_the_token(make: Any) -> No
         ):
             file.write(json.dumps({"token": token, **asked}) + "\n")
             file.flush()
-            answer = json.loads(file.readline())
-            assert answer["ok"] is False
-            assert answer["hresult"] < 0
+            answer = file.readline()
+            assert OK not in answer
+            assert '<S N="Key">hresult</S><I64 N="Value">-' in answer
     sim.close()
+
+
+@pytest.mark.skipif(find_powershell() is None, reason="no PowerShell: neither pwsh on PATH nor ../shared/tools/psh")
+def test_a_powershell_reads_what_the_server_answers(tmp_path: Path) -> None:
+    file = tmp_path / "answer.xml"
+    awkward = "".join(map(chr, range(1, 0x180))) + "_x000A_ _X0041_ <&]]>\"' \u2028\ufffe\U0001f600"
+    said = {"ok": True, "text": awkward, "list": [1, [], {}, None, ["a"]], "Big": 1 << 40, "half": 0.5, "none": None, "no": False}
+    script = (
+        f"$read = [Management.Automation.PSSerializer]::Deserialize([IO.File]::ReadAllText('{file}'));"
+        "$json = ConvertTo-Json -InputObject $read -Compress -Depth 5;"
+        "[regex]::Replace($json, '[^\\x20-\\x7e]', { '\\u{0:x4}' -f [int]$args[0].Value[0] })"
+    )
+    programs = find_powershell()
+    assert programs
+    file.write_bytes(clixml(said))
+    run = subprocess.run([programs["powershell"], "-NoProfile", "-Command", script], capture_output=True, check=False, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == said
+
+
+# What an answer without a fault begins with.
+OK = '<S N="Key">ok</S><B N="Value">true</B>'

@@ -41,8 +41,6 @@ def service(name: str, start: int | None = None, state: str = "stopped", *, exis
         "start": (_STARTS[name] if start is None else start) if exists else None,
         "delayed": name in ("UsoSvc", "DoSvc"),
         "state": state if exists else None,
-        "pid": 0,
-        "shared": 0,
         "dependents": [],
     }
 

@@ -76,7 +76,7 @@ def test_what_a_fault_makes_of_a_section(fault: dict[str, Any], status: str) -> 
 
 
 def test_a_service_that_is_not_there_and_one_that_is() -> None:
-    row = {"start": 3, "delayed": False, "state": "stopped", "pid": 0, "shared": 0, "dependents": []}
+    row = {"start": 3, "delayed": False, "state": "stopped", "dependents": []}
     rows = {row["name"]: row for row in arrived("services", {"ms": 1, "data": {"services": {"BITS": row}}}).data["services"]}
     assert rows["BITS"] == {"name": "BITS", "exists": True, **row}
     assert rows["wuauserv"]["exists"] is False

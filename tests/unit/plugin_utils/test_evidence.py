@@ -44,7 +44,7 @@ def document() -> dict[str, Any]:
                 "policy": {}, "max_pos": 54000, "max_neg": 4294967295, "client_enabled": 1,
                 "sources": [{"server": "t", "ok": True, "offset_ms": -3, "rtt_ms": 5, "stratum": 2, "error": None}]}),
             "services": section({"services": [{"name": "wuauserv", "exists": True, "start": 3, "delayed": False, "state": "stopped",
-                                               "pid": 0, "shared": 0, "dependents": []}]}),
+                                               "dependents": []}]}),
             "history": section({"total": 2, "entries": [
                 {"time": NOW - 9, "operation": 1, "result": 4, "hresult": -2147024894, "title": "A", "update_id": GUID, "client": "x"},
                 {"time": NOW - 5, "operation": 1, "result": 2, "hresult": 0, "title": "B (KB5005565)", "update_id": "", "client": "x"}]}),

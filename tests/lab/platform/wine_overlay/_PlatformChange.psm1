@@ -4,6 +4,7 @@
 # As _PlatformRead.psm1 beside it, for what changes.
 
 Set-Item -Path function:Send-RealServiceStop -Value ${function:Send-ServiceStop}
+Set-Item -Path function:Get-RealServiceProcess -Value ${function:Get-ServiceProcess}
 Set-Item -Path function:Invoke-RealProgram -Value ${function:Invoke-Program}
 
 function Send-ServiceStop {
@@ -14,6 +15,16 @@ function Send-ServiceStop {
   $lab = Invoke-Lab -Function Get-ServiceTable -Argument @{ Name = @($Name) }
   if ($lab.ContainsKey($Name) -and @($lab[$Name]['dependents']).Count) { throw [ComponentModel.Win32Exception]::new(1051) }
   Send-RealServiceStop -Name $Name
+}
+
+function Get-ServiceProcess {
+  [CmdletBinding()]
+  param(
+    [string] $Name
+  )
+  $process = Get-RealServiceProcess -Name $Name
+  $process.shared = (Invoke-Lab -Function Get-ServiceProcess -Argument @{ Name = $Name })['shared']
+  return $process
 }
 
 function Invoke-Program {

@@ -26,7 +26,6 @@ function Get-ServiceTable {
   foreach ($one in @($table.Keys)) {
     if ($lab.ContainsKey($one)) {
       $table[$one]['dependents'] = $lab[$one]['dependents']
-      $table[$one]['shared'] = $lab[$one]['shared']
     }
   }
   return $table

@@ -75,10 +75,16 @@ function Invoke-Program {
     return (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).exit_code
 }
 
+function Get-ServiceProcess {
+    param([string] $Name)
+    $service = (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).services.$Name
+    return @{ pid = [int]$service.pid; shared = [int]$service.shared }
+}
+
 function Get-ServiceSecurity { param([string] $Name) (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).security.$Name }
 function Set-ServiceSecurity { param([string] $Name, [string] $Sddl) Edit-TestState "Set-ServiceSecurity $Name" { param($s) $s.security.$Name = $Sddl } }
 
 Export-ModuleMember -Function @(
-    'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
+    'Get-ServiceProcess', 'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
     'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId', 'Stop-ServiceProcess', 'Write-RegistryValue'
 )

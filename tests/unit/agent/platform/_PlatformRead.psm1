@@ -62,7 +62,7 @@ function Get-ServiceTable {
         if ($null -eq $service) { continue }
         if ($service.stops_at -and [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds() -ge $service.stops_at) { $service.state = 'stopped' }
         $table[$one] = @{
-            start = $service.start; delayed = [bool]$service.delayed; state = $service.state; pid = [int]$service.pid; shared = [int]$service.shared
+            start = $service.start; delayed = [bool]$service.delayed; state = $service.state
             dependents = @($service.dependents | Where-Object { $_ -and $state.services.$_.state -ne 'stopped' })
         }
     }
