@@ -13,7 +13,7 @@ function ConvertTo-JsonText([object] $Value) {
   return [regex]::Replace(($json -replace '[\ud800-\udfff]+', '?'), '[^\x20-\x7e]', { '\u{0:x4}' -f [int]$args[0].Value[0] })
 }
 
-function Limit-Text([string] $Text, [int] $Max) { return $Text.Substring(0, [Math]::Min($Max, $Text.Length)) }
+function Limit-Text([string] $Text, $Max) { return $Text.Substring(0, [Math]::Min($Max, $Text.Length)) }
 
 # What an error record says, as it is.
 function Get-Fault([object] $Record) {
@@ -27,35 +27,8 @@ function Get-Fault([object] $Record) {
   return @{ type = "$($fault.GetType().Name) $($fault.NativeErrorCode)"; code = $code; why = Limit-Text $why 200 }
 }
 
-function Add-Fault([hashtable] $Look, [hashtable] $Fault = @{ type = 'Cut'; why = 'cut to fit' }) {
-  if ($Fault.why -notin $Look.faults.why) { $Look.faults += $Fault }
-}
-
-# Run a reader of the update agent, which has no cancel, in a runspace that is left alone when its time is over.
-function Invoke-Helper([hashtable] $Look, [string] $Name, [int] $TimeoutMs, [hashtable] $Argument = @{}) {
-  # Once the update agent has hung, nobody waits for it again.
-  if ($Look.hung) { throw [TimeoutException]::new('the update agent did not answer before') }
-  if ($null -eq $Look.helper) {
-    $state = [Management.Automation.Runspaces.InitialSessionState]::CreateDefault2()
-    # ansible-core names a module by the whole path of its collection.
-    $module = (Get-Command -Name Get-HostClock).Module
-    foreach ($reader in & $module { param($Name) Get-Command -CommandType Function | Where-Object { $_.ModuleName -eq $Name } } $module.Name) {
-      $state.Commands.Add([Management.Automation.Runspaces.SessionStateFunctionEntry]::new($reader.Name, $reader.Definition))
-    }
-    $Look.helper = [Management.Automation.Runspaces.RunspaceFactory]::CreateRunspace($state)
-    $Look.helper.ThreadOptions = 'ReuseThread'
-    $Look.helper.Open()
-  }
-  $shell = [PowerShell]::Create()
-  $shell.Runspace = $Look.helper
-  # A background thread: one that is stuck in Windows must not keep the process alive. (Two statements by AddStatement never ended.)
-  $script = 'param($Name, $Argument) [Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"; & $Name @Argument'
-  $wait = $shell.AddScript($script).AddArgument($Name).AddArgument($Argument).BeginInvoke()
-  if (-not $wait.AsyncWaitHandle.WaitOne($TimeoutMs)) {
-    $Look.hung = $true
-    throw [TimeoutException]::new("$Name did not answer within $TimeoutMs ms")
-  }
-  foreach ($one in $shell.EndInvoke($wait)) { if ($null -ne $one) { $one.PSObject.BaseObject } }
+function Add-Fault($Look, [hashtable] $Fault = @{ type = 'Cut'; why = 'cut to fit' }) {
+  if ($Fault['why'] -notin $Look['faults'].why) { $Look['faults'] += $Fault }
 }
 
 # What each section reads of the registry: a key below HKLM (short, see Get-RegistryPart) and the values to send.
@@ -124,9 +97,9 @@ SYSTEM\Setup\MoSetup\Volatile\SetupDiag;.*
 }
 
 # The registry's part of a section: what is there, as numbers and text, without credentials in addresses.
-function Get-RegistryPart([hashtable] $Look, [string] $Section) {
+function Get-RegistryPart($Look, [string] $Section) {
   $part = @{}
-  foreach ($row in $Look.table[$Section] -split '\r?\n') {
+  foreach ($row in $Look['table'][$Section] -split '\r?\n') {
     $short, $match = $row -split ';', 2
     $key = $short -replace '^CBS', 'CV\Component Based Servicing' -replace '^CV', 'MS\Windows\CurrentVersion' -replace '^MS', 'SOFTWARE\Microsoft' `
       -replace '^POL', 'SOFTWARE\Policies\Microsoft' -replace '^CCS', 'SYSTEM\CurrentControlSet'
@@ -141,8 +114,8 @@ function Get-RegistryPart([hashtable] $Look, [string] $Section) {
       }
       # Of a list its length.
       elseif ($value -isnot [ValueType]) { $value = @($value).Length }
-      $Look.room -= "$name$value".Length + 6
-      if ($Look.room -lt 0) { Add-Fault $Look }
+      $Look['room'] -= "$name$value".Length + 6
+      if ($Look['room'] -lt 0) { Add-Fault $Look }
       else { $values[$name] = $value }
     }
     if ($match -eq '-' -or $values.psbase.Count) { $part[$short] = $values }
@@ -151,14 +124,14 @@ function Get-RegistryPart([hashtable] $Look, [string] $Section) {
 }
 
 # Of items, newest first: every failure, every item of an update that failed (a later success overtakes it) and the newest of each
-# group, until there is no more room. Years of successes say no more than that. Each tells: failed, group, update.
-function Select-Telling([hashtable] $Look, [object[]] $Item, [int] $Room = 6500) {
+# group, until there is no more room. Each tells: failed, group, update.
+function Select-Telling($Look, [object[]] $Item, $Room = 6500) {
   $sick = @{}
-  foreach ($one in $Item) { if ($one.tells[0]) { $sick["$($one.tells[2])"] = $true } }
+  foreach ($one in $Item) { if ($one['tells'][0]) { $sick["$($one['tells'][2])"] = $true } }
   $sick.Remove('')
   $seen = @{}
   foreach ($one in $Item) {
-    $failed, $group, $update = $one.tells
+    $failed, $group, $update = $one['tells']
     if (-not $failed -and $seen["$group"] -and -not $sick["$update"]) { continue }
     $seen["$group"] = $true
     $one.Remove('tells')
@@ -188,15 +161,15 @@ function ConvertFrom-LogByte([byte[]] $Bytes) {
 
 # The tail of a log as kinds: lines that matter, those alike as one, in order of their last line. Only lines that hold a code or a word
 # of note are looked at one by one: a tail has 40000.
-function Read-Log([hashtable] $Look, [string] $Path, [string] $Sort, [int] $Room = 6500) {
-  $tail = Read-FileTail -Path $Path -Bytes $Look.log_bytes
+function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
+  $tail = Read-FileTail -Path $Path -Bytes $Look['log_bytes']
   if ($null -eq $tail) { return }
-  $log = @{ path = $Path; size = $tail.size; read = $tail.bytes.Length; modified = $tail.modified; kinds = @() }
-  if ($tail.modified -lt $Look.since -or $tail.bytes.Length -eq 0) { return $log }
-  $text = ConvertFrom-LogByte $tail.bytes
-  if ($tail.bytes.Length -lt $tail.size) { $text = $text.Substring($text.IndexOf([char]10) + 1) }
+  $log = @{ path = $Path; size = $tail['size']; read = $tail['bytes'].Length; modified = $tail['modified']; kinds = @() }
+  if ($tail['modified'] -lt $Look['since'] -or $tail['bytes'].Length -eq 0) { return $log }
+  $text = ConvertFrom-LogByte $tail['bytes']
+  if ($tail['bytes'].Length -lt $tail['size']) { $text = $text.Substring($text.IndexOf([char]10) + 1) }
   # Lines carry local time of whatever zone was in force: a day of grace.
-  $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look.since - 86400)).ToString('u')
+  $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look['since'] - 86400)).ToString('u')
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
   # Compiling costs more than a short log.
   if ($text.Length -gt 300000) { $options += ', Compiled' }
@@ -232,76 +205,79 @@ function Read-Log([hashtable] $Look, [string] $Path, [string] $Sort, [int] $Room
       $have = $kinds[$kind]
       if ($null -eq $have) { $kinds[$kind] = $have = @{ count = 0; first = $time; tells = $tells } }
       $have['count']++
-      $have.last = $line
-      $have.need = $need
-      $have.order = $match.Index
+      $have['last'] = $line
+      $have['need'] = $need
+      $have['order'] = $match.Index
     }
     if ($end -ge $text.Length) { break }
     $match = $find.Match($text, $end)
   }
   $rank = 0
-  $log.kinds = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_.order } -Descending | Select-Object -First 2000) {
-    if ($kind['count'] -eq 1) { $kind.first = $null }
+  $log['kinds'] = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_.order } -Descending | Select-Object -First 2000) {
+    if ($kind['count'] -eq 1) { $kind['first'] = $null }
     # An older kind ends with its code.
-    $keep = if ($rank++ -lt 20) { 300 } else { [Math]::Min(300, [Math]::Max(160, $kind.need)) }
-    $kind.last = Limit-Text $kind.last $keep
+    $keep = if ($rank++ -lt 20) { 300 } else { [Math]::Min(300, [Math]::Max(160, $kind['need'])) }
+    $kind['last'] = Limit-Text $kind['last'] $keep
     $kind.Remove('need')
     $kind.Remove('order')
     $kind
   }))
-  [array]::Reverse($log.kinds)
+  [array]::Reverse($log['kinds'])
   return $log
 }
 
 # Each of these completes the data of its section, which begin with the registry's part.
-function Get-hostSection([hashtable] $Look, [hashtable] $Data) {
-  $Data += Get-SessionFact
-  try { $Data += Get-HostFact } catch { Add-Fault $Look (Get-Fault $_) }
-  $Look.role = $Data['domain_role']
-  $values = $Data.registry['CCS\Services\Tcpip\Parameters']
-  if ($values -and $Look.role -in 1, 3, 4, 5) { $Look.domain = $values['Domain'] }
-  return $Data
+function Get-hostSection($Look, $Data) {
+  return $Data + (Get-SessionFact)
 }
 
-function Get-clockSection([hashtable] $Look, [hashtable] $Data) {
+# What CIM knows, a part of host.
+function Get-factSection($Look) {
+  $fact = Get-HostFact
+  $Look['role'] = $fact['domain_role']
+  if ($Look['role'] -in 1, 3, 4, 5) { $Look['domain'] = (Read-RegistryKey -Key 'HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters')['values']['Domain'] }
+  return $fact
+}
+
+function Get-clockSection($Look, $Data) {
   $set = @{}
   foreach ($key in 'CCS\Services', 'POL') {
-    $values = $Data.registry["$key\W32Time\Parameters"]
+    $values = $Data['registry']["$key\W32Time\Parameters"]
     if ($values) { foreach ($name in $values.Keys) { $set[$name] = $values[$name] } }
   }
   $ask = @()
   if ($set['Type'] -in 'NTP', 'AllSync') { $ask += "$($set['NtpServer'])" -split '\s+' -replace ',.*' }
   # A member's source is a domain controller; the domain's own name answers with one. A controller would ask itself.
-  if ($set['Type'] -in 'NT5DS', 'AllSync' -and $Look.role -lt 4) { $ask += $Look.domain }
-  $Data.sources = @(foreach ($server in @($ask + $Look.servers | Where-Object { $_ } | Select-Object -Unique -First 6)) {
-    try { @{ server = $server; ok = $true } + (Invoke-SntpQuery -Server $server -TimeoutMs $Look.sntp_ms) }
+  if ($set['Type'] -in 'NT5DS', 'AllSync' -and $Look['role'] -lt 4) { $ask += "$($Look['domain'])" }
+  $Data['sources'] = @(foreach ($server in @($ask + $Look['servers'] -ne '' | Select-Object -Unique -First 6)) {
+    try { @{ server = $server; ok = $true } + (Invoke-SntpQuery -Server $server -TimeoutMs $Look['sntp_ms']) }
     catch { @{ server = $server; ok = $false; error = (Get-Fault $_).why } }
   })
-  return $Data + @{ start_ms = $Look.start_ms; end_ms = Get-HostClock; zone = Get-TimeZoneId }
+  return $Data + @{ start_ms = $Look['start_ms']; end_ms = Get-HostClock; zone = Get-TimeZoneId }
 }
 
-function Get-historySection([hashtable] $Look) {
-  $history = Invoke-Helper $Look Get-UpdateHistory -Argument @{ Max = 300 } -TimeoutMs 15000
-  $entries = @(foreach ($entry in $history.entries) {
-    if ($entry.time -lt $Look.since) { continue }
-    $entry.title = Limit-Text $entry.title 100
-    $entry.tells = @(($entry.result -notin 1, 2), "$($entry.operation) $($entry.result)", $entry.update_id)
+function Get-historySection($Look) {
+  $history = Get-UpdateHistory -Max 300
+  $entries = @(foreach ($entry in $history['entries']) {
+    if ($entry['time'] -lt $Look['since']) { continue }
+    $entry['title'] = Limit-Text $entry['title'] 100
+    $entry['tells'] = @(($entry['result'] -notin 1, 2), "$($entry['operation']) $($entry['result'])", $entry['update_id'])
     $entry
   })
-  return @{ total = $history.total; entries = @(Select-Telling $Look -Item $entries) }
+  return @{ total = $history['total']; entries = @(Select-Telling $Look -Item $entries) }
 }
 
-# Provider, id, time and the data fields of an event; UserData flattened.
+# Id, time and the data fields of an event; UserData flattened. A document each would cost several times as much.
 function ConvertFrom-EventXml([string] $Text) {
-  $xml = ([xml]$Text).DocumentElement
-  $system = $xml['System']
+  if ($Text -notmatch '(?s)<EventID[^>]*>\s*(\d+).*?SystemTime=.(.{19}).*?<EventRecordID>\s*(\d+).*?</System>(.*)') { throw 'an event that is none' }
   $data = @{}
+  $record = @{ id = [int]$Matches[1]; time = ([DateTimeOffset]($Matches[2] + 'Z')).ToUnixTimeSeconds(); record = [long]$Matches[3]; data = $data }
   $position = 0
-  foreach ($node in $xml.SelectNodes('*[local-name()="EventData" or local-name()="UserData"]//*[not(*)]')) {
-    $name = $node.GetAttribute('Name')
-    $value = $node.InnerText.Trim()
-    if ($node.LocalName -eq 'Data') { $position++ }
-    if (-not $name) { $name = if ($node.LocalName -eq 'Data') { "param$position" } else { $node.LocalName } }
+  foreach ($leaf in [regex]::Matches($Matches[4], '<([\w.-]+)([^<>]*?)(/>|>([^<]*)</\1>)')) {
+    $name = $leaf.Groups[1].Value
+    $value = [Net.WebUtility]::HtmlDecode($leaf.Groups[4].Value).Trim()
+    if ($name -eq 'Data') { $position++; $name = "param$position" }
+    if ($leaf.Groups[2].Value -match '\bName=["'']([^"'']+)') { $name = $Matches[1] }
     # The service manager names a service in the reader's language; its key name stands in the binary, as UTF-16 in hex.
     if ($name -eq 'Binary') {
       if ($value -notmatch '^([2-7][0-9A-F]00)+') { continue }
@@ -310,11 +286,10 @@ function ConvertFrom-EventXml([string] $Text) {
     }
     if ($value) { $data[$name] = Limit-Text $value 120 }
   }
-  $time = [DateTimeOffset]($system['TimeCreated'].GetAttribute('SystemTime').Substring(0, 19) + 'Z')
-  return @{ id = [int]$system['EventID'].InnerText; time = $time.ToUnixTimeSeconds(); record = [long]$system['EventRecordID'].InnerText; data = $data }
+  return $record
 }
 
-function Get-eventsSection([hashtable] $Look) {
+function Get-eventsSection($Look) {
   $wu = 'Microsoft-Windows-WindowsUpdateClient'
   $time = 'Microsoft-Windows-Time-Service'
   # Channel, provider, ids (an expression of XPath may hold some twenty terms), those of them that tell no failure, most to read.
@@ -328,7 +303,7 @@ function Get-eventsSection([hashtable] $Look) {
     , @("$time/Operational", $time, '257-266', (257..266), 10)
   )
   # No upper bound: what a clock that was ahead wrote is told, too.
-  $since = [DateTimeOffset]::FromUnixTimeSeconds($Look.since).ToString('u').Replace(' ', 'T')
+  $since = [DateTimeOffset]::FromUnixTimeSeconds($Look['since']).ToString('u').Replace(' ', 'T')
   $records = @(foreach ($row in $rows) {
     $channel, $provider, $ids, $calm, $max = $row
     $terms = foreach ($id in $ids -split ',') { if ($id -match '(.*)-(.*)') { "(EventID>=$($Matches[1]) and EventID<=$($Matches[2]))" } else { "EventID=$id" } }
@@ -336,75 +311,81 @@ function Get-eventsSection([hashtable] $Look) {
     try { $texts = @(Read-EventRecord -Channel $channel -XPath $xpath -Max $max -TimeoutMs 3000) }
     catch {
       $fault = Get-Fault $_
-      $fault.why = "${channel}: $($fault.why)"
-      if ($fault.type -notmatch 'NotFound') { Add-Fault $Look $fault }
+      $fault['why'] = "${channel}: $($fault['why'])"
+      if ($fault['type'] -notmatch 'NotFound') { Add-Fault $Look $fault }
       continue
     }
     Select-Telling $Look -Room 1200 -Item @(foreach ($text in $texts) {
       $record = ConvertFrom-EventXml $text
-      $data = $record.data
+      $data = $record['data']
       $service = "$($data['service'])$($data['param4'])"
-      if ($max -eq 60 -and $service -and $service -notin $Look.names) { continue }
+      if ($max -eq 60 -and $service -and $service -notin $Look['names']) { continue }
       # The clock is slewed all day; a step of a minute tells something.
       if ($max -eq 50 -and $data['NewTime'] -and $data['OldTime'] -and
         [Math]::Abs(([DateTimeOffset]$data['NewTime'] - [DateTimeOffset]$data['OldTime']).TotalSeconds) -lt 60) { continue }
-      $record.provider = $provider
-      $record.tells = @(($record.id -notin $calm), "$($record.id) $service", $data['updateGuid'])
+      $record['provider'] = $provider
+      $record['tells'] = @(($record['id'] -notin $calm), "$($record['id']) $service", $data['updateGuid'])
       $record
     })
   })
   # Faults alone are no data.
-  if ($Look.faults -and -not $records) { return $null }
+  if ($Look['faults'] -and -not $records) { return $null }
   return @{ records = @($records | Sort-Object -Property { $_.time }, { $_.record } -Descending) }
 }
 
-function Get-servicingSection([hashtable] $Look, [hashtable] $Data) {
+function Get-servicingSection($Look, $Data) {
   $names = 'TiWorker', 'SetupHost', 'setupprep'
   # It lives on for minutes after an installation.
-  if ($Data.registry['CV\Installer\InProgress']) { $names += 'msiexec' }
+  if ($Data['registry']['CV\Installer\InProgress']) { $names += 'msiexec' }
   return $Data + @{ processes = @(Get-ProcessName -Name $names) }
 }
 
-function Get-sourcesSection([hashtable] $Look, [hashtable] $Data) {
-  try { $Data.services = @(Invoke-Helper $Look Get-UpdateService -TimeoutMs 10000) } catch { Add-Fault $Look (Get-Fault $_) }
-  try { $Data += Invoke-Helper $Look Get-UpdateResult -TimeoutMs 10000 } catch { Add-Fault $Look (Get-Fault $_) }
+function Get-sourcesSection($Look, $Data) {
   $set = @{}
-  foreach ($values in $Data.registry.Values) { $set += $values }
+  foreach ($values in $Data['registry'].Values) { $set += $values }
   $Data.Remove('registry')
   $ask = @{}
   if (1 -eq $set['UseWUServer']) { $ask.wsus = $set['WUServer'] }
-  if (1 -eq $set['ProxyEnable']) { $ask.proxy = 'http://' + ("$($set['ProxyServer'])" -replace '^.*?(https?=|$)' -replace ';.*' -replace '^https?://') }
-  $Data.endpoints = @(foreach ($role in $ask.Keys) {
+  if (1 -eq $set['ProxyEnable']) { $ask.proxy = 'http://' + ("$($set['ProxyServer'])" -replace '^(?=.*=).*?(https?=|$)' -replace ';.*' -replace '^https?://') }
+  $Data['endpoints'] = @(foreach ($role in $ask.Keys) {
     $url = $ask[$role] -as [uri]
     if ($null -eq $url -or -not $url.Host) { continue }
-    @{ role = $role; host = $url.DnsSafeHost; port = $url.Port } + (Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look.connect_ms)
+    @{ role = $role; host = $url.DnsSafeHost; port = $url.Port } + (Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look['connect_ms'])
   })
   return $Data
 }
 
-function Get-cacheSection([hashtable] $Look) {
-  return @{ folders = @(foreach ($path in "$($Look.windows)\SoftwareDistribution", "$($Look.windows)\System32\catroot2") {
+# What the update agent knows, a part of sources.
+function Get-agentSection($Look) {
+  $data = @{}
+  try { $data['services'] = @(Get-UpdateService) } catch { Add-Fault $Look (Get-Fault $_) }
+  try { $data += Get-UpdateResult } catch { Add-Fault $Look (Get-Fault $_) }
+  return $data
+}
+
+function Get-cacheSection($Look) {
+  return @{ folders = @(foreach ($path in "$($Look['windows'])\SoftwareDistribution", "$($Look['windows'])\System32\catroot2") {
     $parent, $name = $path -split '\\(?=[^\\]*$)'
     $folder = @{ name = $name; path = $path; exists = $false; backups = @(Get-ChildName -Path $parent -Filter "$name.wu_repair-*") }
     $fact = Get-FolderFact -Path $path
     if ($fact) {
-      $folder.exists = $true
-      $folder.store = Get-FileFact -Path "$path\DataStore\DataStore.edb"
+      $folder['exists'] = $true
+      $folder['store'] = Get-FileFact -Path "$path\DataStore\DataStore.edb"
       $folder += $fact + (Measure-Folder -Path $path -MaxFiles 50000 -MaxMs 2000)
     }
     $folder
   }) }
 }
 
-function Get-upgradeSection([hashtable] $Look, [hashtable] $Data) {
-  $old = $Look.drive + '\$WINDOWS.~BT\Sources'
-  $Data.logs = @(foreach ($folder in "$old\Panther", "$old\Rollback", "$($Look.windows)\Panther") { Read-Log $Look "$folder\setuperr.log" setup 1500 })
+function Get-upgradeSection($Look, $Data) {
+  $old = $Look['drive'] + '\$WINDOWS.~BT\Sources'
+  $Data['logs'] = @(foreach ($folder in "$old\Panther", "$old\Rollback", "$($Look['windows'])\Panther") { Read-Log $Look "$folder\setuperr.log" setup 1500 })
   return $Data
 }
 
-function Get-scanSection([hashtable] $Look) {
+function Get-scanSection($Look) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
-  try { $scan = Invoke-Helper $Look Invoke-UpdateSearch -Argument @{ Criteria = 'IsInstalled=0 and IsHidden=0' } -TimeoutMs $Look.scan_ms }
+  try { $scan = Invoke-UpdateSearch -Criteria 'IsInstalled=0 and IsHidden=0' }
   catch {
     $fault = Get-Fault $_
     # A search that failed with a code (but not for want of rights) is a finding, not a fault of the look.
@@ -416,32 +397,33 @@ function Get-scanSection([hashtable] $Look) {
 }
 
 # The data of a section; throws.
-function Get-SectionData([hashtable] $Look, [string] $Name) {
+function Get-SectionData($Look, [string] $Name) {
   $data = @{}
-  if ($Look.table[$Name]) { $data.registry = Get-RegistryPart $Look $Name }
+  if ($Look['table'][$Name]) { $data['registry'] = Get-RegistryPart $Look $Name }
   switch ($Name) {
     { $_ -in 'reboot', 'policy' } { return $data }
-    'services' { return @{ services = Get-ServiceTable -Name $Look.names } }
-    'reporting' { return Read-Log $Look "$($Look.windows)\SoftwareDistribution\ReportingEvents.log" reporting }
-    'cbs' { return Read-Log $Look "$($Look.windows)\Logs\CBS\CBS.log" cbs 12000 }
-    'disk' { return @{ drive = $Look.drive } + (Get-DriveFact -Drive $Look.drive) }
+    'services' { return @{ services = Get-ServiceTable -Name $Look['names'] } }
+    'reporting' { return Read-Log $Look "$($Look['windows'])\SoftwareDistribution\ReportingEvents.log" reporting }
+    'cbs' { return Read-Log $Look "$($Look['windows'])\Logs\CBS\CBS.log" cbs 12000 }
+    'disk' { return @{ drive = $Look['drive'] } + (Get-DriveFact -Drive $Look['drive']) }
     'runs' { return @{ folders = @(Get-ChildName -Path "$env:ProgramData\winfleet\wu_repair\runs" -Filter '*' | Select-Object -Last 50) } }
     default { return & "Get-${Name}Section" $Look $data }
   }
 }
 
 # One section; whatever happens in it stays in it.
-function Invoke-Section([hashtable] $Look, [string] $Name) {
+function Invoke-Section($Look, [string] $Name) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
-  $Look.faults = @()
+  $Look['faults'] = @()
   $section = @{ data = $null }
   try {
-    if ($Look.clock.ElapsedMilliseconds -gt $Look.budget_ms) { throw [TimeoutException]::new('the time of the look was over') }
+    if ($Look['clock'].ElapsedMilliseconds -gt $Look['budget_ms']) { throw [TimeoutException]::new('the time of the look was over') }
+    # By name: an index would keep the nothing of a bare return.
     $section.data = Get-SectionData $Look $Name
   }
-  catch { $Look.faults = @(Get-Fault $_) }
-  if ($Look.faults) { $section.faults = $Look.faults }
-  $section.ms = $clock.ElapsedMilliseconds
+  catch { $Look['faults'] = @(Get-Fault $_) }
+  if ($Look['faults']) { $section['faults'] = $Look['faults'] }
+  $section['ms'] = $clock.ElapsedMilliseconds
   return $section
 }
 
@@ -451,33 +433,72 @@ function New-Look([object] $Request) {
     clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request.servers); room = 6000; faults = @(); table = Get-RegistryTable
     windows = $env:SystemRoot; drive = $env:SystemDrive
     names = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
-    lookback_s = 3456000; budget_ms = 30000; scan_ms = 120000; sntp_ms = 1000; connect_ms = 1500; log_bytes = 4194304; refused = $null
+    refused = $null
   }
-  foreach ($name in 'lookback_s', 'budget_ms', 'scan_ms', 'sntp_ms', 'connect_ms', 'log_bytes') {
-    if ($null -ne $Request.$name) { $look[$name] = $Request.$name }
-    if (($look[$name] -isnot [int] -and $look[$name] -isnot [long]) -or $look[$name] -lt 0) { $look.refused = "$name is not a number" }
+  $limits = @{ lookback_s = 3456000; budget_ms = 30000; scan_ms = 120000; sntp_ms = 1000; connect_ms = 1500; log_bytes = 4194304 }
+  foreach ($name in $limits.Keys) {
+    $limit = if ($null -ne $Request.$name) { $Request.$name } else { $limits[$name] }
+    if (($limit -isnot [int] -and $limit -isnot [long]) -or $limit -lt 0) { $look['refused'] = "$name is not a number" }
+    $look[$name] = $limit
   }
-  # The cheap before the dear; the search last, because it alone may take minutes.
   $always = 'host', 'services', 'servicing', 'reboot', 'runs'
-  $others = 'policy', 'disk', 'upgrade', 'cache', 'reporting', 'cbs', 'clock', 'events', 'history', 'sources', 'scan'
-  $asked = @($Request.sections | Where-Object { $_ })
-  foreach ($name in $asked) { if ($name -notin ($always + $others)) { $look.refused = "unknown section $name" } }
-  $look.sections = $always + @($others | Where-Object { $_ -in $asked })
-  if ($Request.schema -ne 1 -or $Request.op -ne 'observe') { $look.refused = 'this agent observes by schema 1 alone' }
+  $near = 'policy', 'disk', 'upgrade', 'reporting', 'cbs'
+  # What may wait, the search last: it alone may take minutes.
+  $far = 'clock', 'sources', 'events', 'cache', 'history', 'scan'
+  $asked = @($Request.sections)
+  foreach ($name in $asked) { if ($name -notin ($always + $near + $far)) { $look['refused'] = "unknown section $name" } }
+  $look['near'] = $always + @(foreach ($name in $near) { if ($name -in $asked) { $name } })
+  $look['far'] = @('fact') + @(foreach ($name in $far) { if ($name -in $asked) { $name; if ($name -eq 'sources') { 'agent' } } })
+  if ($Request.schema -ne 1 -or $Request.op -ne 'observe') { $look['refused'] = 'this agent observes by schema 1 alone' }
+  if ($look['refused']) { $look['near'] = $look['far'] = @(); return $look }
+  $look['start_ms'] = Get-HostClock
+  # By the host's own clock: that is the one its logs were written by.
+  $look['since'] = [Math]::Max(0, [Math]::Floor($look['start_ms'] / 1000) - $look['lookback_s'])
   return $look
+}
+
+function Invoke-Lane($Look, $Box, [string[]] $Name) { foreach ($one in $Name) { $Box[$one] = Invoke-Section $Look $one } }
+
+# The far sections beside the others, for CIM and the update agent may hang and know no cancel: in a runspace that is then left alone.
+function Start-Lane([object] $Request, $Box) {
+  # In the background: a thread that is stuck in Windows must not keep the process alive.
+  $text = @('param($Request, $Box) [Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"') + @(
+    foreach ($module in ${function:Get-HostClock}.Module, ${function:Get-Observation}.Module) {
+      foreach ($part in $module.ExportedFunctions.Values) { "function $($part.Name) {`n$($part.Definition)`n}" }
+    }) + '$look = New-Look $Request; Invoke-Lane $look $Box $look.far'
+  return [PowerShell]::Create().AddScript($text -join "`n").AddArgument($Request).AddArgument($Box).BeginInvoke()
+}
+
+# What the lane found, section by section; once one has hung, nobody waits for the next.
+function Wait-Lane($Look, $Box, [object] $Lane) {
+  $sections = @{}
+  $limit = $Look['budget_ms']
+  foreach ($name in $Look['far']) {
+    if ($name -eq 'scan' -and $limit) { $limit = $Look['scan_ms'] }
+    $clock = [Diagnostics.Stopwatch]::StartNew()
+    while (-not $Box[$name] -and $clock.ElapsedMilliseconds -lt $limit -and -not $Lane.AsyncWaitHandle.WaitOne(20)) { continue }
+    # A copy: the lane may still write.
+    $sections[$name] = $Box[$name]
+    if (-not $sections[$name]) {
+      $sections[$name] = @{ data = $null; faults = @(Get-Fault @{ Exception = [TimeoutException]::new('no answer in time') }); ms = $limit }
+      $limit = 0
+    }
+  }
+  return $sections
 }
 
 # The reply to a request to observe.
 function Get-Observation([object] $Request) {
+  $box = [hashtable]::Synchronized(@{})
+  # First: its start takes a while.
+  if ($Request.lanes -ne 1) { $lane = Start-Lane $Request $box }
   $look = New-Look $Request
-  if ($look.refused) { return @{ schema = 1; refused = $look.refused } }
-  $look.start_ms = Get-HostClock
-  # By the host's own clock: that is the one its logs were written by.
-  $look.since = [Math]::Max(0, [Math]::Floor($look.start_ms / 1000) - $look.lookback_s)
+  if ($look['refused']) { return @{ schema = 1; refused = $look['refused'] } }
   $sections = @{}
-  foreach ($name in $look.sections) { $sections[$name] = Invoke-Section $look $name }
-  if ($sections['clock'] -and $sections.clock.data) { $sections.clock.data.end_ms = Get-HostClock }
+  Invoke-Lane $look $sections $look['near']
+  if ($lane) { $sections += Wait-Lane $look $box $lane } else { Invoke-Lane $look $sections $look['far'] }
+  if ($sections['clock'] -and $sections['clock'].data) { $sections['clock'].data.end_ms = Get-HostClock }
   return @{ schema = 1; op = 'observe'; sections = $sections }
 }
 
-Export-ModuleMember -Function 'ConvertTo-JsonText', 'Get-Fault', 'Get-Observation', 'Get-SectionData', 'New-Look'
+Export-ModuleMember -Function *

@@ -1,8 +1,7 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-# PRIVATE: the reading half of what touches Windows. One Windows call a function, plain results. Each function stands alone, because
-# some run in a helper runspace of their own.
+# PRIVATE: the reading half of what touches Windows. One Windows call a function, plain results.
 
 #Requires -Version 5.1
 
@@ -11,8 +10,8 @@ function Get-HostClock {
 }
 
 function Get-HostFact {
-  $system = Get-CimInstance -ClassName Win32_ComputerSystem -Property DomainRole
-  $os = Get-CimInstance -ClassName Win32_OperatingSystem -Property LastBootUpTime
+  $system = Get-CimInstance -ClassName Win32_ComputerSystem -Property DomainRole -OperationTimeoutSec 10
+  $os = Get-CimInstance -ClassName Win32_OperatingSystem -Property LastBootUpTime -OperationTimeoutSec 10
   return @{ domain_role = [int]$system.DomainRole; boot_time = ([DateTimeOffset]$os.LastBootUpTime).ToUnixTimeSeconds() }
 }
 
@@ -60,33 +59,33 @@ function Get-ServiceTable([string[]] $Name) {
   foreach ($service in [ServiceProcess.ServiceController]::GetServices()) { $all[$service.ServiceName] = $service }
   $table = @{}
   foreach ($one in $Name) {
-    $key = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey("SYSTEM\CurrentControlSet\Services\$one")
+    $key = Read-RegistryKey -Key "HKLM\SYSTEM\CurrentControlSet\Services\$one"
     if ($null -eq $key) { continue }
     $state = $null
     $running = @()
-    try {
-      # The list leaves out what this account may not query.
-      $service = if ($all[$one]) { $all[$one] } else { [ServiceProcess.ServiceController]::new($one) }
+    if ($all[$one]) {
       # StopPending as stop_pending.
-      $state = ([string]$service.Status -creplace '(?<=.)P', '_p').ToLowerInvariant()
+      $state = ([string]$all[$one].Status -creplace '(?<=.)P', '_p').ToLowerInvariant()
       if ($state -ne 'stopped') {
-        $running = @(foreach ($other in $service.DependentServices) { if ([string]$other.Status -ne 'Stopped') { [string]$other.ServiceName } })
+        $running = @(foreach ($other in $all[$one].DependentServices) { if ([string]$other.Status -ne 'Stopped') { [string]$other.ServiceName } })
       }
     }
-    catch [InvalidOperationException] {
+    else {
+      # The list leaves out what this account may not query. A property that throws is just empty; a method tells.
+      try { [ServiceProcess.ServiceController]::new($one).WaitForStatus('Running', [TimeSpan]::Zero) }
       # ERROR_SERVICE_DOES_NOT_EXIST: a key that is left of a deleted service.
-      if ($_.Exception.InnerException.NativeErrorCode -eq 1060) { continue }
+      catch { if ($_.Exception.GetBaseException().NativeErrorCode -eq 1060) { continue } }
     }
-    $table[$one] = @{ start = $key.GetValue('Start'); delayed = 1 -eq $key.GetValue('DelayedAutostart'); state = $state; dependents = $running }
+    $table[$one] = @{ start = $key['values']['Start']; delayed = 1 -eq $key['values']['DelayedAutostart']; state = $state; dependents = $running }
   }
   return $table
 }
 
 function Get-ProcessName([string[]] $Name) {
-  return @($Name | Where-Object { [Diagnostics.Process]::GetProcessesByName($_).Length -gt 0 })
+  return @(foreach ($one in $Name) { if ([Diagnostics.Process]::GetProcessesByName($one).Length) { $one } })
 }
 
-function Read-EventRecord([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs) {
+function Read-EventRecord([string] $Channel, [string] $XPath, $Max, $TimeoutMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $query = [Diagnostics.Eventing.Reader.EventLogQuery]::new($Channel, 'LogName', $XPath)
   $query.ReverseDirection = $true
@@ -106,15 +105,15 @@ function Read-EventRecord([string] $Channel, [string] $XPath, [int] $Max, [int] 
   }
 }
 
-function Read-FileTail([string] $Path, [long] $Bytes) {
-  if (-not [IO.File]::Exists($Path)) { return $null }
-  $stream = [IO.FileStream]::new($Path, 'Open', 'Read', [IO.FileShare]'ReadWrite, Delete')
+function Read-FileTail([string] $Path, $Bytes) {
+  $file = [IO.FileInfo]::new($Path)
+  if (-not $file.Exists) { return $null }
+  $stream = $file.Open('Open', 'Read', 'ReadWrite, Delete')
   try {
     $size = $stream.Length
-    $null = $stream.Seek([Math]::Max(0, $size - $Bytes), 'Begin')
-    $modified = [DateTimeOffset][IO.File]::GetLastWriteTimeUtc($Path)
+    if ($size -gt $Bytes) { $null = $stream.Seek(-$Bytes, 'End') }
     $tail = [IO.BinaryReader]::new($stream).ReadBytes([Math]::Min($size, $Bytes))
-    return @{ size = $size; modified = $modified.ToUnixTimeSeconds(); bytes = $tail }
+    return @{ size = $size; modified = ([DateTimeOffset]$file.LastWriteTimeUtc).ToUnixTimeSeconds(); bytes = $tail }
   }
   finally {
     $stream.Dispose()
@@ -130,7 +129,7 @@ function Get-FolderFact([string] $Path) {
   }
 }
 
-function Measure-Folder([string] $Path, [int] $MaxFiles, [int] $MaxMs) {
+function Measure-Folder([string] $Path, $MaxFiles, $MaxMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $link = [IO.FileAttributes]::ReparsePoint
   $total = @{ files = 0; bytes = [long]0; complete = $true }
@@ -160,7 +159,7 @@ function Measure-Folder([string] $Path, [int] $MaxFiles, [int] $MaxMs) {
 
 function Get-ChildName([string] $Path, [string] $Filter) {
   if (-not [IO.Directory]::Exists($Path)) { return @() }
-  return @([IO.Directory]::EnumerateFileSystemEntries($Path, $Filter) | ForEach-Object { [IO.Path]::GetFileName($_) } | Sort-Object)
+  return @(foreach ($entry in [IO.Directory]::GetFileSystemEntries($Path, $Filter)) { [IO.Path]::GetFileName($entry) }) | Sort-Object
 }
 
 function Get-FileFact([string] $Path) {
@@ -174,7 +173,7 @@ function Get-DriveFact([string] $Drive) {
   return @{ free = $info.TotalFreeSpace; size = $info.TotalSize }
 }
 
-function Invoke-SntpQuery([string] $Server, [int] $TimeoutMs) {
+function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
   # Resolving a name has no limit of its own.
   $lookup = [Net.Dns]::GetHostAddressesAsync($Server)
   if (-not $lookup.Wait($TimeoutMs + 1500)) { throw [TimeoutException]::new("the name was not resolved within $($TimeoutMs + 1500) ms") }
@@ -217,7 +216,7 @@ function Invoke-SntpQuery([string] $Server, [int] $TimeoutMs) {
   }
 }
 
-function Test-TcpConnect([string] $Server, [int] $Port, [int] $TimeoutMs) {
+function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $fault = $null
   # This constructor speaks IPv4 and IPv6 alike; TcpClient's speaks IPv4 alone in .NET Framework.
@@ -236,7 +235,7 @@ function Test-TcpConnect([string] $Server, [int] $Port, [int] $TimeoutMs) {
   return @{ ok = $null -eq $fault; ms = [long]$clock.ElapsedMilliseconds; error = $fault }
 }
 
-function Get-UpdateHistory([int] $Max) {
+function Get-UpdateHistory($Max) {
   $searcher = (New-Object -ComObject Microsoft.Update.Session).CreateUpdateSearcher()
   $total = [int]$searcher.GetTotalHistoryCount()
   # QueryHistory(0, 0) throws WU_E_INVALIDINDEX.

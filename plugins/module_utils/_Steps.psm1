@@ -523,7 +523,7 @@ function Invoke-Apply {
     undo = [Collections.ArrayList]::new(); ran = [Collections.ArrayList]::new(); stopped = [Collections.ArrayList]::new(); stop_after = [Collections.ArrayList]::new()
   }
   # Which source answers for a domain member's clock hangs on its role.
-  if ('resync' -in $Request['uses']) { try { $null = Get-SectionData -Look $look -Name host } catch { $null = $_ } }
+  if ('resync' -in $Request['uses']) { try { $null = Get-SectionData -Look $look -Name fact } catch { $null = $_ } }
   $reply = @{ schema = 1; op = 'apply'; differs = @(); failed = $null; undone = @(); changed = $false; sections = $null }
   $lines = @{}
   $reply.steps = @(foreach ($step in $steps) {

@@ -37,6 +37,8 @@ _POLICIES = {
     "mdm": ("MS\\PolicyManager\\current\\device\\Update",),
     "servicing": ("CV\\Policies\\Servicing",),
 }
+# Gathered apart, because what answers may hang.
+_PARTS = {"fact": "host", "agent": "sources"}
 _PRODUCTS = {"WinNT": "client", "ServerNT": "server", "LanmanNT": "domain_controller"}
 
 
@@ -62,7 +64,21 @@ def complete(sections: object, services: Iterable[str]) -> object:
     sections = bare(sections)
     if not isinstance(sections, Mapping):
         return sections
-    return {name: _section(name, section, services) for name, section in sections.items()}
+    return {name: _section(name, section, services) for name, section in _joined(sections).items()}
+
+
+def _joined(sections: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Make parts one with their sections."""
+    whole = dict(sections)
+    for part, name in _PARTS.items():
+        more, section = whole.get(part), whole.get(name)
+        if isinstance(more, Mapping) and isinstance(section, Mapping):
+            del whole[part]
+            own, added = section.get("data"), more.get("data")
+            data = {**added, **(own or {})} if isinstance(added, Mapping) and isinstance(own, (Mapping, type(None))) else own
+            faults = [fault for one in (section, more) if isinstance(one.get("faults"), (list, tuple)) for fault in one["faults"]]
+            whole[name] = {**section, "data": data, "faults": faults}
+    return whole
 
 
 def _section(name: object, section: object, services: Iterable[str]) -> object:

@@ -254,8 +254,14 @@ def _escape(text: str, also: str) -> str:
     return "".join(parts)
 
 
-# Wine's own sc.exe knows no "config". Its service manager knows no delayed start either, only the value of it.
+# Wine's own sc.exe knows no "config", "sdshow", "sdset". Its service manager knows no delayed start either, only the value of it, and
+# keeps no descriptor: each service shows this one.
 _SC = r"""
+match sdshow *
+out
+out D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWLOCRRC;;;IU)
+match sdset *
+out [SC] SetServiceObjectSecurity SUCCESS
 match config * start= delayed-auto
 reg HKLM\SYSTEM\CurrentControlSet\Services\%2 DelayedAutostart dword 1
 match config * start= auto

@@ -13,20 +13,19 @@ function Invoke-Lab {
     [string] $Function,
     [hashtable] $Argument = @{}
   )
-  $server, $port, $token = $env:WULAB -split ':', 3
-  if ($null -eq $script:labStream) {
-    $client = [Net.Sockets.TcpClient]::new()
+  if ($null -eq $script:labReader) {
+    $server, $port, $script:labToken = $env:WULAB -split ':', 3
+    $client = [Net.Sockets.TcpClient]::new($server, [int]$port)
     $client.NoDelay = $true
-    $client.Connect($server, [int]$port)
-    $script:labStream = $client.GetStream()
-    $script:labReader = [IO.StreamReader]::new($script:labStream, [Text.UTF8Encoding]::new($false))
+    $stream = $client.GetStream()
+    $script:labReader = [IO.StreamReader]::new($stream)
+    $script:labWriter = [IO.StreamWriter]::new($stream)
   }
-  $line = (ConvertTo-Json -InputObject @{ token = $token; function = $Function; args = $Argument } -Compress -Depth 5) + "`n"
-  $bytes = [Text.Encoding]::UTF8.GetBytes($line)
-  $script:labStream.Write($bytes, 0, $bytes.Length)
+  $script:labWriter.WriteLine((ConvertTo-Json -InputObject @{ token = $script:labToken; function = $Function; args = $Argument } -Compress -Depth 5))
+  $script:labWriter.Flush()
   $answer = $script:labReader.ReadLine()
   if ($null -eq $answer) {
-    $script:labStream = $null
+    $script:labReader = $null
     throw [IO.IOException]::new('the lab hung up')
   }
   # CLIXML costs one call; JSON would take another reader, for ConvertFrom-Json turns text that looks like a time into a DateTime.

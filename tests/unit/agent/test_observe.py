@@ -112,6 +112,32 @@ def test_a_hung_update_agent_is_left_alone_and_the_process_ends(host: Host) -> N
     assert host.seconds < 30, "the stuck search kept the process"
 
 
+def test_what_hangs_first_takes_no_more_with_it_than_what_is_asked_after_it(host: Host) -> None:
+    """CIM that never answers is a common sickness of its own; what the registry, the services and the logs say still arrives."""
+    host.state["hangs"] = {"Get-HostFact": True}
+    sections = host.observe(*ALL, budget_ms=4000)
+    assert host.seconds < 30
+    far = {"clock", "sources", "events", "cache", "history", "scan"}
+    assert {name for name, section in sections.items() if section["status"] == "timeout"} == far
+    assert (sections["host"]["status"], sections["host"]["why"]) == ("partial", "no answer in time")
+    assert sections["host"]["data"]["build"] == 19045
+    # Its two logs are not there.
+    assert {sections[name]["status"] for name in set(sections) - far - {"host", "reporting", "cbs"}} == {"ok"}
+
+
+def test_one_runspace_sees_what_two_see(host: Host) -> None:
+    wu = "Microsoft-Windows-WindowsUpdateClient"
+    host.state["channels"]["System"] = [event(wu, 20, 9, named(errorCode="0x80070002", updateTitle="&lt;t&gt; &amp; u", updateGuid="{g}"))]
+    host.state["fails"]["Get-UpdateService"] = {"message": "x", "code": -2145124329}
+    two, one = (host.observe(*ALL, lanes=lanes) for lanes in (2, 1))
+    assert two["events"]["data"]["records"][0]["data"]["updateTitle"] == "<t> & u"
+    assert (two["sources"]["status"], two["sources"]["data"]["last_search"]) == ("partial", 1764000000)
+    for sections in (two, one):
+        for section in sections.values():
+            del section["ms"]
+    assert one == two
+
+
 def test_a_search_that_failed_with_a_code_is_a_finding(host: Host) -> None:
     host.state["fails"]["Invoke-UpdateSearch"] = {"message": "x", "code": -2147024894}
     scan = host.observe("scan")["scan"]
@@ -255,6 +281,23 @@ def test_restart_markers_policies_and_their_secrets(host: Host) -> None:
     assert [
         (point["role"], point["host"], point["port"], point["ok"]) for point in sections["sources"]["data"]["endpoints"]
     ] == [("wsus", "wsus.example", 8530, True)]
+
+
+@pytest.mark.parametrize(
+    ("server", "asked"),
+    [
+        ("proxy.example:8080", ("proxy.example", 8080)),
+        ("http://proxy.example:3128", ("proxy.example", 3128)),
+        ("ftp=f.example:21;http=proxy.example:80;https=other.example:443", ("proxy.example", 80)),
+        ("https=proxy.example:8443", ("proxy.example", 8443)),
+        ("socks=s.example:1080", None),
+        ("", None),
+    ],
+)
+def test_the_proxy_is_asked_however_it_is_written(host: Host, server: str, asked: tuple[str, int] | None) -> None:
+    host.state["registry"][r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings"] = {"ProxyEnable": 1, "ProxyServer": server}
+    points = host.observe("sources")["sources"]["data"]["endpoints"]
+    assert [(point["role"], point["host"], point["port"]) for point in points] == ([("proxy", *asked)] if asked else [])
 
 
 def test_any_host_fits(host: Host) -> None:

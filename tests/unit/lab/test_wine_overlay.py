@@ -75,10 +75,10 @@ def test_an_overlaid_function_takes_the_parameters_of_the_real_one(module: str) 
 
 
 def parameters(function: str) -> list[str]:
-    """Names and types of a function's parameters, in order."""
+    """Names of a function's parameters, in order; types cost time and bytes and stand where they change what arrives."""
     # Where bytes count they stand behind the name.
     match = re.search(r"(?:^function [\w-]+|param)\((.*?)\) ?[\n{]", function, re.DOTALL)
-    return re.findall(r"(\[[\w.\[\]]+\])\s*\$(\w+)", match[1] if match else "")
+    return re.findall(r"\$(\w+)", match[1] if match else "")
 
 
 def test_the_real_source_keeps_its_lines() -> None:
@@ -110,13 +110,14 @@ def test_a_manifest_passes_through_in_pieces_and_keeps_its_paths() -> None:
 def test_an_overlaid_function_is_the_one_that_is_exported(name: str, tmp_path: Path) -> None:
     programs = find_powershell()
     assert programs is not None
-    text = wine.overlaid("a.b._PlatformRead.psm1", REAL) + b"\nfunction Invoke-Lab { 'the lab' }\n"
+    text = wine.overlaid("a.b._PlatformRead.psm1", REAL) + b"\nfunction Invoke-Lab { 'the lab' }\nExport-ModuleMember -Function *\n"
     (tmp_path / "module.txt").write_bytes(text)
     (tmp_path / "run.ps1").write_text(
         f"$text = [IO.File]::ReadAllText('{tmp_path}/module.txt')\n"
         "New-Module -Name a.b -ScriptBlock ([ScriptBlock]::Create($text)) | Import-Module\n"
         "Get-HostClock; Read-RegistryKey; Test-TcpConnect -Server 127.0.0.1; Test-TcpConnect -Server far.example\n"
-        "((Get-Command -Module a.b).Name | Sort-Object) -join ','\n"
+        # What the runspace beside runs is made of what is exported.
+        "(Get-Command -Module a.b -Name Invoke-Lab, Get-RealHostFact, Get-HostFact).Name -join ','\n"
     )
     done = subprocess.run(
         [programs[name], "-NoProfile", "-File", tmp_path / "run.ps1"], capture_output=True, text=True, check=True
@@ -126,7 +127,7 @@ def test_an_overlaid_function_is_the_one_that_is_exported(name: str, tmp_path: P
         "real key, the lab",
         "real 127.0.0.1",
         "the lab",
-        "Get-HostClock,Read-RegistryKey,Test-TcpConnect",
+        "Invoke-Lab,Get-RealHostFact,Get-HostFact",
     ]
 
 

@@ -75,6 +75,23 @@ def test_what_a_fault_makes_of_a_section(fault: dict[str, Any], status: str) -> 
     assert (half.status, half.why) == ("partial", "x; cut to fit")
 
 
+def test_parts_become_one_with_their_sections() -> None:
+    def host(section: Any, part: Any) -> ev.Section:
+        reply = {"schema": 1, "op": "observe", "sections": {"host": section, "fact": part}}
+        sections = ev.from_reply(reply, None, None).sections
+        assert set(sections) == {"host"}
+        return sections["host"]
+
+    fault = {"type": "TimeoutException ", "code": None, "why": "no answer in time"}
+    session, fact = {"elevated": True}, {"domain_role": 1}
+    whole = host({"ms": 1, "data": session}, {"ms": 2, "data": fact})
+    assert (whole.status, whole.data) == ("ok", {"domain_role": 1, "elevated": True})
+    half = host({"ms": 1, "data": session}, {"ms": 2, "data": None, "faults": [fault]})
+    assert (half.status, half.why, half.data) == ("partial", "no answer in time", session)
+    other = host({"ms": 1, "data": None, "faults": [fault]}, {"ms": 2, "data": fact})
+    assert (other.status, other.data) == ("partial", fact)
+
+
 def test_a_service_that_is_not_there_and_one_that_is() -> None:
     row = {"start": 3, "delayed": False, "state": "stopped", "dependents": []}
     rows = {row["name"]: row for row in arrived("services", {"ms": 1, "data": {"services": {"BITS": row}}}).data["services"]}
@@ -91,10 +108,11 @@ _JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(["host", "clock", "services", "servicing", "reboot", "policy", "cache", "upgrade"]), _JSON)
+@given(st.sampled_from(["host", "sources", "clock", "services", "servicing", "reboot", "policy", "cache", "upgrade"]), _JSON)
 def test_whatever_a_host_sends_is_evidence_or_one_line(name: str, sent: Any) -> None:
+    section = {"ms": 1, "data": sent, "faults": sent}
     try:
-        arrived(name, {"ms": 1, "data": sent, "faults": sent})
+        ev.from_reply({"schema": 1, "op": "observe", "sections": {name: section, "fact": section, "agent": sent}}, None, None)
     except ev.EvidenceError as error:
         line = str(error)
     else:
