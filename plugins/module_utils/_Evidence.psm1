@@ -146,16 +146,16 @@ function Select-Telling($Look, [object[]] $Item, $Room = 6500) {
 
 # Text of a log, or of a slice of one that may begin within a character.
 function ConvertFrom-LogByte([byte[]] $Bytes) {
-  $latin = [Text.Encoding]::GetEncoding(28591)
   # In UTF-16LE a NUL follows each letter of ASCII, which stands at an odd place where the slice began within a character.
-  $pairs = [regex]::Matches($latin.GetString($Bytes, 0, [Math]::Min($Bytes.Length, 4096)), '[\x09-\x7e]\x00')
-  if ($pairs.Count -gt 4 -and $pairs.Count -gt [Math]::Min($Bytes.Length, 4096) / 8) {
-    $begin = $pairs[0].Index % 2
+  $head = [Math]::Min($Bytes.Length, 4096)
+  $pairs = [Text.Encoding]::ASCII.GetString($Bytes, 0, $head) -split '[\x09-\x7e]\x00'
+  if ($pairs.Length -gt 5 -and $pairs.Length -gt $head / 8) {
+    $begin = $pairs[0].Length % 2
     return [Text.Encoding]::Unicode.GetString($Bytes, $begin, ($Bytes.Length - $begin) -band -2).TrimStart([char]0xFEFF)
   }
   $text = [Text.Encoding]::UTF8.GetString($Bytes)
   # What is not UTF-8 becomes U+FFFD; so does a character of which the slice has the end alone.
-  if ($text.IndexOf([char]0xFFFD, [Math]::Min(3, $text.Length)) -ge 0) { return $latin.GetString($Bytes) }
+  if ($text.IndexOf([char]0xFFFD, [Math]::Min(3, $text.Length)) -ge 0) { return [Text.Encoding]::GetEncoding(28591).GetString($Bytes) }
   return $text.TrimStart([char]0xFEFF)
 }
 
@@ -206,19 +206,18 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       if ($null -eq $have) { $kinds[$kind] = $have = @{ count = 0; first = $time; tells = $tells } }
       $have['count']++
       $have['last'] = $line
-      $have['need'] = $need
-      $have['order'] = $match.Index
+      $have['order'] = $match.Index, $need
     }
     if ($end -ge $text.Length) { break }
     $match = $find.Match($text, $end)
   }
   $rank = 0
-  $log['kinds'] = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_.order } -Descending | Select-Object -First 2000) {
+  $log['kinds'] = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_['order'][0] } -Descending) {
+    if ($rank++ -ge 2000) { break }
     if ($kind['count'] -eq 1) { $kind['first'] = $null }
     # An older kind ends with its code.
-    $keep = if ($rank++ -lt 20) { 300 } else { [Math]::Min(300, [Math]::Max(160, $kind['need'])) }
+    $keep = if ($rank -le 20) { 300 } else { [Math]::Min(300, [Math]::Max(160, $kind['order'][1])) }
     $kind['last'] = Limit-Text $kind['last'] $keep
-    $kind.Remove('need')
     $kind.Remove('order')
     $kind
   }))
