@@ -460,11 +460,10 @@ function Invoke-Lane($Look, $Box, [string[]] $Name) { foreach ($one in $Name) { 
 
 # The far sections beside the others, for CIM and the update agent may hang and know no cancel: in a runspace that is then left alone.
 function Start-Lane([object] $Request, $Box) {
-  # In the background: a thread that is stuck in Windows must not keep the process alive.
-  $text = @('param($Request, $Box) [Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"') + @(
-    foreach ($module in ${function:Get-HostClock}.Module, ${function:Get-Observation}.Module) {
-      foreach ($part in $module.ExportedFunctions.Values) { "function $($part.Name) {`n$($part.Definition)`n}" }
-    }) + '$look = New-Look $Request; Invoke-Lane $look $Box $look.far'
+  # In the background: a thread that is stuck in Windows must not keep the process alive. Here is no module to export from.
+  $text = 'param($Request, $Box) [Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"; function Export-ModuleMember { }',
+    ${function:Get-HostClock}.Ast.Parent.Parent.Extent.Text, ${function:Get-Observation}.Ast.Parent.Parent.Extent.Text,
+    '$look = New-Look $Request; Invoke-Lane $look $Box $look.far'
   return [PowerShell]::Create().AddScript($text -join "`n").AddArgument($Request).AddArgument($Box).BeginInvoke()
 }
 
@@ -500,4 +499,4 @@ function Get-Observation([object] $Request) {
   return @{ schema = 1; op = 'observe'; sections = $sections }
 }
 
-Export-ModuleMember -Function *
+Export-ModuleMember -Function 'ConvertTo-JsonText', 'Get-Fault', 'Get-Observation', 'Get-SectionData', 'New-Look'

@@ -16,7 +16,6 @@ function Invoke-Lab {
   if ($null -eq $script:labReader) {
     $server, $port, $script:labToken = $env:WULAB -split ':', 3
     $client = [Net.Sockets.TcpClient]::new($server, [int]$port)
-    $client.NoDelay = $true
     $stream = $client.GetStream()
     $script:labReader = [IO.StreamReader]::new($stream)
     $script:labWriter = [IO.StreamWriter]::new($stream)

@@ -16,7 +16,6 @@ function Invoke-Lab {
   if ($null -eq $script:labReader) {
     $server, $port, $script:labToken = $env:WULAB -split ':', 3
     $client = [Net.Sockets.TcpClient]::new($server, [int]$port)
-    $client.NoDelay = $true
     $stream = $client.GetStream()
     $script:labReader = [IO.StreamReader]::new($stream)
     $script:labWriter = [IO.StreamWriter]::new($stream)
@@ -217,5 +216,9 @@ function Invoke-UpdateSearch {
   return $result
 }
 
-# All: the runspace that runs beside gets copies of what is exported.
-Export-ModuleMember -Function *
+Export-ModuleMember -Function @(
+  'Get-ChildName', 'Get-DriveFact', 'Get-FileFact', 'Get-FolderFact', 'Get-HostClock', 'Get-HostFact'
+  'Get-ProcessName', 'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId'
+  'Get-UpdateHistory', 'Get-UpdateResult', 'Get-UpdateService', 'Invoke-SntpQuery', 'Invoke-UpdateSearch'
+  'Measure-Folder', 'Read-EventRecord', 'Read-FileTail', 'Read-RegistryKey', 'Test-TcpConnect'
+)
