@@ -17,14 +17,14 @@ from lab.manifest import MARK, parse
 from lab.sim import CHANGE, READ
 
 MODULE_UTILS = wine.REPOSITORY / "plugins" / "module_utils"
-REAL = b"""function Get-HostClock { 'real clock' }
+REAL = b"""function Get-HostClock { 'x' }
 function Get-TimeZoneId { 'real zone' }
-function Read-RegistryKey { 'real key, ' + (Get-HostClock) }
+function Read-RegistryKey { 'real key, ' + (Get-TimeZoneId) }
 function Get-HostFact { 'x' }
 function Get-ServiceTable { 'x' }
 function Invoke-SntpQuery { 'x' }
 function Test-TcpConnect { param($Server, $Port, $TimeoutMs) "real $Server" }
-Export-ModuleMember -Function Get-HostClock, Read-RegistryKey, Test-TcpConnect
+Export-ModuleMember -Function Get-TimeZoneId, Read-RegistryKey, Test-TcpConnect
 """
 
 
@@ -115,7 +115,7 @@ def test_an_overlaid_function_is_the_one_that_is_exported(name: str, tmp_path: P
     (tmp_path / "run.ps1").write_text(
         f"$text = [IO.File]::ReadAllText('{tmp_path}/module.txt')\n"
         "New-Module -Name a.b -ScriptBlock ([ScriptBlock]::Create($text)) | Import-Module\n"
-        "Get-HostClock; Read-RegistryKey; Test-TcpConnect -Server 127.0.0.1; Test-TcpConnect -Server far.example\n"
+        "Get-TimeZoneId; Read-RegistryKey; Test-TcpConnect -Server 127.0.0.1; Test-TcpConnect -Server far.example\n"
         "((Get-Command -Module a.b).Name | Sort-Object) -join ','\n"
     )
     done = subprocess.run(
@@ -126,7 +126,7 @@ def test_an_overlaid_function_is_the_one_that_is_exported(name: str, tmp_path: P
         "real key, the lab",
         "real 127.0.0.1",
         "the lab",
-        "Get-HostClock,Read-RegistryKey,Test-TcpConnect",
+        "Get-TimeZoneId,Read-RegistryKey,Test-TcpConnect",
     ]
 
 

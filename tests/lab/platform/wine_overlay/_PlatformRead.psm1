@@ -4,10 +4,17 @@
 # Follows the real module, and the lab's own Invoke-Lab, in one text: a function that is defined again takes the first one's place, exported
 # or not. These only correct what the real one says; it lives on under another name. The reasons are in table.tsv.
 
+Set-Item -Path function:Get-RealHostClock -Value ${function:Get-HostClock}
 Set-Item -Path function:Get-RealHostFact -Value ${function:Get-HostFact}
 Set-Item -Path function:Get-RealServiceTable -Value ${function:Get-ServiceTable}
 Set-Item -Path function:Invoke-RealSntpQuery -Value ${function:Invoke-SntpQuery}
 Set-Item -Path function:Test-RealTcpConnect -Value ${function:Test-TcpConnect}
+
+function Get-HostClock {
+  [CmdletBinding()]
+  param()
+  return (Get-RealHostClock) + [IO.File]::ReadAllText('C:\winhost\clock.txt')
+}
 
 function Get-HostFact {
   [CmdletBinding()]
