@@ -14,6 +14,7 @@ import binascii
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from . import manifest
@@ -130,6 +131,8 @@ class UndecidedProcess:
         self._held = bytearray()
         self._process: Process | None = None
         self._decided = threading.Condition()
+        # When the machine began to run it: its input was complete by then.
+        self.began: float | None = None
 
     def write(self, data: bytes) -> None:
         """See hosts.Process."""
@@ -167,6 +170,7 @@ class UndecidedProcess:
     def _decide(self) -> Process:
         process = self._answer(bytes(self._held))
         if process is None:
+            self.began = time.monotonic()
             process = self._real()
             process.write(bytes(self._held))
         self._process = process

@@ -497,7 +497,7 @@ class Wire:
                 if not any(command in shell.commands.values() for shell in host.shells.values()):
                     command.out.clear()
                     command.err.clear()
-        counters.process_seconds += time.monotonic() - command.started
+        counters.process_seconds += time.monotonic() - (getattr(command.process, "began", None) or command.started)
 
 
 def _find_command(shell: _Shell, command_id: str | None) -> _Command:
