@@ -101,6 +101,7 @@ class AnsweredProcess:
     """A command whose end is known (hosts.Process)."""
 
     def __init__(self, code: int, out: str = "") -> None:
+        self.began = time.monotonic()
         self._code, self._out = code, out.encode()
 
     def write(self, data: bytes) -> None:
@@ -131,8 +132,7 @@ class UndecidedProcess:
         self._held = bytearray()
         self._process: Process | None = None
         self._decided = threading.Condition()
-        # When the machine began to run it: its input was complete by then.
-        self.began: float | None = None
+        self.began = time.monotonic()
 
     def write(self, data: bytes) -> None:
         """See hosts.Process."""
@@ -170,8 +170,8 @@ class UndecidedProcess:
     def _decide(self) -> Process:
         process = self._answer(bytes(self._held))
         if process is None:
-            self.began = time.monotonic()
             process = self._real()
+            self.began = process.began
             process.write(bytes(self._held))
         self._process = process
         self._decided.notify_all()

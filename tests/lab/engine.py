@@ -72,7 +72,7 @@ class EngineProcess:
     """A command of an engine host: scripts are swapped on their way to standard input."""
 
     def __init__(self, child: ChildProcess) -> None:
-        self._child = child
+        self._child, self.began = child, child.began
         self._rewriter = Rewriter(swap_platform)
         self.read = child.read
         self.kill = child.kill

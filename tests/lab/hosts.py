@@ -19,7 +19,13 @@ from typing import Any, Protocol
 
 
 class Process(Protocol):
-    """One command that runs on a host. The wire calls each method from any thread, never two reads at once."""
+    """One command that runs on a host. The wire calls each method from any thread, never two reads at once.
+
+    Attributes:
+        began: the monotonic clock when its program was started.
+    """
+
+    began: float
 
     def write(self, data: bytes) -> None:
         """Give standard input; must not wait for the program to read it. After the program's end: ignored."""
@@ -96,6 +102,7 @@ class ChildProcess:
     LINGER_S = 0.5
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path | str) -> None:
+        self.began = time.monotonic()
         self._child = subprocess.Popen(
             list(argv), env=dict(env), cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             bufsize=0, start_new_session=True,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ class ModelProcess:
         err: bytes = b"",
         code: int | None = None,
     ) -> None:
+        self.began = time.monotonic()
         self._answer, self._out, self._err, self._code = answer, out, err, code
         self._input = bytearray()
         self._ready = threading.Condition()

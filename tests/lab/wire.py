@@ -106,8 +106,8 @@ class _Request:
 class _Command:
     """A process of a shell, and what it has written that nobody received yet."""
 
-    def __init__(self, process: Process, started: float) -> None:
-        self.process, self.started = process, started
+    def __init__(self, process: Process) -> None:
+        self.process = process
         self.out, self.err = bytearray(), bytearray()
         self.code: int | None = None
         self.changed = asyncio.Event()
@@ -360,8 +360,6 @@ class Wire:
         line = root.findtext("s:Body/r:CommandLine/r:Command", "", _NS)
         arguments = [item.text or "" for item in root.findall("s:Body/r:CommandLine/r:Arguments", _NS)]
         line = " ".join([line, *arguments]).strip()
-        # Before the start, not after it: this loop may get its turn late, and the process has run meanwhile.
-        started = time.monotonic()
         try:
             if shell.environment:
                 process = await self._work(host.backend.start, line, shell.environment)
@@ -369,7 +367,7 @@ class Wire:
                 process = await self._work(host.backend.start, line)
         except OSError as exc:
             raise Fault(exc.errno or 2, f"The command cannot be started: {exc}") from exc
-        command = _Command(process, started)
+        command = _Command(process)
         command_id = str(uuid.uuid4()).upper()
         shell.commands[command_id] = command
         pump = self._loop.create_task(self._pump(host, command))
@@ -497,7 +495,7 @@ class Wire:
                 if not any(command in shell.commands.values() for shell in host.shells.values()):
                     command.out.clear()
                     command.err.clear()
-        counters.process_seconds += time.monotonic() - (getattr(command.process, "began", None) or command.started)
+        counters.process_seconds += time.monotonic() - command.process.began
 
 
 def _find_command(shell: _Shell, command_id: str | None) -> _Command:
