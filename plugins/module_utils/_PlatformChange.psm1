@@ -192,7 +192,4 @@ function Set-ServiceSecurity {
   if ($code -ne 0) { throw [ComponentModel.Win32Exception]::new([int]$code) }
 }
 
-Export-ModuleMember -Function @(
-  'Get-ServiceProcess', 'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
-  'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId', 'Stop-ServiceProcess', 'Write-RegistryValue'
-)
+Export-ModuleMember -Function *

@@ -1,40 +1,9 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-# Stands in for _PlatformChange: the same functions, answered by the simulated Windows at $env:WULAB.
+# Stands in for _PlatformChange: the same functions, answered by the simulated Windows at $env:WULAB, by way of _PlatformRead's Invoke-Lab.
 
 #Requires -Version 5.1
-
-# One line of JSON out, one of CLIXML back, over a connection that this runspace keeps. A helper runspace gets copies of all functions and
-# makes a connection of its own.
-function Invoke-Lab {
-  [CmdletBinding()]
-  param(
-    [string] $Function,
-    [hashtable] $Argument = @{}
-  )
-  if ($null -eq $script:labReader) {
-    $server, $port, $script:labToken = $env:WULAB -split ':', 3
-    $client = [Net.Sockets.TcpClient]::new($server, [int]$port)
-    $stream = $client.GetStream()
-    $script:labReader = [IO.StreamReader]::new($stream)
-    $script:labWriter = [IO.StreamWriter]::new($stream)
-  }
-  $script:labWriter.WriteLine((ConvertTo-Json -InputObject @{ token = $script:labToken; function = $Function; args = $Argument } -Compress -Depth 5))
-  $script:labWriter.Flush()
-  $answer = $script:labReader.ReadLine()
-  if ($null -eq $answer) {
-    $script:labReader = $null
-    throw [IO.IOException]::new('the lab hung up')
-  }
-  # CLIXML costs one call; JSON would take another reader, for ConvertFrom-Json turns text that looks like a time into a DateTime.
-  $reply = [Management.Automation.PSSerializer]::Deserialize($answer)
-  if ($reply.ok) { return , $reply.result }
-  $code = [int]$reply.hresult
-  if ($Function -eq 'Read-EventRecord' -and $code -eq -2147009889) { throw [IO.FileNotFoundException]::new($reply.message) }
-  if ($Function -match '^(Move|Remove)-F' -and $code -eq -2147024891) { throw [UnauthorizedAccessException]::new($reply.message) }
-  throw [Runtime.InteropServices.COMException]::new($reply.message, $code)
-}
 
 function Set-ServiceStart {
   [CmdletBinding()]
@@ -170,8 +139,4 @@ function Set-ServiceSecurity {
   $null = Invoke-Lab -Function Set-ServiceSecurity -Argument @{ Name = $Name; Sddl = $Sddl }
 }
 
-Export-ModuleMember -Function @(
-  'Get-ServiceProcess', 'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart'
-  'Send-ServiceStop', 'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId'
-  'Stop-ServiceProcess', 'Write-RegistryValue'
-)
+Export-ModuleMember -Function *

@@ -5,8 +5,7 @@
 
 #Requires -Version 5.1
 
-# One line of JSON out, one of CLIXML back, over a connection that this runspace keeps. A helper runspace gets copies of all functions and
-# makes a connection of its own.
+# One line of JSON out, one of CLIXML back, over a connection that this runspace keeps: a second one makes its own.
 function Invoke-Lab {
   [CmdletBinding()]
   param(
@@ -29,7 +28,7 @@ function Invoke-Lab {
   }
   # CLIXML costs one call; JSON would take another reader, for ConvertFrom-Json turns text that looks like a time into a DateTime.
   $reply = [Management.Automation.PSSerializer]::Deserialize($answer)
-  if ($reply.ok) { return , $reply.result }
+  if ($reply['ok']) { return , $reply['result'] }
   $code = [int]$reply.hresult
   if ($Function -eq 'Read-EventRecord' -and $code -eq -2147009889) { throw [IO.FileNotFoundException]::new($reply.message) }
   if ($Function -match '^(Move|Remove)-F' -and $code -eq -2147024891) { throw [UnauthorizedAccessException]::new($reply.message) }
@@ -216,9 +215,4 @@ function Invoke-UpdateSearch {
   return $result
 }
 
-Export-ModuleMember -Function @(
-  'Get-ChildName', 'Get-DriveFact', 'Get-FileFact', 'Get-FolderFact', 'Get-HostClock', 'Get-HostFact'
-  'Get-ProcessName', 'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId'
-  'Get-UpdateHistory', 'Get-UpdateResult', 'Get-UpdateService', 'Invoke-SntpQuery', 'Invoke-UpdateSearch'
-  'Measure-Folder', 'Read-EventRecord', 'Read-FileTail', 'Read-RegistryKey', 'Test-TcpConnect'
-)
+Export-ModuleMember -Function *

@@ -16,16 +16,14 @@ FUNCTION = re.compile(
     r"^function ([\w-]+)(?:\((.*?)\))?\s*\{(?:\s*(?:\[CmdletBinding\(\)\]\s*)?param\((.*?)\)\s)?", re.DOTALL | re.MULTILINE
 )
 
+# What the stand-ins are made with.
+HELPERS = {"Invoke-Lab", "Get-TestState", "Get-TestPath", "ConvertFrom-TestNode", "Edit-TestState", "Get-ChangePath"}
+
 
 def exported(file: Path) -> dict[str, set[str]]:
     text = file.read_text()
-    end = text[text.index("Export-ModuleMember") :]
-    names = set(re.findall(r"'([\w-]+)'", end))
-    return {
-        name: set(re.findall(r"\$(\w+)", head + inner))
-        for name, head, inner in FUNCTION.findall(text)
-        if name in names or end.startswith("Export-ModuleMember -Function *")
-    }
+    assert text.endswith("\nExport-ModuleMember -Function *\n")
+    return {name: set(re.findall(r"\$(\w+)", head + inner)) for name, head, inner in FUNCTION.findall(text)}
 
 
 def promised(half: str) -> dict[str, set[str]]:
@@ -42,7 +40,10 @@ def test_names_and_parameters(half: str, folder: Path) -> None:
     file = folder / f"_Platform{half}.psm1"
     if not file.exists():
         pytest.skip(f"{file.name} is not in {folder.name} yet")
-    assert exported(file) == promised(half)
+    found = exported(file)
+    if folder.name == "platform":
+        found = {name: parameters for name, parameters in found.items() if name not in HELPERS}
+    assert found == promised(half)
 
 
 def test_a_look_ships_nothing_that_changes() -> None:

@@ -58,3 +58,5 @@ function Test-TcpConnect {
   if ($Server -match '^127\.') { return Test-RealTcpConnect -Server $Server -Port $Port -TimeoutMs $TimeoutMs }
   return Invoke-Lab -Function Test-TcpConnect -Argument @{ Server = $Server; Port = $Port; TimeoutMs = $TimeoutMs }
 }
+
+Export-ModuleMember -Function Invoke-Lab

@@ -84,7 +84,4 @@ function Get-ServiceProcess {
 function Get-ServiceSecurity { param([string] $Name) (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).security.$Name }
 function Set-ServiceSecurity { param([string] $Name, [string] $Sddl) Edit-TestState "Set-ServiceSecurity $Name" { param($s) $s.security.$Name = $Sddl } }
 
-Export-ModuleMember -Function @(
-    'Get-ServiceProcess', 'Get-ServiceSecurity', 'Invoke-Program', 'Move-Folder', 'Move-SingleFile', 'Remove-FolderTree', 'Remove-RegistryValue', 'Send-ServiceStart', 'Send-ServiceStop'
-    'Set-HostClock', 'Set-ServiceSecurity', 'Set-ServiceStart', 'Set-TimeZoneId', 'Stop-ServiceProcess', 'Write-RegistryValue'
-)
+Export-ModuleMember -Function *

@@ -150,8 +150,4 @@ function Get-UpdateService { param() foreach ($one in (Get-TestState).update_ser
 function Get-UpdateResult { param() $null = Get-TestState; @{ last_search = 1764000000; last_install = $null } }
 function Invoke-UpdateSearch { param([string] $Criteria) $null = Get-TestState; @{ result = 2; hresult = 0; count = 1; warnings = @() } }
 
-Export-ModuleMember -Function @(
-    'Get-ChildName', 'Get-DriveFact', 'Get-FileFact', 'Get-FolderFact', 'Get-HostClock', 'Get-HostFact', 'Get-ProcessName',
-    'Get-ServiceTable', 'Get-SessionFact', 'Get-TimeZoneId', 'Get-UpdateHistory', 'Get-UpdateResult', 'Get-UpdateService', 'Invoke-SntpQuery'
-    'Invoke-UpdateSearch', 'Measure-Folder', 'Read-EventRecord', 'Read-FileTail', 'Read-RegistryKey', 'Test-TcpConnect'
-)
+Export-ModuleMember -Function *
