@@ -13,7 +13,7 @@ function ConvertTo-JsonText([object] $Value) {
   return [regex]::Replace(($json -replace '[\ud800-\udfff]+', '?'), '[^\x20-\x7e]', { '\u{0:x4}' -f [int]$args[0].Value[0] })
 }
 
-function Limit-Text([string] $Text, $Max) { return $Text.Substring(0, [Math]::Min($Max, $Text.Length)) }
+function Limit-Text([string] $Text, $Max) { return $Text -replace "(?s)^(.{$Max}).*", '$1' }
 
 # What an error record says, as it is.
 function Get-Fault([object] $Record) {
@@ -146,17 +146,16 @@ function Select-Telling($Look, [object[]] $Item, $Room = 6500) {
 
 # Text of a log, or of a slice of one that may begin within a character.
 function ConvertFrom-LogByte([byte[]] $Bytes) {
-  # In UTF-16LE a NUL follows each letter of ASCII, which stands at an odd place where the slice began within a character.
-  $head = [Math]::Min($Bytes.Length, 4096)
-  $pairs = [Text.Encoding]::ASCII.GetString($Bytes, 0, $head) -split '[\x09-\x7e]\x00'
-  if ($pairs.Length -gt 5 -and $pairs.Length -gt $head / 8) {
-    $begin = $pairs[0].Length % 2
-    return [Text.Encoding]::Unicode.GetString($Bytes, $begin, ($Bytes.Length - $begin) -band -2).TrimStart([char]0xFEFF)
-  }
   $text = [Text.Encoding]::UTF8.GetString($Bytes)
-  # What is not UTF-8 becomes U+FFFD; so does a character of which the slice has the end alone.
-  if ($text.IndexOf([char]0xFFFD, [Math]::Min(3, $text.Length)) -ge 0) { return [Text.Encoding]::GetEncoding(28591).GetString($Bytes) }
-  return $text.TrimStart([char]0xFEFF)
+  # In UTF-16LE a NUL follows each letter of ASCII: the first at an odd place, unless the slice began within a character.
+  $parts = (Limit-Text $text 400) -split '\0'
+  if (@($parts -ne '').Length -gt 25) {
+    $begin = 1 - $parts[0].Length % 2
+    $text = [Text.Encoding]::Unicode.GetString($Bytes, $begin, ($Bytes.Length - $begin) -band -2)
+  }
+  # What is not UTF-8 became U+FFFD; so does a character of which the slice has the end alone.
+  elseif ($text -match '(?s)^.{3}.*\uFFFD') { $text = [Text.Encoding]::GetEncoding(28591).GetString($Bytes) }
+  return $text -replace '^\uFEFF'
 }
 
 # The tail of a log as kinds: lines that matter, those alike as one, in order of their last line. Only lines that hold a code or a word
@@ -164,35 +163,30 @@ function ConvertFrom-LogByte([byte[]] $Bytes) {
 function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $tail = Read-FileTail -Path $Path -Bytes $Look['log_bytes']
   if ($null -eq $tail) { return }
-  $log = @{ path = $Path; size = $tail['size']; read = $tail['bytes'].Length; modified = $tail['modified']; kinds = @() }
-  if ($tail['modified'] -lt $Look['since'] -or $tail['bytes'].Length -eq 0) { return $log }
+  $read = $tail['bytes'].Length
+  $log = @{ path = $Path; size = $tail['size']; read = $read; modified = $tail['modified']; kinds = @() }
+  if ($tail['modified'] -lt $Look['since'] -or $read -eq 0) { return $log }
   $text = ConvertFrom-LogByte $tail['bytes']
-  if ($tail['bytes'].Length -lt $tail['size']) { $text = $text.Substring($text.IndexOf([char]10) + 1) }
-  # Lines carry local time of whatever zone was in force: a day of grace.
-  $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look['since'] - 86400)).ToString('u')
+  # The first line of a slice may lack its begin.
+  if ($read -lt $tail['size']) { $text = $text -replace '^[^\n]*\n' }
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
   # Compiling costs more than a short log.
   if ($text.Length -gt 300000) { $options += ', Compiled' }
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
   $words = '\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest|Repair(ed|ing)? (failed|complete|\d)|' +
     'Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error'
-  $columns = '(?<=^|\n)\{[^}\t]*\}\t(?<time>[^\t]*)\t[^\t]*\t(?<event>\d+)[^\t]*\t[^\t]*\t(?<update>[^\t]*)\t[^\t]*\t(?<code>[0-9a-f]+)\t'
-  $find = [regex]::new($(if ($Sort -eq 'reporting') { $columns } else { "$code|$words" }), $options)
+  $begin = if ($Sort -eq 'reporting') { '\{[^\t\n]*(\t[^\t\n]*){2}\t\d[^\t\n]*(\t[^\t\n]*){3}\t[0-9a-f]+\t' } else { "[^\n]*?($code|$words)" }
   # What differs between lines that are alike.
   $vary = [regex]::new('^\S+ [\d:]+, \w+ +|\b[0-9a-f]{8}(@\S+)? |''[^'']*''|"[^"]*"|\S*[\\~]\S*|\[[^\]]*\]|\b(0x)?[0-9a-f]*\d[0-9a-f]*\b|\W+', $options)
   $kinds = @{}
-  $match = $find.Match($text)
-  while ($match.Success) {
-    $begin = $text.LastIndexOf([char]10, $match.Index) + 1
-    $end = $text.IndexOf([char]10, $match.Index)
-    if ($end -lt 0) { $end = $text.Length }
-    $line = $text.Substring($begin, [Math]::Min($end - $begin, 1000)).TrimEnd()
+  foreach ($match in [regex]::new("(?<=^|\n)$begin[^\r\n]*", $options).Matches($text)) {
+    $line = Limit-Text $match.Value 1000
     if ($Sort -eq 'reporting') {
-      $time = $match.Groups['time'].Value
-      $tells = @(foreach ($name in 'code', 'event', 'update') { $match.Groups[$name].Value })
-      $kind = $tells -join '|'
-      $tells[0] = $tells[0] -notmatch '^0+$'
-      $need = $match.Length
+      $column = $line -split '\t'
+      $time = $column[1]
+      $tells = @(($column[7] -notmatch '^0+$'), ($column[3] -replace '\D.*'), $column[5])
+      $kind = "$($column[7]) $tells"
+      $need = "$($column[0..7])".Length
     }
     else {
       $time = Limit-Text $line 19
@@ -201,15 +195,14 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       $kind = $found.Value + (Limit-Text $vary.Replace((Limit-Text $line 200), ' ') 48)
       $need = $found.Index + $found.Length
     }
-    if ($time.Length -lt 19 -or $time[4] -ne '-' -or [string]::CompareOrdinal($time, 0, $floor, 0, 19) -ge 0) {
+    # Lines carry local time of whatever zone was in force: a day of grace.
+    if ($time -notmatch '^\d{4}-.{14}' -or $time -ge $Look['floor']) {
       $have = $kinds[$kind]
       if ($null -eq $have) { $kinds[$kind] = $have = @{ count = 0; first = $time; tells = $tells } }
       $have['count']++
-      $have['last'] = $line
+      $have['last'] = $line -replace '\s+$'
       $have['order'] = $match.Index, $need
     }
-    if ($end -ge $text.Length) { break }
-    $match = $find.Match($text, $end)
   }
   $rank = 0
   $log['kinds'] = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_['order'][0] } -Descending) {
@@ -274,7 +267,7 @@ function ConvertFrom-EventXml([string] $Text) {
   $position = 0
   foreach ($leaf in [regex]::Matches($Matches[4], '<([\w.-]+)([^<>]*?)(/>|>([^<]*)</\1>)')) {
     $name = $leaf.Groups[1].Value
-    $value = [Net.WebUtility]::HtmlDecode($leaf.Groups[4].Value).Trim()
+    $value = [Net.WebUtility]::HtmlDecode($leaf.Groups[4].Value) -replace '^\s+|\s+$'
     if ($name -eq 'Data') { $position++; $name = "param$position" }
     if ($leaf.Groups[2].Value -match '\bName=["'']([^"'']+)') { $name = $Matches[1] }
     # The service manager names a service in the reader's language; its key name stands in the binary, as UTF-16 in hex.
@@ -302,7 +295,7 @@ function Get-eventsSection($Look) {
     , @("$time/Operational", $time, '257-266', (257..266), 10)
   )
   # No upper bound: what a clock that was ahead wrote is told, too.
-  $since = [DateTimeOffset]::FromUnixTimeSeconds($Look['since']).ToString('u').Replace(' ', 'T')
+  $since = [DateTimeOffset]::FromUnixTimeSeconds($Look['since']).ToString('u') -replace ' ', 'T'
   $records = @(foreach ($row in $rows) {
     $channel, $provider, $ids, $calm, $max = $row
     $terms = foreach ($id in $ids -split ',') { if ($id -match '(.*)-(.*)') { "(EventID>=$($Matches[1]) and EventID<=$($Matches[2]))" } else { "EventID=$id" } }
@@ -429,14 +422,14 @@ function Invoke-Section($Look, [string] $Name) {
 # The limits of a look; key refused holds why it is none.
 function New-Look([object] $Request) {
   $look = @{
-    clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request.servers); room = 6000; faults = @(); table = Get-RegistryTable
+    clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request['servers']); room = 6000; faults = @(); table = Get-RegistryTable
     windows = $env:SystemRoot; drive = $env:SystemDrive
     names = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
     refused = $null
   }
   $limits = @{ lookback_s = 3456000; budget_ms = 30000; scan_ms = 120000; sntp_ms = 1000; connect_ms = 1500; log_bytes = 4194304 }
   foreach ($name in $limits.Keys) {
-    $limit = if ($null -ne $Request.$name) { $Request.$name } else { $limits[$name] }
+    $limit = if ($null -ne $Request[$name]) { $Request[$name] } else { $limits[$name] }
     if (($limit -isnot [int] -and $limit -isnot [long]) -or $limit -lt 0) { $look['refused'] = "$name is not a number" }
     $look[$name] = $limit
   }
@@ -444,15 +437,17 @@ function New-Look([object] $Request) {
   $near = 'policy', 'disk', 'upgrade', 'reporting', 'cbs'
   # What may wait, the search last: it alone may take minutes.
   $far = 'clock', 'sources', 'events', 'cache', 'history', 'scan'
-  $asked = @($Request.sections)
+  $asked = @($Request['sections'])
   foreach ($name in $asked) { if ($name -notin ($always + $near + $far)) { $look['refused'] = "unknown section $name" } }
   $look['near'] = $always + @(foreach ($name in $near) { if ($name -in $asked) { $name } })
   $look['far'] = @('fact') + @(foreach ($name in $far) { if ($name -in $asked) { $name; if ($name -eq 'sources') { 'agent' } } })
-  if ($Request.schema -ne 1 -or $Request.op -ne 'observe') { $look['refused'] = 'this agent observes by schema 1 alone' }
+  if ($Request['schema'] -ne 1 -or $Request['op'] -ne 'observe') { $look['refused'] = 'this agent observes by schema 1 alone' }
   if ($look['refused']) { $look['near'] = $look['far'] = @(); return $look }
   $look['start_ms'] = Get-HostClock
   # By the host's own clock: that is the one its logs were written by.
-  $look['since'] = [Math]::Max(0, [Math]::Floor($look['start_ms'] / 1000) - $look['lookback_s'])
+  $look['since'] = ($look['start_ms'] - $look['start_ms'] % 1000) / 1000 - $look['lookback_s']
+  if ($look['since'] -lt 0) { $look['since'] = 0 }
+  $look['floor'] = [DateTimeOffset]::FromUnixTimeSeconds($look['since'] - 86400).ToString('u')
   return $look
 }
 
@@ -463,7 +458,7 @@ function Start-Lane([object] $Request, $Box) {
   # In the background: a thread that is stuck in Windows must not keep the process alive. Here is no module to export from.
   $text = 'param($Request, $Box) [Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"; function Export-ModuleMember { }',
     ${function:Get-HostClock}.Ast.Parent.Parent.Extent.Text, ${function:Get-Observation}.Ast.Parent.Parent.Extent.Text,
-    '$look = New-Look $Request; Invoke-Lane $look $Box $look.far'
+    '$look = New-Look $Request; Invoke-Lane $look $Box $look["far"]'
   return [PowerShell]::Create().AddScript($text -join "`n").AddArgument($Request).AddArgument($Box).BeginInvoke()
 }
 
@@ -489,7 +484,7 @@ function Wait-Lane($Look, $Box, [object] $Lane) {
 function Get-Observation([object] $Request) {
   $box = [hashtable]::Synchronized(@{})
   # First: its start takes a while.
-  if ($Request.lanes -ne 1) { $lane = Start-Lane $Request $box }
+  if ($Request['lanes'] -ne 1) { $lane = Start-Lane $Request $box }
   $look = New-Look $Request
   if ($look['refused']) { return @{ schema = 1; refused = $look['refused'] } }
   $sections = @{}

@@ -35,7 +35,7 @@ function Read-RegistryKey([string] $Key) {
   $open = $null
   $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
   try {
-    $open = $base.OpenSubKey($Key.Substring(5))
+    $open = $base.OpenSubKey($Key -replace '^HKLM\\')
     if ($null -eq $open) { return $null }
     $values = @{}
     foreach ($name in $open.GetValueNames()) {
@@ -54,6 +54,7 @@ function Read-RegistryKey([string] $Key) {
 
 function Get-ServiceTable([string[]] $Name) {
   Add-Type -AssemblyName System.ServiceProcess
+  $states = 'stopped', 'start_pending', 'stop_pending', 'running', 'continue_pending', 'pause_pending', 'paused'
   # One call tells the state of all.
   $all = @{}
   foreach ($service in [ServiceProcess.ServiceController]::GetServices()) { $all[$service.ServiceName] = $service }
@@ -64,8 +65,7 @@ function Get-ServiceTable([string[]] $Name) {
     $state = $null
     $running = @()
     if ($all[$one]) {
-      # StopPending as stop_pending.
-      $state = ([string]$all[$one].Status -creplace '(?<=.)P', '_p').ToLowerInvariant()
+      $state = $states[[int]$all[$one].Status - 1]
       if ($state -ne 'stopped') {
         $running = @(foreach ($other in $all[$one].DependentServices) { if ([string]$other.Status -ne 'Stopped') { [string]$other.ServiceName } })
       }
@@ -82,7 +82,8 @@ function Get-ServiceTable([string[]] $Name) {
 }
 
 function Get-ProcessName([string[]] $Name) {
-  return @(foreach ($one in $Name) { if ([Diagnostics.Process]::GetProcessesByName($one).Length) { $one } })
+  $running = [Diagnostics.Process]::GetProcesses().ProcessName
+  return @(foreach ($one in $Name) { if ($one -in $running) { $one } })
 }
 
 function Read-EventRecord([string] $Channel, [string] $XPath, $Max, $TimeoutMs) {
@@ -112,7 +113,8 @@ function Read-FileTail([string] $Path, $Bytes) {
   try {
     $size = $stream.Length
     if ($size -gt $Bytes) { $null = $stream.Seek(-$Bytes, 'End') }
-    $tail = [IO.BinaryReader]::new($stream).ReadBytes([Math]::Min($size, $Bytes))
+    if ($size -lt $Bytes) { $Bytes = $size }
+    $tail = [IO.BinaryReader]::new($stream).ReadBytes($Bytes)
     return @{ size = $size; modified = ([DateTimeOffset]$file.LastWriteTimeUtc).ToUnixTimeSeconds(); bytes = $tail }
   }
   finally {

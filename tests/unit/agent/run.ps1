@@ -10,7 +10,18 @@ param(
     [string[]] $Utils
 )
 
-$request = ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($RequestFile))
+# As ansible-core does it: objects become hashtables.
+function ConvertTo-Table($Value) {
+    if ($Value -is [Management.Automation.PSCustomObject]) {
+        $table = @{}
+        foreach ($property in $Value.PSObject.Properties) { $table[$property.Name] = ConvertTo-Table $property.Value }
+        return $table
+    }
+    if ($Value -is [array]) { return , @(foreach ($one in $Value) { ConvertTo-Table $one }) }
+    return $Value
+}
+
+$request = ConvertTo-Table (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($RequestFile)))
 $ps = [PowerShell]::Create()
 $ps.Runspace.SessionStateProxy.SetVariable('ErrorActionPreference', 'Stop')
 $ps.Runspace.SessionStateProxy.SetVariable('complex_args', @{ request = $request; _ansible_check_mode = $false })
