@@ -206,9 +206,10 @@ def event_xml(text: str, out: Collector) -> None:
     start = text.find("<Event ")
     while start >= 0:
         after = text.find("<Event ", start + 7)
-        end = text.find("</Event>", start, after if after >= 0 else len(text))
-        if end >= 0:
-            fields = event_fields(text[start : min(end, start + 100000)])
+        # An event that was cut says by its first part what it is.
+        limit = min(after if after >= 0 else len(text), start + 100000)
+        if text.find("</System>", start, limit) >= 0:
+            fields = event_fields(text[start:limit])
             record = event_record(*fields) if fields else None
             if record is not None:
                 out.add(record)

@@ -169,6 +169,14 @@ def event(provider: str, number: int, **data: str) -> str:
     )
 
 
+def test_an_event_that_was_cut_tells_what_is_left_of_it() -> None:
+    whole = event("Microsoft-Windows-WindowsUpdateClient", 20, errorCode="0x80248007", updateTitle="A")
+    assert names(read(whole[:-9])) == {"0x80248007"}
+    assert names(read(whole[: whole.index("</Data>")])) == {"install_failed"}
+    assert names(read(whole[: whole.index("</Data>")] + whole)) == {"install_failed", "0x80248007"}
+    assert read(whole[: whole.index("</System>")]) == []
+
+
 def test_events_with_and_without_a_root() -> None:
     wuc = "Microsoft-Windows-WindowsUpdateClient"
     failure = event(
