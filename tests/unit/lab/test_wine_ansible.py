@@ -117,7 +117,7 @@ def test_a_look_covers_the_real_lines_and_changes_nothing(fleet: Fleet, collecti
     source = Path(module).read_text().splitlines()
     really = {source[line - 1].strip() for line in hits if line <= len(source)}
     assert "return @{ values = $values; subkeys = [string[]]$open.GetSubKeyNames() }" in really
-    assert any(line.startswith("$state = ([string]$all[$one].Status") for line in really)
+    assert "$state = $states[[int]$all[$one].Status - 1]" in really
 
 
 def test_check_mode_leaves_files_registry_and_services_bit_for_bit(fleet: Fleet, collections: Path) -> None:

@@ -126,7 +126,7 @@ def test_an_overlaid_function_is_the_one_that_is_exported(name: str, tmp_path: P
         "real key, the lab",
         "real 127.0.0.1",
         "the lab",
-        "Get-TimeZoneId,Read-RegistryKey,Test-TcpConnect",
+        "Get-TimeZoneId,Invoke-Lab,Read-RegistryKey,Test-TcpConnect",
     ]
 
 
