@@ -169,6 +169,8 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $text = ConvertFrom-LogByte $tail['bytes']
   # The first line of a slice may lack its begin.
   if ($read -lt $tail['size']) { $text = $text -replace '^[^\n]*\n' }
+  # Lines carry local time of whatever zone was in force: a day of grace.
+  $floor = [DateTimeOffset]::FromUnixTimeSeconds($Look['since'] - 86400).ToString('u')
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
   # Compiling costs more than a short log.
   if ($text.Length -gt 300000) { $options += ', Compiled' }
@@ -195,8 +197,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       $kind = $found.Value + (Limit-Text $vary.Replace((Limit-Text $line 200), ' ') 48)
       $need = $found.Index + $found.Length
     }
-    # Lines carry local time of whatever zone was in force: a day of grace.
-    if ($time -notmatch '^\d{4}-.{14}' -or $time -ge $Look['floor']) {
+    if ($time -notmatch '^\d{4}-.{14}' -or $time -ge $floor) {
       $have = $kinds[$kind]
       if ($null -eq $have) { $kinds[$kind] = $have = @{ count = 0; first = $time; tells = $tells } }
       $have['count']++
@@ -447,7 +448,6 @@ function New-Look([object] $Request) {
   # By the host's own clock: that is the one its logs were written by.
   $look['since'] = ($look['start_ms'] - $look['start_ms'] % 1000) / 1000 - $look['lookback_s']
   if ($look['since'] -lt 0) { $look['since'] = 0 }
-  $look['floor'] = [DateTimeOffset]::FromUnixTimeSeconds($look['since'] - 86400).ToString('u')
   return $look
 }
 
