@@ -142,6 +142,13 @@ findings:
       description: What made it history, or null while it counts.
       type: str
       sample: a successful search 2 hours later
+    beside:
+      description:
+        - Codes in the same log that mean nothing alone, such as lookups that found nothing.
+        - Given for a damaged component store, to search for what others did about it.
+      type: list
+      elements: str
+      sample: ["0x80070490"]
     answer:
       description: Exactly one of C(rung), C(wait) or C(owner), with its value.
       type: dict

@@ -10,7 +10,7 @@ So a line counts for what it is, not for the code in it:
 * an error on the way (level Error, or an execution step that gives up) counts only while the operation around it did
   not succeed after all.
 
-All else is noise.
+All else is noise. Only beside damage are the codes in it named, for somebody will search for them.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ _NT_NAMES = {
     "STATUS_SXS_COMPONENT_STORE_CORRUPT": 0xC015001A,
 }
 _E_FAIL = 0x80004005
+# Healthy hosts log these all day (CBS_E_INVALID_PACKAGE, CBS_E_MANIFEST_INVALID_ITEM): a package asked for is not there.
+_NOT_INSTALLED = (0x800F0805, 0x800F080D)
 # Level Error, and yet only the window of whoever asked that went away.
 _TALK = ("UI handler", "SQM: ", "Logged @")
 # Steps of the executor; what merely looks something up has no such prefix.
@@ -210,6 +212,8 @@ class Servicing:
         gle = to_code(found.group(1)) if (found := _GLE.search(message)) else None
         # CSI ends nearly every message with E_FAIL; beside a marker it says nothing and would only hide the marker.
         telling = gle if gle != _E_FAIL else None
+        if gle == _E_FAIL:
+            self._out.aside(gle)
         if "mark store corrupt" in message:
             category = found.group(1) if (found := _CATEGORY.search(message)) else ""
             marker = (
@@ -288,6 +292,8 @@ class Servicing:
             return
         if line.level in ("Error", "Fatal") or _STEP.match(message):
             self._pending.append(self._record(line, self._layer(code, message), code=code, update=package))
+        elif code not in _NOT_INSTALLED:
+            self._out.aside(code)
 
     def _verdict(self, line: _Line, code: int | None, package: str | None, repair: bool) -> None:
         failed = is_failure(code) and code != NOT_APPLICABLE

@@ -14,6 +14,7 @@ from . import hresult
 MAX_LINE = 2000
 _MAX_TEXT = 200
 _MAX_RECORDS = 2000
+_MAX_BESIDE = 8
 # The agent offers, the stack says whether the update applies: an answer, not a fault (CBS_E_NOT_APPLICABLE).
 NOT_APPLICABLE = 0x800F081E
 
@@ -31,6 +32,7 @@ class Record:
         marker: name of a condition that has no code of its own, or whose code says nothing.
         update: update id (lower case, no braces) or KB number or package.
         text: what was read, at most 200 characters.
+        beside: codes of failures in the same log that mean nothing alone, but help to search for this one.
         local_time: the log writes the host's local time and its zone was not known: `time` is uncertain by the zone.
     """
 
@@ -44,6 +46,7 @@ class Record:
     text: str = ""
     count: int = 1
     first: int | None = None
+    beside: tuple[int, ...] = ()
     local_time: bool = False
 
 
@@ -140,6 +143,7 @@ class Collector:
     def __init__(self, zone_offset_s: int | None) -> None:
         self._records: dict[tuple[object, ...], Record] = {}
         self._zone = zone_offset_s
+        self._aside: dict[int, None] = {}
 
     def add(self, record: Record, *, local: bool = False) -> None:
         time, first = record.time, record.first
@@ -166,5 +170,15 @@ class Collector:
             del self._records[next(iter(self._records))]
         self._records[key] = record
 
+    def aside(self, code: int) -> None:
+        """Note a code that tells nothing by itself. It is named beside damage in the same log, if any."""
+        if len(self._aside) < _MAX_BESIDE:
+            self._aside[code] = None
+
     def result(self) -> list[Record]:
-        return list(self._records.values())
+        told = {record.code for record in self._records.values()}
+        beside = tuple(code for code in self._aside if code not in told)
+        return [
+            replace(record, beside=beside) if record.layer == "store" and record.marker and not record.ok else record
+            for record in self._records.values()
+        ]

@@ -69,7 +69,8 @@ class Finding:
     """A fact with a reason. `answer` holds exactly one of `rung`, `wait`, `owner`; `overtaken_by` makes it history.
 
     `order` sorts: what must be waited for, failures, the conditions behind them. A `notice` is true and worth saying,
-    but nothing on the host is wrong for it.
+    but nothing on the host is wrong for it. `beside` holds codes, as hex, that the same log names and that mean
+    nothing alone.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Finding:
     answer: Mapping[str, str]
     order: int = 50
     notice: bool = False
+    beside: tuple[str, ...] = ()
 
     @property
     def active(self) -> bool:
@@ -106,6 +108,7 @@ class Finding:
             "last_seen": self.last_seen,
             "count": self.count,
             "overtaken_by": self.overtaken_by,
+            "beside": list(self.beside),
             "answer": dict(self.answer),
         }
 

@@ -183,6 +183,7 @@ def _finding(
         overtaken_by=overtaken_by,
         answer=answer,
         order=_order(layer, newest_record),
+        beside=tuple(dict.fromkeys(hresult.describe(other).hex for record in shown for other in record.beside)),
     )
 
 

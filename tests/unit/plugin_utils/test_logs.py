@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings, logs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -274,6 +274,20 @@ def test_time_is_linear(bomb: str) -> None:
     assert large < 0.3 or large < small * 12, (
         "four times the length takes no more than four times the time, with room for the machine"
     )
+
+
+def test_codes_that_are_noise_are_named_beside_damage_alone() -> None:
+    mark = cbs("0000021a (F) Attempting to mark store corrupt with category [l:17 ml:18]'CorruptPayloadFile'[gle=0x80004005]", level="Error", part="CSI")
+    (damage,) = logs.standing(read(NOISE + mark))
+    assert (damage.marker, damage.code) == ("payload_corrupt", None)
+    assert set(damage.beside) == {0x80070002, 0x80070490, 0x80004005}
+    (found,) = findings.from_records([damage], findings.Settings())
+    assert {"0x80070490", "0x80004005"} < set(found.to_dict()["beside"])
+    # What is a failure of its own is not named twice; where nothing is damaged nothing is named.
+    text = mark + cbs("Exec: Failed to stage. [HRESULT = 0x80070490 - ERROR_NOT_FOUND]")
+    assert names(read(NOISE + text)) == {"payload_corrupt", "0x80070490"}
+    assert all(0x80070490 not in record.beside for record in read(NOISE + text))
+    assert all(not record.beside for record in read(NOISE))
 
 
 def test_damage_is_named_with_and_without_tabs() -> None:
