@@ -69,12 +69,20 @@ _NT_NAMES = {
     "STATUS_SXS_COMPONENT_STORE_CORRUPT": 0xC015001A,
 }
 _E_FAIL = 0x80004005
-# Healthy hosts log these all day (CBS_E_INVALID_PACKAGE, CBS_E_MANIFEST_INVALID_ITEM): a package asked for is not there.
-_NOT_INSTALLED = (0x800F0805, 0x800F080D)
+# Nobody searches for these: a package asked for is not there, as healthy hosts log all day (CBS_E_INVALID_PACKAGE,
+# CBS_E_MANIFEST_INVALID_ITEM), or all went well (ERROR_SUCCESS_REBOOT_REQUIRED).
+_NOT_TOLD = (0x800F0805, 0x800F080D, 0x80070BC2)
 # Level Error, and yet only the window of whoever asked that went away.
 _TALK = ("UI handler", "SQM: ", "Logged @")
-# Steps of the executor; what merely looks something up has no such prefix.
-_STEP = re.compile(r"(?:Exec|Doqe|Doq|Session|Startup|Shtd|Plan|Repr|Aproc|Poqexec): ?Failed|Failed to find file: ")
+# Steps of the executor; a lookup seldom has such a prefix, but `Exec: Failed to read AutoRepairNeeded.` is one.
+_STEP = re.compile(
+    r"(?:Exec|Doqe|Doq|Session|Startup|Shtd|Plan|Repr|Aproc|Poqexec): ?Failed(?! to (?:read|query|get|look up|determine|check)\b)"
+    r"|Failed to find file: "
+)
+# What ends an operation, on its own or as a task of maintenance.
+_ENDED = ("Exec: Processing complete", "Maint: processing complete")
+# Why a repair could not fetch what it needs.
+_DOWNLOAD = re.compile(r"\b[Dd]ownload (?:[Rr]esult|error): (0x[0-9a-fA-F]{8})\b")
 _STORE_AREAS = ("store",)
 _RPC_GONE = (1722, 1726, 1727)
 _NETWORK_AREAS = ("network", "proxy", "protocol", "time_tls", "policy_wsus")
@@ -266,9 +274,11 @@ class Servicing:
             self._packages[session] = package
         if session and _REPAIR.search(message):
             self._repairs.add(session)
-        if message.startswith("Exec: Processing complete") or (
-            message.startswith("Session: ") and " finalized" in message
-        ):
+        if fetched := _DOWNLOAD.search(message):
+            code = to_code(fetched.group(1))
+            if code is not None and is_failure(code):
+                self._emit(self._record(line, "download", code=code))
+        if message.startswith(_ENDED) or (message.startswith("Session: ") and " finalized" in message):
             if found:
                 self._verdict(
                     line,
@@ -292,7 +302,7 @@ class Servicing:
             return
         if line.level in ("Error", "Fatal") or _STEP.match(message):
             self._pending.append(self._record(line, self._layer(code, message), code=code, update=package))
-        elif code not in _NOT_INSTALLED:
+        elif code not in _NOT_TOLD:
             self._out.aside(code)
 
     def _verdict(self, line: _Line, code: int | None, package: str | None, repair: bool) -> None:

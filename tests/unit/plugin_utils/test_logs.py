@@ -36,6 +36,8 @@ NOISE = cbs(
     "Not able to add pending.xml to Windows Error Report. [HRESULT = 0x80070002 - ERROR_FILE_NOT_FOUND]",
     "SQM: Failed to start upload with file pattern: C:\\x flags: 0x2 [HRESULT = 0x80004005 - E_FAIL]",
     "Failed to read PoqTime time value from registry. [HRESULT = 0x80070490 - ERROR_NOT_FOUND]",
+    "Exec: Failed to read AutoRepairNeeded. [HRESULT = 0x80070490 - ERROR_NOT_FOUND]",
+    "CheckSur: hrStatus: 0x0 [S_OK], download Result: 0x0 [S_OK]",
     "Session: 31000000_1 finalized. Reboot required: no [HRESULT = 0x00000000 - S_OK]",
     "Session: 31000000_2 finalized. Reboot required: no [HRESULT = 0x800f081e - CBS_E_NOT_APPLICABLE]",
 )
@@ -73,6 +75,21 @@ def repair(detected: int, repaired: int, result: str) -> str:
         f"Total Detected Corruption:\t{detected}",
         f"Total Repaired Corruption:\t{repaired}",
     )
+
+
+def test_a_task_of_maintenance_that_ends_well_survived_its_errors() -> None:
+    error = cbs("Failed to resolve package. [HRESULT = 0x80070490 - ERROR_NOT_FOUND]", level="Error")
+    assert names(read(error)) == {"0x80070490"}
+    assert names(read(error + cbs("Maint: processing complete.  Session: 31000000_4. [HRESULT = 0x00000000 - S_OK]"))) == set()
+
+
+def test_what_a_repair_could_not_download_is_told_beside_the_damage() -> None:
+    text = cbs(
+        "CheckSur: hrStatus: 0x800f0906 [CBS_E_DOWNLOAD_FAILURE], download Result: 0x80240438 [Unknown Error]",
+        "Session: 31000000_5 finalized. Download error: 0x80240438 [Unknown Error], Reboot required: no "
+        "[HRESULT = 0x800f0906 - CBS_E_DOWNLOAD_FAILURE]",
+    )
+    assert {(r.layer, r.code) for r in read(text)} >= {("store", 0x800F0906), ("download", 0x80240438)}
 
 
 def test_a_repair_that_mended_all_overtakes_the_damage() -> None:
