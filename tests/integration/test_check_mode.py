@@ -1,6 +1,6 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""fix_wu --check: says what the first rung would do and which rungs come after it, and changes nothing."""
+"""check_wu.yml, and fix_wu.yml --check, which says what the first rung would do and which come after it: nothing is changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from lab.controller import fix
+from lab.controller import changed, fix, play
 from lab.fleet import Fleet
 
 from .conftest import MakeFleet
@@ -18,8 +18,9 @@ HOSTS = ("lost-cache", "wuauserv-disabled", "clock-ahead-workgroup", "reboot-pen
 
 @dataclass(frozen=True)
 class Checked:
-    """Three checks of one fleet, with the state of its hosts before and after them."""
+    """Four checks of one fleet, with the state of its hosts before and after them."""
 
+    looked: str
     routed: dict[str, dict[str, Any]]
     routed_said: str
     howto: dict[str, dict[str, Any]]
@@ -39,21 +40,31 @@ def _snapshots(fleet: Fleet) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def checked(backend: str, make_fleet: MakeFleet) -> Checked:
-    fleet = make_fleet(backend, *HOSTS)
+def checked(make_fleet: MakeFleet) -> Checked:
+    # Check mode of the role is the controller's work. test_modules.py holds that of each module, on every backend.
+    fleet = make_fleet("model", *HOSTS)
     before, boots = _snapshots(fleet), _boots(fleet)
+    looked = play(fleet, "check_wu").stdout
     routed, said = fix(fleet, "--check", "--diff")
     howto, _done = fix(fleet, "--check", "--limit", "lost-cache,localhost", variables={"wu_repair_mode": "all"})
     one = ("--limit", "reboot-pending,localhost")
     restart, _done = fix(fleet, "--check", *one, variables={"wu_repair_restart": True})
     booted = {name: (boots[name], time) for name, time in _boots(fleet).items()}
-    return Checked(routed, said.stdout + said.stderr, howto, restart, before, _snapshots(fleet), booted)
+    return Checked(looked, routed, said.stdout + said.stderr, howto, restart, before, _snapshots(fleet), booted)
 
 
 def test_nothing_is_changed(checked: Checked) -> None:
     assert checked.before == checked.after
     for before, after in checked.booted.values():
         assert after == pytest.approx(before, abs=2)
+
+
+def test_check_wu_names_every_host_and_counts_no_change(checked: Checked) -> None:
+    counts = changed(checked.looked)
+    assert set(HOSTS) <= set(counts)
+    assert set(counts.values()) == {0}
+    for name, was in zip(HOSTS, ("sick", "sick", "sick", "restart_required", "healthy"), strict=True):
+        assert any(name in line and was in line for line in checked.looked.splitlines()), name
 
 
 def test_row_says_what_the_rung_would_do(checked: Checked) -> None:

@@ -1,148 +1,213 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Each module by itself, ad hoc: check mode, change, proof, repeat."""
+"""Each module by itself, without the role: check mode, change, proof, repeat; and what it must leave alone."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.controller import adhoc
+from lab.controller import Call, adhoc, each
 from lab.fleet import Fleet
 
 from .conftest import MakeFleet
 
-REPAIRS = [
-    ("lost-cache", "win_wu_reset", "repaired"),
-    ("clock-ahead-workgroup", "win_timesync", "repaired"),
-    ("clock-domain-member", "win_timesync", "repaired"),
-    ("w32time-disabled", "win_timesync", "repaired"),
-    ("wuauserv-disabled", "win_wu_reset", "repaired"),
-    ("feature-upgrade-failed", "win_osupgrade_reg", "unproven"),
-]
-HEALTHY = "healthy-client"
+RUN_ID = "20261124T101530Z-1a2b3c"
+FAILED_UPDATES = {"failed": True, "failed_update_count": 1, "updates": {"a": {"failure_hresult_code": 2147942402, "title": "x"}}}
+# Host: scenario, module, verdict.
+REPAIRS = {
+    "lost-cache": ("lost-cache", "win_wu_reset", "repaired"),
+    "clock-ahead-workgroup": ("clock-ahead-workgroup", "win_timesync", "repaired"),
+    "clock-domain-member": ("clock-domain-member", "win_timesync", "repaired"),
+    "w32time-disabled": ("w32time-disabled", "win_timesync", "repaired"),
+    "wuauserv-disabled": ("wuauserv-disabled", "win_wu_reset", "repaired"),
+    "feature-upgrade-failed": ("feature-upgrade-failed", "win_osupgrade_reg", "unproven"),
+}
+# Host: scenario, module, arguments.
+ALONE: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "healthy-looked-at": ("healthy-client", "win_wu_info", {}),
+    "healthy-cache": ("healthy-client", "win_wu_reset", {}),
+    "healthy-clock": ("healthy-client", "win_timesync", {}),
+    "server": ("healthy-server", "win_osupgrade_reg", {}),
+    "component-store": ("component-store", "win_wu_reset", {}),
+    "reboot-pending": ("reboot-pending", "win_wu_reset", {"force": True}),
+}
+# Not on this host's own evidence alone, which a live search changes by its lines in the host's own logs.
+REPORTED = ("lost-cache", "win_wu_info", {"reported": FAILED_UPDATES})
+VALUE = "win_osupgrade_reg"
+Results = dict[str, dict[str, Any]]
+
+
+def _snapshots(fleet: Fleet, names: Iterable[str]) -> dict[str, Any]:
+    return {name: fleet.sim(name).snapshot() for name in names}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Three rounds of calls, with the state of the hosts around them."""
+
+    before: dict[str, Any]
+    check: Results
+    checked: dict[str, Any]
+    done: Results
+    after: dict[str, Any]
+    again: Results
+    end: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def fleet(backend: str, make_fleet: MakeFleet) -> Fleet:
-    return make_fleet(
-        backend, *(name for name, _module, _verdict in REPAIRS), HEALTHY, "healthy-server", "component-store", "reboot-pending"
-    )
+def ran(backend: str, make_fleet: MakeFleet) -> Ran:
+    repairs: dict[str, Call] = {host: (module, {}) for host, (_scenario, module, _verdict) in REPAIRS.items()}
+    alone: dict[str, Call] = {host: (module, arguments) for host, (_scenario, module, arguments) in ALONE.items()}
+    scenarios = {host: row[0] for host, row in {**REPAIRS, **ALONE, "reported": REPORTED, "value": ("healthy-client",)}.items()}
+    fleet = make_fleet(backend, *(f"{scenario}={host}" for host, scenario in scenarios.items()))
+    before = _snapshots(fleet, scenarios)
+    check = each(fleet, repairs, "--check", "--diff")
+    checked = _snapshots(fleet, scenarios)
+    # Without the live search, which leaves its lines in the host's own logs.
+    put: Call = (VALUE, {"scan": False})
+    done = each(fleet, {**repairs, **alone, "reported": REPORTED[1:], "value": put})
+    after = _snapshots(fleet, scenarios)
+    gone: Call = (VALUE, {"scan": False, "state": "absent"})
+    again = each(fleet, {**repairs, "value": gone})
+    return Ran(before, check, checked, done, after, again, _snapshots(fleet, scenarios))
 
 
-@pytest.mark.parametrize(("name", "module", "verdict"), REPAIRS)
-def test_check_then_change_then_nothing_more(fleet: Fleet, name: str, module: str, verdict: str) -> None:
-    sim = fleet.sim(name)
-    before = sim.snapshot()
-    check = adhoc(fleet, name, module, {}, "--check", "--diff")
+@pytest.mark.parametrize("host", REPAIRS)
+def test_check_then_change_then_nothing_more(ran: Ran, host: str) -> None:
+    check, done, again = ran.check[host], ran.done[host], ran.again[host]
     assert check["changed"] is True, check["_output"]
     assert check["would"]
-    assert "+++ after" in check["_output"], check["_output"]
-    assert sim.snapshot() == before
+    assert ran.checked[host] == ran.before[host]
 
-    done = adhoc(fleet, name, module)
+    verdict = REPAIRS[host][2]
     assert (done["verdict"], done["changed"]) == (verdict, True), done["_output"]
     assert done["did"]
     assert done["proof"]["status"] == ("proved" if verdict == "repaired" else "unproven")
-    after = sim.snapshot()
-    assert after != before
+    assert ran.after[host] != ran.before[host]
 
-    again = adhoc(fleet, name, module)
     assert (again["changed"], again["failed"]) == (False, False), again["_output"]
-    assert sim.snapshot() == after
+    assert ran.end[host] == ran.after[host]
 
 
-@pytest.mark.parametrize("module", ["win_wu_info", "win_wu_reset", "win_timesync"])
-def test_a_healthy_host_is_left_alone(fleet: Fleet, module: str) -> None:
-    before = fleet.sim(HEALTHY).snapshot()
-    result = adhoc(fleet, HEALTHY, module)
-    assert (result["verdict"], result["changed"], result["asks"]) == ("healthy", False, [])
-    assert fleet.sim(HEALTHY).snapshot() == before
+def test_a_person_sees_the_difference(ran: Ran) -> None:
+    assert ran.check["lost-cache"]["_output"].count("+++ after") == len(REPAIRS)
 
 
-def test_the_registry_value_is_for_clients(fleet: Fleet) -> None:
-    before = fleet.sim("healthy-server").snapshot()
-    result = adhoc(fleet, "healthy-server", "win_osupgrade_reg")
-    assert (result["verdict"], result["failed"]) == ("unsupported", True)
-    assert fleet.sim("healthy-server").snapshot() == before
+@pytest.mark.parametrize("host", ALONE)
+def test_a_host_that_the_module_cannot_help_is_left_alone(ran: Ran, host: str) -> None:
+    assert ran.done[host]["changed"] is False
+    assert ran.after[host] == ran.before[host]
 
 
-def test_the_registry_value_comes_and_goes(fleet: Fleet) -> None:
-    before = fleet.sim(HEALTHY).snapshot()
-    # Without the live search, which leaves its lines in the host's own logs.
-    put = adhoc(fleet, HEALTHY, "win_osupgrade_reg", {"scan": False})
+@pytest.mark.parametrize("host", [host for host in ALONE if host.startswith("healthy")])
+def test_a_healthy_host_is_said_to_be_healthy(ran: Ran, host: str) -> None:
+    assert (ran.done[host]["verdict"], ran.done[host]["asks"]) == ("healthy", [])
+
+
+def test_the_registry_value_is_for_clients(ran: Ran) -> None:
+    assert (ran.done["server"]["verdict"], ran.done["server"]["failed"]) == ("unsupported", True)
+
+
+def test_the_registry_value_comes_and_goes(ran: Ran) -> None:
+    put, gone = ran.done["value"], ran.again["value"]
     assert (put["changed"], put["previous"]) == (True, None), put["_output"]
-    gone = adhoc(fleet, HEALTHY, "win_osupgrade_reg", {"state": "absent", "scan": False})
     assert (gone["changed"], gone["previous"]) == (True, 1)
-    assert fleet.sim(HEALTHY).snapshot() == before
+    assert ran.after["value"] != ran.before["value"]
+    assert ran.end["value"] == ran.before["value"]
 
 
-def test_a_reset_that_cannot_help_is_not_tried(fleet: Fleet) -> None:
-    before = fleet.sim("component-store").snapshot()
-    result = adhoc(fleet, "component-store", "win_wu_reset")
-    assert result["changed"] is False
-    assert result["asks"] == ["troubleshoot"]
-    assert fleet.sim("component-store").snapshot() == before
+def test_a_reset_that_cannot_help_is_not_tried(ran: Ran) -> None:
+    assert ran.done["component-store"]["asks"] == ["troubleshoot"]
 
 
-def test_force_does_not_override_a_pending_restart(fleet: Fleet) -> None:
-    before = fleet.sim("reboot-pending").snapshot()
-    result = adhoc(fleet, "reboot-pending", "win_wu_reset", {"force": True})
-    assert (result["verdict"], result["changed"]) == ("restart_required", False)
-    assert fleet.sim("reboot-pending").snapshot() == before
+def test_force_does_not_override_a_pending_restart(ran: Ran) -> None:
+    assert ran.done["reboot-pending"]["verdict"] == "restart_required"
 
 
-def test_a_host_that_changed_since_the_look_is_left_alone(make_fleet: MakeFleet, backend: str) -> None:
-    fleet = make_fleet(backend, "lost-cache=changed-since")
-    look = adhoc(fleet, "changed-since", "win_wu_info")
+def test_the_result_of_a_failed_update_run_is_a_hint(ran: Ran) -> None:
+    result = ran.done["reported"]
+    assert result["verdict"] == "sick"
+    assert "scan" in result["summary"]["sections"], json.dumps(result["summary"])
+
+
+@dataclass(frozen=True)
+class Acted:
+    """Calls on the evidence of looks, and what happened to the hosts in between."""
+
+    fleet: Fleet
+    folder: Path
+    looks: Results
+    before: dict[str, Any]
+    acts: Results
+    cost: dict[str, dict[str, float]]
+
+
+LOST = {f"lost-line-{messages}": messages for messages in (1, 2, 4)}
+
+
+@pytest.fixture(scope="module")
+def acted(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPathFactory) -> Acted:
+    # A line is lost the same way whatever plays the host behind it.
+    lost = LOST if backend == "model" else {}
+    hosts = ("by-evidence", "changed-since", "gone", *lost)
+    fleet = make_fleet(backend, *(f"lost-cache={host}" for host in hosts))
+    folder = tmp_path_factory.mktemp("evidence")
+    saved = {"evidence_dir": str(folder), "return_evidence": "unhealthy"}
+    looks = each(fleet, {host: ("win_wu_info", saved if host == "by-evidence" else {}) for host in hosts})
+
     fleet.sim("changed-since").call("Set-ServiceStart", {"Name": "wuauserv", "Start": 2, "Delayed": False})
-    before = fleet.sim("changed-since").snapshot()
-    result = adhoc(fleet, "changed-since", "win_wu_reset", {"evidence": look["evidence"]})
+    fleet.wire.hosts["gone"].faults["down"] = True
+    for host, messages in lost.items():
+        fleet.wire.hosts[host].faults["drop_after_messages"] = fleet.wire.hosts[host].total_messages + messages
+    before = _snapshots(fleet, hosts)
+    fleet.reset_counters()
+    acts = each(fleet, {host: ("win_wu_reset", {"evidence": looks[host]["evidence"], "run_id": RUN_ID}) for host in hosts})
+    return Acted(fleet, folder, looks, before, acts, fleet.counters())
+
+
+def test_the_evidence_of_a_look_is_enough_to_act_on(acted: Acted) -> None:
+    look, result = acted.looks["by-evidence"], acted.acts["by-evidence"]
+    explained = adhoc(acted.fleet, "by-evidence", "wu_explain", {"path": str(acted.folder / "by-evidence.json")})
+    assert [item["id"] for item in explained["findings"]] == [item["id"] for item in look["findings"]]
+    assert explained["plan"][0]["rung"] == "reset"
+    assert result["verdict"] == "repaired"
+    assert result["backups"] == [f"C:\\Windows\\SoftwareDistribution.wu_repair-{RUN_ID}"]
+    assert acted.cost["by-evidence"]["processes"] == 1
+
+
+def test_a_host_that_changed_since_the_look_is_left_alone(acted: Acted) -> None:
+    result = acted.acts["changed-since"]
     assert (result["failed"], result["changed"]) == (True, False)
     assert result["differs"] == [{"what": "service", "name": "wuauserv", "field": "start", "expected": 3, "found": 2}]
     assert "wuauserv" in result["msg"]
-    assert fleet.sim("changed-since").snapshot() == before
+    assert acted.fleet.sim("changed-since").snapshot() == acted.before["changed-since"]
 
 
-def test_the_evidence_of_a_look_is_enough_to_act_on(make_fleet: MakeFleet, backend: str, tmp_path: Path) -> None:
-    fleet = make_fleet(backend, "lost-cache=by-evidence")
-    look = adhoc(fleet, "by-evidence", "win_wu_info", {"evidence_dir": str(tmp_path), "return_evidence": "unhealthy"})
-    explained = adhoc(fleet, "by-evidence", "wu_explain", {"path": str(tmp_path / "by-evidence.json")})
-    assert [item["id"] for item in explained["findings"]] == [item["id"] for item in look["findings"]]
-    assert explained["plan"][0]["rung"] == "reset"
-    fleet.reset_counters()
-    result = adhoc(fleet, "by-evidence", "win_wu_reset", {"evidence": look["evidence"], "run_id": "20261124T101530Z-1a2b3c"})
-    assert result["verdict"] == "repaired"
-    assert result["backups"] == ["C:\\Windows\\SoftwareDistribution.wu_repair-20261124T101530Z-1a2b3c"]
-    assert fleet.counters()["by-evidence"]["processes"] == 1
-
-
-def test_summary_and_evidence_keep_to_their_size(fleet: Fleet) -> None:
-    result: dict[str, Any] = adhoc(fleet, HEALTHY, "win_wu_info")
-    assert len(json.dumps(result["summary"])) <= 1536
-    assert len(json.dumps(result["evidence"], separators=(",", ":"))) <= 8192
-
-
-@pytest.mark.parametrize("messages", [1, 2, 4])
-def test_a_connection_that_is_lost_during_a_change_leaves_the_outcome_unknown(make_fleet: MakeFleet, messages: int) -> None:
-    name = f"lost-line-{messages}"
-    fleet = make_fleet("model", f"lost-cache={name}")
-    look = adhoc(fleet, name, "win_wu_info")
-    host = fleet.wire.hosts[name]
-    host.faults["drop_after_messages"] = host.total_messages + messages
-    result = adhoc(fleet, name, "win_wu_reset", {"evidence": look["evidence"], "run_id": "20261124T101530Z-1a2b3c"})
+@pytest.mark.parametrize("host", LOST)
+def test_a_connection_that_is_lost_during_a_change_leaves_the_outcome_unknown(acted: Acted, host: str) -> None:
+    if host not in acted.acts:
+        pytest.skip("played on the model: a line is lost the same way whatever is behind it")
+    result = acted.acts[host]
     assert (result["failed"], result["verdict"]) == (True, "failed")
-    assert "20261124T101530Z-1a2b3c" in result["msg"]
+    assert RUN_ID in result["msg"]
     assert "outcome is unknown" in result["msg"]
 
 
-def test_a_host_that_was_never_reached_is_unreachable(make_fleet: MakeFleet) -> None:
-    fleet = make_fleet("model", "lost-cache=gone")
-    look = adhoc(fleet, "gone", "win_wu_info")
-    before = fleet.sim("gone").snapshot()
-    fleet.wire.hosts["gone"].faults["down"] = True
-    result = adhoc(fleet, "gone", "win_wu_reset", {"evidence": look["evidence"]})
-    assert "UNREACHABLE" in result["_output"]
-    assert fleet.sim("gone").snapshot() == before
+def test_a_host_that_was_never_reached_is_unreachable(acted: Acted) -> None:
+    assert acted.acts["gone"]["unreachable"] is True
+    assert acted.fleet.sim("gone").snapshot() == acted.before["gone"]
+
+
+def test_ad_hoc_as_a_person_calls_it(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet("model", "lost-cache=ad-hoc")
+    look = adhoc(fleet, "ad-hoc", "win_wu_info")
+    assert (look["verdict"], look["changed"]) == ("sick", False)
+    assert len(json.dumps(look["summary"])) <= 1536
+    assert len(json.dumps(look["evidence"], separators=(",", ":"))) <= 8192
+    result = adhoc(fleet, "ad-hoc", "win_wu_reset")
+    assert (result["verdict"], result["changed"], result["failed"]) == ("repaired", True, False), result["_output"]

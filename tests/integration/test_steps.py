@@ -14,6 +14,7 @@ from lab.steps import CASES, OLD, W32TIME, Case, run, specs
 
 from .conftest import MakeFleet
 
+# Result of the call, the host before it and after it.
 Seen = dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]
 
 
@@ -24,30 +25,28 @@ def fleet(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def seen() -> Seen:
-    return {}
+def played(fleet: Fleet) -> Seen:
+    """All cases that the backend can play, at once."""
+    cases = [case for case in CASES if case.model or fleet.backend != "model"]
+
+    def states() -> dict[str, Any]:
+        return {case.host: fleet.sim(case.host).snapshot() for case in cases}
+
+    before = states()
+    results = run(fleet, cases)
+    after = states()
+    return {case.host: (results[case.host], before[case.host], after[case.host]) for case in cases}
 
 
-def _play(fleet: Fleet, seen: Seen, case: Case) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Result, host before, host after; each case is played once."""
-    if fleet.backend == "model" and not case.model:
+def _seen(played: Seen, host: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    if host not in played:
         pytest.skip("the model has no helper to leave behind and no limit on what it sends")
-    key = f"{fleet.backend} {case.host}"
-    if key not in seen:
-        sim: Any = fleet.sim(case.host)
-        before = sim.snapshot()
-        result = run(fleet, case)
-        seen[key] = (result, before, sim.snapshot())
-    return seen[key]
-
-
-def _case(host: str) -> Case:
-    return next(case for case in CASES if case.host == host)
+    return played[host]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.host)
-def test_it_comes_to_what_it_shall(fleet: Fleet, seen: Seen, case: Case) -> None:
-    result, before, after = _play(fleet, seen, case)
+def test_it_comes_to_what_it_shall(played: Seen, case: Case) -> None:
+    result, before, after = _seen(played, case.host)
     shown = json.dumps({key: value for key, value in result.items() if key not in ("evidence", "_output")}, indent=1)
     assert (result["changed"], result["failed"]) == (case.changed, case.failed), shown
     assert case.says in result["msg"], shown
@@ -63,30 +62,30 @@ def test_it_comes_to_what_it_shall(fleet: Fleet, seen: Seen, case: Case) -> None
     }
 
 
-def test_the_limit_is_back_after_the_one_resync(fleet: Fleet, seen: Seen) -> None:
-    _result, before, after = _play(fleet, seen, _case("beyond-the-limit"))
+def test_the_limit_is_back_after_the_one_resync(played: Seen) -> None:
+    _result, before, after = _seen(played, "beyond-the-limit")
     assert after["registry"] == before["registry"]
     assert before["registry"][rf"{W32TIME}\Config".lower()]["maxposphasecorrection"] == ["DWord", 54000]
     assert (round(before["clock_offset"]), round(after["clock_offset"])) == (72000, 0)
     assert (before["zone"], after["zone"]) == ("UTC", "W. Europe Standard Time")
 
 
-def test_a_stuck_service_is_ended_and_runs_again(fleet: Fleet, seen: Seen) -> None:
-    _play(fleet, seen, _case("stuck-alone"))
+def test_a_stuck_service_is_ended_and_runs_again(fleet: Fleet, played: Seen) -> None:
+    _seen(played, "stuck-alone")
     sim: Any = fleet.sim("stuck-alone")
     assert [change["function"] for change in sim.changes].count("Stop-ServiceProcess") == 1
     assert sim.snapshot()["services"]["wuauserv"]["state"] == "running"
 
 
-def test_what_depends_on_a_stopped_service_runs_again(fleet: Fleet, seen: Seen) -> None:
-    _result, before, after = _play(fleet, seen, _case("dependent"))
+def test_what_depends_on_a_stopped_service_runs_again(fleet: Fleet, played: Seen) -> None:
+    _result, before, after = _seen(played, "dependent")
     assert after["services"] == before["services"]
     stops = [change["args"]["Name"] for change in fleet.sim("dependent").changes if change["function"] == "Send-ServiceStop"]  # type: ignore[attr-defined]
     assert stops.index("Needy") < stops.index("wuauserv")
 
 
-def test_the_oldest_backup_goes_and_what_is_not_ours_stays(fleet: Fleet, seen: Seen) -> None:
-    result, _before, after = _play(fleet, seen, _case("old-backups"))
+def test_the_oldest_backup_goes_and_what_is_not_ours_stays(played: Seen) -> None:
+    result, _before, after = _seen(played, "old-backups")
     folders = {name for name in after["files"] if name.count("\\") == 1 and "SoftwareDistribution." in name}
     assert folders == {r"Windows\SoftwareDistribution.wu_repair-not-ours", result["backups"][0].removeprefix("C:\\")}
     assert not any(OLD in name for name in after["files"])
@@ -95,15 +94,15 @@ def test_the_oldest_backup_goes_and_what_is_not_ours_stays(fleet: Fleet, seen: S
     assert after["services"]["bits"]["sddl"].startswith("D:(A;CI;")
 
 
-def test_a_search_that_hangs_is_told_and_takes_nothing_down(fleet: Fleet, seen: Seen) -> None:
-    result, _before, _after = _play(fleet, seen, _case("hung-agent"))
+def test_a_search_that_hangs_is_told_and_takes_nothing_down(played: Seen) -> None:
+    result, _before, _after = _seen(played, "hung-agent")
     sections = result["evidence"]["sections"]
     assert sections["scan"]["status"] == "timeout"
     assert {sections[name]["status"] for name in ("host", "services", "history", "cbs")} == {"ok"}
 
 
-def test_what_was_cut_is_told(fleet: Fleet, seen: Seen) -> None:
-    result, _before, _after = _play(fleet, seen, _case("much-to-tell"))
+def test_what_was_cut_is_told(played: Seen) -> None:
+    result, _before, _after = _seen(played, "much-to-tell")
     sections = result["evidence"]["sections"]
     assert (sections["policy"]["status"], sections["policy"]["why"]) == ("partial", "cut to fit")
     assert (sections["history"]["status"], sections["history"]["why"]) == ("partial", "cut to fit")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.controller import adhoc
+from lab.controller import each
 from lab.fleet import Fleet
 from lab.hosts import HostSpec
 
@@ -173,10 +173,14 @@ def specs(folder: Path, cases: Sequence[Case] = CASES) -> list[HostSpec]:
     return found
 
 
-def run(fleet: Fleet, case: Case) -> dict[str, Any]:
-    """Make the call of a case; a dictionary of the module's result."""
-    given = dict(case.arguments)
-    if case.meanwhile:
-        given["evidence"] = adhoc(fleet, case.host, "win_wu_info")["evidence"]
-        case.meanwhile(fleet.sim(case.host))
-    return adhoc(fleet, case.host, case.module, given)
+def run(fleet: Fleet, cases: Sequence[Case]) -> dict[str, dict[str, Any]]:
+    """Make the calls of cases, one on each of their hosts, side by side; host -> the module's result."""
+    given = {case.host: dict(case.arguments) for case in cases}
+    late = [case for case in cases if case.meanwhile]
+    if late:
+        looks = each(fleet, {case.host: ("win_wu_info", {}) for case in late})
+        for case in late:
+            given[case.host]["evidence"] = looks[case.host]["evidence"]
+            assert case.meanwhile is not None
+            case.meanwhile(fleet.sim(case.host))
+    return each(fleet, {case.host: (case.module, given[case.host]) for case in cases})

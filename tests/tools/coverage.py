@@ -226,7 +226,7 @@ def run(what: str, names: Sequence[str]) -> list[Path]:
             call(fleet, [each for each in CALLS[what] if each[0] in names])
             for case in cases:
                 os.environ["WULAB_LANES"] = "2" if case.host == HANGS else "1"
-                say(fleet, case.host, case.module, case.arguments, play(fleet, case))
+                say(fleet, case.host, case.module, case.arguments, play(fleet, [case])[case.host])
         for name, place in places.items():
             keep(place, kept, name)
     if backend == "wine":
