@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
@@ -18,7 +19,7 @@ description:
 """
 
 
-class CallbackModule(CallbackBase):
+class CallbackModule(CallbackBase):  # type: ignore[misc]
     """The rows hold ``host``, ``failed``, ``unreachable`` and ``result``, which is what a callback may see: no secrets of no_log."""
 
     CALLBACK_VERSION = 2.0
@@ -26,20 +27,20 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "results"
     CALLBACK_NEEDS_ENABLED = True
 
-    def _keep(self, result, failed=False, unreachable=False):
-        row = {"host": result.host.get_name(), "failed": failed, "unreachable": unreachable}
+    def _keep(self, result: Any, *, failed: bool = False, unreachable: bool = False) -> None:
+        row: dict[str, Any] = {"host": result.host.get_name(), "failed": failed, "unreachable": unreachable}
         row["result"] = json.loads(self._dump_results(result.result))
         with open(os.environ["WULAB_RESULTS"], "a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
 
-    def v2_runner_on_ok(self, result):
+    def v2_runner_on_ok(self, result: Any) -> None:
         """A task went well."""
         self._keep(result)
 
-    def v2_runner_on_failed(self, result, ignore_errors=False):
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A task failed, whether that was to be ignored or not."""
         self._keep(result, failed=True)
 
-    def v2_runner_on_unreachable(self, result):
+    def v2_runner_on_unreachable(self, result: Any) -> None:
         """A host could not be reached."""
         self._keep(result, unreachable=True)
