@@ -31,6 +31,7 @@ from lab.hosts import HostSpec
 OUTPUT = REPOSITORY / "build" / "bench.json"
 HEALTHY, SICK, BY_HAND = "healthy-client", "sick", "by-hand"
 START, LOOK = "engine_start", "engine_look"
+START_S = 0.2
 # The first task of a host pays for what the next ones find ready; what a busy machine does to one run, the median leaves out.
 REPEAT = 7
 CONTROLLER_HOSTS = 200
@@ -217,8 +218,11 @@ def budgets(rows: Sequence[Row], controller: dict[str, float]) -> list[Budget]:
 
     found: list[Budget] = []
     if LOOK in by:
-        beyond = by[LOOK]["process_seconds"] - by[START]["process_seconds"]
-        found.append(Budget("a look on the engine beyond PowerShell's own start, seconds", beyond, 1.0))
+        begins, lasts = by[START]["process_seconds"], by[LOOK]["process_seconds"]
+        # Seconds of the machine on which the limit was set: a PowerShell of the engine starts there in START_S.
+        beyond = (lasts - begins) * START_S / begins
+        what = f"a look on the engine beyond PowerShell's own start ({lasts - begins:.2f} s here), seconds where that takes {START_S} s"
+        found.append(Budget(what, beyond, 1.0))
     if "diagnosis" in by:
         ping, seen, repair = by["win_ping"], by["diagnosis"], by["reset_fix"]
         if seen["backend"] == "wine":
