@@ -26,6 +26,9 @@ APART = {
     "disk.free": "Wine's disk is the machine's",
     "disk.size": "Wine's disk is the machine's",
 }
+ON_WINE = {
+    "host.culture": "Wine has the language of the machine",
+}
 TIMES = re.compile(r"^(time|boot_time|start_ms|end_ms|modified|created|last_search|last_install|offset_ms|rtt_ms|ms|seconds|record)$|_ms$")
 # What the modules of this collection may change, read through the platform's own functions on every backend.
 SERVICES = ["wuauserv", "BITS", "CryptSvc", "UsoSvc", "DoSvc", "W32Time", "TrustedInstaller", "msiserver", "wlidsvc"]
@@ -41,6 +44,12 @@ def evidence(path: Path) -> dict[str, Any]:
     """Read the sections of a saved look."""
     sections = json.loads(path.read_text("utf-8"))["sections"]
     return {name: {"status": section["status"], "data": _plain(name, section["data"])} for name, section in sections.items()}
+
+
+def on_wine(section: str, shown: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what Wine alone cannot play."""
+    data = shown["data"]
+    return {**shown, "data": data and {name: value for name, value in data.items() if f"{section}.{name}" not in ON_WINE}}
 
 
 def row(shown: dict[str, Any]) -> dict[str, Any]:

@@ -557,6 +557,9 @@ class WineProcess:
 # -- the simulated Windows over a prefix
 
 
+_TCPIP = "HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters"
+
+
 class WineSim(Sim):
     """The simulated Windows whose services, registry and files are those of a prefix: its laws look there.
 
@@ -696,6 +699,9 @@ class WineSim(Sim):
         self._watch = threading.Thread(target=self._watch_services, name=f"services of {self.name}", daemon=True)
         self._watch.start()
         self.prefix.boot()
+        # Wine writes this machine's own domain over it when it boots.
+        for name, kind, value in (self.registry.get(_TCPIP.lower()) or {"values": {}})["values"].values():
+            self.prefix.set_value(_TCPIP, name, value, _KINDS[kind])
         self._furnish_services()
         for lock in self.spec.get("locks") or []:
             self.prefix.ask("hold", lock["path"])
