@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import 
     checked,
     findings_result,
 )
+
+# Evidence is a JSON object. A line of ReportingEvents.log begins with a brace, too: with that of a GUID.
+_DOCUMENT = re.compile(r"\{(?![0-9A-Fa-f]{8}-)")
 
 
 class ActionModule(WuAction):
@@ -45,9 +49,12 @@ class ActionModule(WuAction):
     def _explain(self, paths: list[Path], settings: findings.Settings) -> dict[str, Any]:
         files: list[dict[str, Any]] = []
         records: list[logs.Record] = []
-        for path in _files(paths):
+        given = _files(paths)
+        for path in given:
             data, size = _tail(path)
-            if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and len(paths) == 1:
+            if _DOCUMENT.match(logs.decode(data[:64]).lstrip("\ufeff \t\r\n")):
+                if len(given) > 1:
+                    raise ActionError(f"{path} is the evidence of one host, which is explained by itself: give its path alone")
                 return self._saved(path, data, settings)
             read = logs.read(data, path.name)
             files.append({"path": str(path), "kind": logs.kind_of(data, path.name), "bytes": size, "records": len(read)})

@@ -72,7 +72,7 @@ def fix(
 def adhoc(fleet: Fleet, host: str, module: str, arguments: dict[str, Any] | None = None, *options: str) -> dict[str, Any]:
     """Run one module on one host as `ansible HOST -m MODULE -a ARGUMENTS` and return its result."""
     given = ["-a", json.dumps(arguments)] if arguments else []
-    return _results(fleet, "ansible", host, "-m", _full_name(module), *given, *options)[host]
+    return results(fleet, "ansible", host, "-m", _full_name(module), *given, *options)[host]
 
 
 def each(fleet: Fleet, calls: Mapping[str, Call], *options: str) -> dict[str, dict[str, Any]]:
@@ -95,14 +95,14 @@ def each(fleet: Fleet, calls: Mapping[str, Call], *options: str) -> dict[str, di
     book = fleet.folder / "each.yml"
     one = {"hosts": ",".join(calls), "gather_facts": False, "strategy": "free", "vars": {"calls": given}, "tasks": tasks}
     book.write_text(json.dumps([one]), "utf-8")
-    return _results(fleet, "ansible-playbook", str(book), *options)
+    return results(fleet, "ansible-playbook", str(book), *options)
 
 
 def _full_name(module: str) -> str:
     return module if "." in module else f"winfleet.wu_repair.{module}"
 
 
-def _results(fleet: Fleet, program: str, *words: str) -> dict[str, dict[str, Any]]:
+def results(fleet: Fleet, program: str, *words: str) -> dict[str, dict[str, Any]]:
     """Run a program of ansible-core and return each host's last result."""
     kept = fleet.folder / "results.jsonl"
     kept.write_text("", "utf-8")

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""wu_explain as a person calls it, on logs as they are: which reader a file gets, and what is said of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab.controller import results
+from lab.fleet import Fleet
+
+from .conftest import MakeFleet
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
+ROWS: list[dict[str, str]] = []
+if (REAL / "INDEX.tsv").is_file():
+    with (REAL / "INDEX.tsv").open(encoding="utf-8", newline="") as stream:
+        every = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        ROWS = [row for row in every if row["kind"] in ("cbs", "reporting_events", "events")]
+
+REPORT = (
+    "{8F8EA247-1586-48E4-A5F6-1D19A9343341}\t2025-11-24 05:14:55:630-0400\t1\t148 [AGENT_DETECTION_FAILED]\t101\t"
+    "{00000000-0000-0000-0000-000000000000}\t0\t80072ee2\tUpdateOrchestrator\tFailure\tSoftware Synchronization\t"
+    "Windows Update Client failed to detect with error 0x80072ee2.\tabc.1.0.0\r\n"
+)
+CBS = "2025-11-24 00:00:01, Info                  CSI    00000213 [SR] Cannot repair member file [l:9]'short.dll' of X\r\n"
+EVENT = (
+    "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System>"
+    "<Provider Name='Microsoft-Windows-WindowsUpdateClient'/><EventID>20</EventID><Level>2</Level>"
+    "<TimeCreated SystemTime='2025-11-24T17:22:06.5Z'/><Channel>System</Channel></System>"
+    "<EventData><Data Name='errorCode'>0x80070002</Data><Data Name='updateTitle'>KB5000001</Data></EventData></Event>"
+)
+# Name: content, reader, finding.
+FILES: dict[str, tuple[bytes, str, str]] = {
+    "ReportingEvents.log": (b"\xff\xfe" + (REPORT * 3).encode("utf-16-le"), "reporting", "0x80072EE2"),
+    "reporting-without-mark.log": ((REPORT * 3).encode("utf-16-le"), "reporting", "0x80072EE2"),
+    "reporting-utf8.log": ((REPORT * 3).encode(), "reporting", "0x80072EE2"),
+    "CBS.log": (CBS.encode(), "servicing", "sr_cannot_repair"),
+    "CBS-with-mark.log": (b"\xef\xbb\xbf" + CBS.encode(), "servicing", "sr_cannot_repair"),
+    "events.xml": (EVENT.encode(), "events", "0x80070002"),
+}
+
+
+@pytest.fixture(scope="module")
+def fleet(make_fleet: MakeFleet) -> Fleet:
+    return make_fleet("model", "healthy-client")
+
+
+def explain(fleet: Fleet, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """One result for each path, all of one run."""
+    task = {"winfleet.wu_repair.wu_explain": {"path": "{{ item }}"}, "loop": list(paths), "ignore_errors": True, "name": "Explain"}
+    book = fleet.folder / "explain.yml"
+    book.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [task]}]), "utf-8")
+    found: list[dict[str, Any]] = results(fleet, "ansible-playbook", str(book))["localhost"]["results"]
+    return found
+
+
+def _names(result: dict[str, Any]) -> set[str]:
+    return {item["code"] or item["condition"] for item in result["findings"]}
+
+
+def test_every_log_finds_its_reader(fleet: Fleet, tmp_path: Path) -> None:
+    for name, (content, _kind, _finding) in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    for (name, (_content, kind, finding)), result in zip(
+        FILES.items(), explain(fleet, [str(tmp_path / name) for name in FILES]), strict=True
+    ):
+        assert result.get("files"), (name, result.get("msg"))
+        assert result["files"][0]["kind"] == kind, name
+        assert _names(result) == {finding}, name
+
+
+def test_a_folder_is_explained_whole_and_evidence_by_itself(fleet: Fleet, tmp_path: Path) -> None:
+    logs, mixed = tmp_path / "logs", tmp_path / "mixed"
+    for folder in (logs, mixed):
+        folder.mkdir()
+        for name, (content, _kind, _finding) in FILES.items():
+            (folder / name).write_bytes(content)
+    (mixed / "host.json").write_text('{"schema": 1, "sections": {}}', "utf-8")
+    whole, refused = explain(fleet, [str(logs), str(mixed)])
+    assert {item["kind"] for item in whole["files"]} == {"reporting", "servicing", "events"}
+    assert _names(whole) == {finding for _content, _kind, finding in FILES.values()}
+    assert refused["failed"] is True
+    assert "host.json is the evidence of one host" in refused["msg"]
+
+
+@pytest.mark.skipif(not ROWS, reason="the recorded logs are not beside this checkout")
+def test_every_recorded_log_is_read(fleet: Fleet) -> None:
+    """test_logs_real.py says what must be found; here each file reaches its reader by the way that a person goes."""
+    for row, result in zip(ROWS, explain(fleet, [str(REAL / row["file"]) for row in ROWS]), strict=True):
+        assert result.get("files"), (row["file"], result.get("msg"))
+        standing = {item["id"] for item in result["findings"] if not item["overtaken_by"]}
+        assert bool(standing) is (row["status"] == "failing"), (row["file"], standing)
