@@ -18,6 +18,11 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import 
     findings_result,
 )
 
+# What is no text: by how it begins, and what to do with it.
+_PACKED = {
+    b"ElfFile\0": "export it as XML first: wevtutil qe FILE /lf:true /f:xml",
+    b"MSCF": "unpack it first: expand FILE -F:* FOLDER",
+}
 # Evidence is a JSON object. A line of ReportingEvents.log begins with a brace, too: with that of a GUID.
 _DOCUMENT = re.compile(r"\{(?![0-9A-Fa-f]{8}-)")
 
@@ -49,6 +54,7 @@ class ActionModule(WuAction):
     def _explain(self, paths: list[Path], settings: findings.Settings) -> dict[str, Any]:
         files: list[dict[str, Any]] = []
         records: list[logs.Record] = []
+        unknown: list[str] = []
         given = _files(paths)
         for path in given:
             data, size = _tail(path)
@@ -56,10 +62,12 @@ class ActionModule(WuAction):
                 if len(given) > 1:
                     raise ActionError(f"{path} is the evidence of one host, which is explained by itself: give its path alone")
                 return self._saved(path, data, settings)
-            read = logs.read(data, path.name)
-            files.append({"path": str(path), "kind": logs.kind_of(data, path.name), "bytes": size, "records": len(read)})
+            read, kind = logs.read(data, path.name), logs.kind_of(data, path.name)
+            files.append({"path": str(path), "kind": kind, "bytes": size, "records": len(read)})
             records += read
-        unknown = [file["path"] for file in files if file["kind"] is None]
+            if kind is None:
+                packed = next((f" ({what})" for sign, what in _PACKED.items() if data.startswith(sign)), "")
+                unknown.append(f"{path}{packed}")
         if len(unknown) == len(files):
             raise ActionError(f"no log of Windows Update that is known, and no evidence: {', '.join(unknown[:3])}")
         found = findings.from_records(records, settings, int(time.time()))
