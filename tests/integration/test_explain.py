@@ -85,7 +85,7 @@ def test_a_folder_is_explained_whole_and_evidence_by_itself(fleet: Fleet, tmp_pa
     whole, refused = explain(fleet, [str(logs), str(mixed)])
     assert {item["kind"] for item in whole["files"]} == {"reporting", "servicing", "events"}
     assert _names(whole) == {finding for _content, _kind, finding in FILES.values()}
-    assert refused["failed"] is True
+    assert refused["verdict"] == "failed"
     assert "host.json is the evidence of one host" in refused["msg"]
 
 
