@@ -44,12 +44,15 @@ def command(program: str) -> str:
 
 def play(fleet: Fleet, playbook: str, *options: str, variables: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a playbook (a path, or a name within the collection) against a fleet."""
-    inventory = fleet.write_inventory()
-    name = playbook if "/" in playbook else f"winfleet.wu_repair.{playbook}"
+    name = playbook if "/" in playbook else _full_name(playbook)
     extra = ["-e", json.dumps(variables)] if variables else []
+    return _run(fleet, "ansible-playbook", name, *extra, *options)
+
+
+def _run(fleet: Fleet, program: str, *words: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [command("ansible-playbook"), "-i", str(inventory), name, *extra, *options],
-        env=environment(fleet.folder),
+        [command(program), "-i", str(fleet.write_inventory()), *words],
+        env={**environment(fleet.folder), **(more or {})},
         cwd=fleet.folder,
         capture_output=True,
         text=True,
@@ -113,15 +116,7 @@ def results(fleet: Fleet, program: str, *words: str) -> dict[str, dict[str, Any]
         "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
         "WULAB_RESULTS": str(kept),
     }
-    done = subprocess.run(
-        [command(program), "-i", str(fleet.write_inventory()), *words],
-        env={**environment(fleet.folder), **keeper},
-        cwd=fleet.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_S,
-    )
+    done = _run(fleet, program, *words, more=keeper)
     # `_output` is everything that a person would see: a test of secrets looks there.
     said = done.stdout + done.stderr
     rows = [json.loads(line) for line in kept.read_text("utf-8").splitlines()]
