@@ -35,22 +35,18 @@ def _boots(fleet: Fleet) -> dict[str, Any]:
     return {name: fact["boot_time"] for name, fact in facts.items() if isinstance(fact, dict)}
 
 
-def _snapshots(fleet: Fleet) -> dict[str, Any]:
-    return {name: fleet.sim(name).snapshot() for name in HOSTS}  # type: ignore[attr-defined]
-
-
 @pytest.fixture(scope="module")
 def checked(make_fleet: MakeFleet) -> Checked:
     # Check mode of the role is the controller's work. test_modules.py holds that of each module, on every backend.
     fleet = make_fleet("model", *HOSTS)
-    before, boots = _snapshots(fleet), _boots(fleet)
+    before, boots = fleet.snapshots(HOSTS), _boots(fleet)
     looked = play(fleet, "check_wu").stdout
     routed, said = fix(fleet, "--check", "--diff")
     howto, _done = fix(fleet, "--check", "--limit", "lost-cache,localhost", variables={"wu_repair_mode": "all"})
     one = ("--limit", "reboot-pending,localhost")
     restart, _done = fix(fleet, "--check", *one, variables={"wu_repair_restart": True})
     booted = {name: (boots[name], time) for name, time in _boots(fleet).items()}
-    return Checked(looked, routed, said.stdout + said.stderr, howto, restart, before, _snapshots(fleet), booted)
+    return Checked(looked, routed, said.stdout + said.stderr, howto, restart, before, fleet.snapshots(HOSTS), booted)
 
 
 def test_nothing_is_changed(checked: Checked) -> None:

@@ -17,10 +17,10 @@ def test_failed_repairs_end_the_run_before_its_next_batch(make_fleet: MakeFleet)
     # first one is sure to be grouped last.
     fleet.wire.hosts["stuck-1"].faults["slow_ms"] = 300
     (fleet.folder / "ansible.cfg").write_text("[defaults]\nstrategy = free\n")
-    untouched = {name: fleet.sim(name).snapshot() for name in ("stuck-2", "stuck-3")}
+    untouched = fleet.snapshots(("stuck-2", "stuck-3"))
     rows, done = fix(fleet, variables={"wu_repair_stop_timeout": 1, "wu_repair_serial": [1], "wu_repair_max_failed": 1})
     assert [rows[f"stuck-{number}"]["now"] for number in (1, 2, 3)] == ["failed", "sick", "sick"]
-    assert {name: fleet.sim(name).snapshot() for name in untouched} == untouched
+    assert fleet.snapshots(untouched) == untouched
     assert done.returncode == 2
 
 
@@ -44,9 +44,9 @@ def test_a_rung_that_may_not_be_climbed_is_not(make_fleet: MakeFleet) -> None:
 
 def test_all_climbs_until_the_host_is_cured_and_leaves_the_healthy_alone(make_fleet: MakeFleet) -> None:
     fleet = make_fleet("model", "lost-cache=all-sick", "healthy-client=all-well", "wsus-unreachable=all-wsus")
-    alone = {name: fleet.sim(name).snapshot() for name in ("all-well", "all-wsus")}
+    alone = fleet.snapshots(("all-well", "all-wsus"))
     rows, _done = fix(fleet, variables={"wu_repair_mode": "all"})
     assert rows["all-sick"]["now"] == "repaired"
     assert "reset" in rows["all-sick"]["did"]
     assert "osupgrade" not in rows["all-sick"]["did"]
-    assert {name: fleet.sim(name).snapshot() for name in alone} == alone
+    assert fleet.snapshots(alone) == alone

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,14 +35,10 @@ ALONE: dict[str, tuple[str, str, dict[str, Any]]] = {
     "component-store": ("component-store", "win_wu_reset", {}),
     "reboot-pending": ("reboot-pending", "win_wu_reset", {"force": True}),
 }
-# Not on this host's own evidence alone, which a live search changes by its lines in the host's own logs.
+# What a failed update run returned, as a hint.
 REPORTED = ("lost-cache", "win_wu_info", {"reported": FAILED_UPDATES})
 VALUE = "win_osupgrade_reg"
 Results = dict[str, dict[str, Any]]
-
-
-def _snapshots(fleet: Fleet, names: Iterable[str]) -> dict[str, Any]:
-    return {name: fleet.sim(name).snapshot() for name in names}
 
 
 @dataclass(frozen=True)
@@ -65,16 +60,16 @@ def ran(backend: str, make_fleet: MakeFleet) -> Ran:
     alone: dict[str, Call] = {host: (module, arguments) for host, (_scenario, module, arguments) in ALONE.items()}
     scenarios = {host: row[0] for host, row in {**REPAIRS, **ALONE, "reported": REPORTED, "value": ("healthy-client",)}.items()}
     fleet = make_fleet(backend, *(f"{scenario}={host}" for host, scenario in scenarios.items()))
-    before = _snapshots(fleet, scenarios)
+    before = fleet.snapshots(scenarios)
     check = each(fleet, repairs, "--check", "--diff")
-    checked = _snapshots(fleet, scenarios)
+    checked = fleet.snapshots(scenarios)
     # Without the live search, which leaves its lines in the host's own logs.
     put: Call = (VALUE, {"scan": False})
     done = each(fleet, {**repairs, **alone, "reported": REPORTED[1:], "value": put})
-    after = _snapshots(fleet, scenarios)
+    after = fleet.snapshots(scenarios)
     gone: Call = (VALUE, {"scan": False, "state": "absent"})
     again = each(fleet, {**repairs, "value": gone})
-    return Ran(before, check, checked, done, after, again, _snapshots(fleet, scenarios))
+    return Ran(before, check, checked, done, after, again, fleet.snapshots(scenarios))
 
 
 @pytest.mark.parametrize("host", REPAIRS)
@@ -164,7 +159,7 @@ def acted(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPath
     fleet.wire.hosts["gone"].faults["down"] = True
     for host, messages in lost.items():
         fleet.wire.hosts[host].faults["drop_after_messages"] = fleet.wire.hosts[host].total_messages + messages
-    before = _snapshots(fleet, hosts)
+    before = fleet.snapshots(hosts)
     fleet.reset_counters()
     acts = each(fleet, {host: ("win_wu_reset", {"evidence": looks[host]["evidence"], "run_id": RUN_ID}) for host in hosts})
     return Acted(fleet, folder, looks, before, acts, fleet.counters())

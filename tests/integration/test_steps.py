@@ -28,14 +28,11 @@ def fleet(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPath
 def played(fleet: Fleet) -> Seen:
     """All cases that the backend can play, at once."""
     cases = [case for case in CASES if case.model or fleet.backend != "model"]
-
-    def states() -> dict[str, Any]:
-        return {case.host: fleet.sim(case.host).snapshot() for case in cases}
-
-    before = states()
+    hosts = [case.host for case in cases]
+    before = fleet.snapshots(hosts)
     results = run(fleet, cases)
-    after = states()
-    return {case.host: (results[case.host], before[case.host], after[case.host]) for case in cases}
+    after = fleet.snapshots(hosts)
+    return {host: (results[host], before[host], after[host]) for host in hosts}
 
 
 def _seen(played: Seen, host: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

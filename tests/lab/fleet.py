@@ -8,7 +8,7 @@ import contextlib
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +142,10 @@ class Fleet:
     def sim(self, name: str) -> SimLike:
         """Return the simulated Windows of a host."""
         return self._sims[name]
+
+    def snapshots(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return the state of several hosts, by name: equal ones mean that nothing was changed."""
+        return {name: self.sim(name).snapshot() for name in names}
 
     def counters(self) -> dict[str, dict[str, float]]:
         """Return what each host cost since the start or the last reset."""

@@ -81,6 +81,9 @@ class SimLike(Protocol):
     def call(self, function: str, args: dict[str, Any]) -> object:
         """Play one platform function."""
 
+    def snapshot(self) -> dict[str, Any]:
+        """Return files, registry, services and clock as they are."""
+
     def close(self) -> None:
         """Stop serving."""
 
