@@ -251,8 +251,8 @@ def main() -> int:
             print(f"bench: one host: skipped, {reason}", flush=True)
         else:
             rows = wire_rows(backend)
-        if missing("engine"):
-            print(f"bench: a look on the engine: skipped, {missing('engine')}", flush=True)
+        if reason := missing("engine"):
+            print(f"bench: a look on the engine: skipped, {reason}", flush=True)
         else:
             rows += engine_rows()
         if given.hosts:

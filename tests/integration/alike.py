@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,10 @@ def evidence(path: Path) -> dict[str, Any]:
     return {name: {"status": section["status"], "data": _plain(name, section["data"])} for name, section in sections.items()}
 
 
-def on_wine(section: str, shown: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what Wine alone cannot play."""
+def without(section: str, shown: dict[str, Any], apart: Container[str]) -> dict[str, Any]:
+    """Leave out of a section what is named as apart, such as ON_WINE: what Wine alone cannot play."""
     data = shown["data"]
-    return {**shown, "data": data and {name: value for name, value in data.items() if f"{section}.{name}" not in ON_WINE}}
+    return {**shown, "data": data and {name: value for name, value in data.items() if f"{section}.{name}" not in apart}}
 
 
 def row(shown: dict[str, Any]) -> dict[str, Any]:
