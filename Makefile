@@ -24,7 +24,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(ROOT)/build/collections
 PYTEST := $(PY) -m pytest -o cache_dir=build/cache/pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cases test-long lint sanity coverage bench lab build matrix clean
+.PHONY: help setup demo test cases mutants test-long lint sanity coverage bench lab build matrix clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test: $(READY) ## all tests but the slow ones
 
 cases: $(READY) ## every case, right or wrong with what was said
 	@$(PY) tests/tools/cases.py $(ARGS)
+
+mutants: $(READY) ## lines changed on purpose: does a test notice?
+	@$(PY) tests/tools/mutants.py $(ARGS)
 
 test-long: $(READY) ## all tests
 	@$(PYTEST) tests

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ChangeAction
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action_change import ChangeAction
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.rungs import osupgrade
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.repairs import osupgrade
 
 
 class ActionModule(ChangeAction):
-    """Climbs the rung osupgrade on one host."""
+    """Makes the attempt osupgrade on one host."""
 
     MODULE = "win_osupgrade_reg"
-    RUNG = "osupgrade"
+    REPAIR = "osupgrade"
 
     def extra(self, before: Evidence, after: Evidence | None) -> dict[str, Any]:
         """See ChangeAction."""

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings, situation
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ChangeAction
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import situation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action_change import ChangeAction
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 
 
 class ActionModule(ChangeAction):
-    """Climbs the rung timesync on one host."""
+    """Makes the repair timesync on one host."""
 
     MODULE = "win_timesync"
-    RUNG = "timesync"
+    REPAIR = "timesync"
 
     def extra(self, before: Evidence, after: Evidence | None) -> dict[str, Any]:
         """See ChangeAction."""
-        then, now = (None if look is None else situation.clock_of(look, findings.Settings()).own_ms for look in (before, after))
-        return {"offset_ms": {"before": then, "after": then if after is None else now}}
+        return {"offset_ms": {"before": self._offset(before), "after": self._offset(after or before)}}
+
+    def _offset(self, look: Evidence) -> int | None:
+        return situation.clock_of(look, self.settings).own_ms

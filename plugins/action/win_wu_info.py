@@ -4,50 +4,49 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings, verdict
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import (
-    ALWAYS,
-    SCAN,
-    SECTIONS,
-    ActionError,
-    WuAction,
-    findings_result,
-    summary,
-    write_json,
-)
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case as cases
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, summary
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action_change import FRESH_S
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action_look import HostAction
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._agent import ALWAYS, SCAN, SECTIONS
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.case_document import parse
 
 
-class ActionModule(WuAction):
+class ActionModule(HostAction):
     """Looks at one host and says what is wrong with its Windows Update."""
 
     MODULE = "win_wu_info"
 
     def perform(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """See WuAction."""
-        settings = self.settings(options)
         sections = chosen(options["gather_subset"])
-        if settings.reported and SCAN not in sections:
+        taken = self._taken_over(options)
+        if taken is not None:
+            return self._of_case(taken)
+        case = self.open(options)
+        if self.settings.reported and SCAN not in sections:
             sections = (*sections, SCAN)
-        evidence = self.look(options, sections)
-        self.assert_usable(evidence)
-        found = findings.find(evidence, settings)
-        judged = verdict.judge(found, evidence)
-        result = {**findings_result(found, judged), "summary": summary(evidence)}
-        document = evidence.to_document()
-        wanted = options["return_evidence"]
-        if wanted == "always" or (wanted == "unhealthy" and judged.name != "healthy"):
-            result["evidence"] = document
-        if options["evidence_dir"]:
-            host = re.sub(r"[^A-Za-z0-9_.-]", "_", str(self._vars.get("inventory_hostname", "host")))
-            path = Path(options["evidence_dir"]) / f"{host}.json"
-            write_json(path, document)
-            result["evidence_path"] = str(path)
-        return result
+        case = self.look(case, options, sections)
+        more: dict[str, Any] = {}
+        if self.scene.evidence is not None and not self._in_case:
+            more["summary"] = summary(self.scene.evidence)
+        return self.result(case, options, more)
+
+    def _taken_over(self, options: Mapping[str, Any]) -> cases.Case | None:
+        """The case of an earlier look, where it is of this run of ansible and still young."""
+        seen = options.get("seen")
+        if not isinstance(seen, Mapping) or not isinstance(seen.get("case"), Mapping):
+            return None
+        case = parse(seen["case"])
+        # Only this run's own folder can hold the file.
+        content = self.evidence_file(case.run).read()
+        if content is None or time.time() - content["written"] > FRESH_S:
+            return None
+        return case
 
 
 def chosen(subset: Sequence[str]) -> tuple[str, ...]:

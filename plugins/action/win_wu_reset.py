@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ChangeAction
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action_change import ChangeAction
 
 
 class ActionModule(ChangeAction):
-    """Climbs the rung reset on one host."""
+    """Makes the repair reset on one host."""
 
     MODULE = "win_wu_reset"
-    RUNG = "reset"
+    REPAIR = "reset"

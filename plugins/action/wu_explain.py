@@ -7,16 +7,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence, findings, hresult, logs, plan, rungs, verdict
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import (
-    ActionError,
-    WuAction,
-    checked,
-    findings_result,
-)
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence, hresult, logs, plan, repairs, routing, seen, situation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import verdict as verdicts
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, WuAction, ending
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._options import settings_of
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
 
 # What is no text: by how it begins, and what to do with it.
 _PACKED = {
@@ -24,7 +23,27 @@ _PACKED = {
     b"MSCF": "unpack it first: expand FILE -F:* FOLDER",
 }
 # Evidence is a JSON object. A line of ReportingEvents.log begins with a brace, too: with that of a GUID.
+_NUMBER = re.compile(r"-?(0[xX])?[0-9a-fA-F]{1,16}")
 _DOCUMENT = re.compile(r"\{(?![0-9A-Fa-f]{8}-)")
+
+
+@dataclass(frozen=True)
+class _Log:
+    """A file that was read as a log; `kind` is None where no reader knows it."""
+
+    path: Path
+    kind: str | None
+    size: int
+    observations: list[Observation]
+    packed: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"path": str(self.path), "kind": self.kind, "bytes": self.size, "records": len(self.observations)}
+
+    @property
+    def unknown(self) -> str:
+        """Its path, with what to do to it."""
+        return f"{self.path} ({self.packed})" if self.packed else str(self.path)
 
 
 class ActionModule(WuAction):
@@ -37,74 +56,94 @@ class ActionModule(WuAction):
 
     def perform(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """See WuAction."""
-        settings = self.settings(options)
+        self.settings = settings_of(options)
         result: dict[str, Any] = {}
         if options["code"]:
-            described = [hresult.describe(_code(item)) for item in options["code"]]
-            result["codes"] = [
-                {"code": info.hex, "symbol": info.symbol, "area": info.area, "meaning": info.meaning, "remedies": list(info.remedies)}
-                for info in described
-            ]
-            result["msg"] = "; ".join(f"{info.hex} {info.symbol}: {info.meaning}" for info in described)
-            result["verdict"] = None
+            result = _codes(options["code"])
         if options["path"]:
-            result.update(self._explain([Path(item) for item in options["path"]], settings))
+            result.update(self._explain([Path(item) for item in options["path"]]))
         return result
 
-    def _explain(self, paths: list[Path], settings: findings.Settings) -> dict[str, Any]:
-        files: list[dict[str, Any]] = []
-        records: list[logs.Record] = []
-        unknown: list[str] = []
+    def _explain(self, paths: list[Path]) -> dict[str, Any]:
         given = _files(paths)
+        read: list[_Log] = []
         for path in given:
             data, size = _tail(path)
-            if _DOCUMENT.match(logs.decode(data[:64]).lstrip("\ufeff \t\r\n")):
-                if len(given) > 1:
-                    raise ActionError(f"{path} is the evidence of one host, which is explained by itself: give its path alone")
-                return self._saved(path, data, settings)
-            read, kind = logs.read(data, path.name), logs.kind_of(data, path.name)
-            files.append({"path": str(path), "kind": kind, "bytes": size, "records": len(read)})
-            records += read
-            if kind is None:
-                packed = next((f" ({what})" for sign, what in _PACKED.items() if data.startswith(sign)), "")
-                unknown.append(f"{path}{packed}")
-        if len(unknown) == len(files):
+            if not _DOCUMENT.match(logs.decode(data[:64]).lstrip("\ufeff \t\r\n")):
+                read.append(_read(path, data, size))
+            elif len(given) > 1:
+                raise ActionError(f"{path} is the evidence of one host, which is explained by itself: give its path alone")
+            else:
+                return self._saved(path, data)
+        unknown = [log.unknown for log in read if log.kind is None]
+        if len(unknown) == len(read):
             raise ActionError(f"no log of Windows Update that is known, and no evidence: {', '.join(unknown[:3])}")
-        found = findings.from_records(records, settings, int(time.time()))
-        warnings = [f"not a log that is known: {path}" for path in unknown]
-        return {**findings_result(found, verdict.judge(found, None)), "plan": [], "files": files, "warnings": warnings}
+        observations = [item for log in read for item in log.observations]
+        return {
+            **_judged(verdicts.logs(observations, self.settings, int(time.time()))),
+            "plan": [],
+            "files": [log.to_dict() for log in read],
+            "warnings": [f"not a log that is known: {path}" for path in unknown],
+        }
 
-    def _saved(self, path: Path, data: bytes, settings: findings.Settings) -> dict[str, Any]:
-        saved = checked(evidence.parse, data)
-        found = findings.find(saved, settings)
+    def _saved(self, path: Path, data: bytes) -> dict[str, Any]:
+        saved = evidence.parse(data)
+        judged = verdicts.look(saved, self.settings)
         plans = []
-        for name in plan.route(found):
-            if name in rungs.BY_NAME:
-                made = plan.build(name, saved, found, {}, plan.new_run_id(time.time()), settings)
-                plans.append({"rung": name, "would": list(made.would), "refused": made.refused[1] if made.refused else None})
-        file = {"path": str(path), "kind": "evidence", "bytes": len(data), "records": len(evidence.records(saved))}
-        return {**findings_result(found, verdict.judge(found, saved)), "plan": plans, "files": [file]}
+        for name in (*repairs.asked_for(judged.findings), *repairs.attempted(judged.findings)):
+            made = plan.build(name, saved, judged.findings, {}, plan.new_run_id(time.time()), self.settings)
+            plans.append({"repair": name, "would": list(made.would), "refused": made.refused.sentence if made.refused else None})
+        file = {"path": str(path), "kind": "evidence", "bytes": len(data), "records": len(seen.observations(saved))}
+        return {**_judged(judged), "plan": plans, "files": [file]}
+
+
+def _judged(judged: verdicts.Judged) -> dict[str, Any]:
+    """What a verdict and its findings are in a result. A bad host does not fail the task that explains its files."""
+    return {**ending(judged.verdict), "failed": False, "findings": [item.to_dict() for item in judged.findings]}
+
+
+def _read(path: Path, data: bytes, size: int) -> _Log:
+    packed = next((what for sign, what in _PACKED.items() if data.startswith(sign)), "")
+    return _Log(path, logs.kind_of(data, path.name), size, logs.read(data, path.name), packed)
+
+
+def _codes(given: list[str]) -> dict[str, Any]:
+    nothing = situation.Situation()
+    described = [hresult.describe(_code(item)) for item in given]
+    shown = []
+    for info in described:
+        places = [{"place": place, "answer": answer, "next_step": step} for place, answer, step in routing.by_place(info.code, nothing)]
+        shown.append({"code": info.hex, "symbol": info.symbol, "area": info.area, "meaning": info.meaning, "places": places})
+    return {"verdict": None, "msg": "; ".join(_sentence(item) for item in shown), "codes": shown}
+
+
+def _sentence(shown: Mapping[str, Any]) -> str:
+    name = f"{shown['code']} {shown['symbol']}".strip()
+    answers = "; ".join(f"{item['place']}: {item['answer']}" for item in shown["places"])
+    return f"{name}: {shown['meaning']}" + (f" ({answers})" if answers else "")
 
 
 def _code(value: str) -> int:
     try:
         return hresult.normalise(value)
     except hresult.HResultError as error:
-        raise ActionError("option code must be an error code such as 0x80070002, -2147024894 or ERROR_FILE_NOT_FOUND") from error
+        # What is wrong with a number is told; any other text may be a secret that stands in the wrong place.
+        why = f": {error}" if _NUMBER.fullmatch(value) else ""
+        raise ActionError(f"option code must be an error code such as 0x80070002, -2147024894 or ERROR_FILE_NOT_FOUND{why}") from error
 
 
 def _files(paths: list[Path]) -> list[Path]:
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found += sorted(item for item in path.iterdir() if item.is_file())
+            files += sorted(item for item in path.iterdir() if item.is_file())
         elif path.is_file():
-            found.append(path)
+            files.append(path)
         else:
             raise ActionError(f"no such file on the controller: {path}")
-    if not found:
+    if not files:
         raise ActionError(f"no files in {paths[0]}")
-    return found
+    return files
 
 
 def _tail(path: Path) -> tuple[bytes, int]:

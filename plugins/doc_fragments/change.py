@@ -11,7 +11,9 @@ class ModuleDocFragment:
 options:
   evidence:
     description:
-      - The RV(winfleet.wu_repair.win_wu_info#module:evidence) of an earlier look at this host, so that it is not looked at twice.
+      - The RV(winfleet.wu_repair.win_wu_info#module:evidence) of an earlier look at this host, or that look's whole result, so that it is
+        not looked at
+        twice.
       - Without it the module looks itself, in a PowerShell process of its own.
       - The host is checked against it before the first change. A host that has changed since is left alone, and the difference is named.
     type: dict
@@ -20,6 +22,12 @@ options:
       - Name of the repair run that this step belongs to, such as C(20261124T101530Z-1a2b3c).
       - It is part of the name of every backup. One is made when none is given.
     type: str
+  return_evidence:
+    description:
+      - When to return the whole evidence document. V(unhealthy) returns it for every verdict but C(healthy) and those that fail the task.
+    type: str
+    choices: [always, unhealthy, never]
+    default: unhealthy
   scan:
     description:
       - Prove the repair by a live search of the host's own update agent, right after the change.

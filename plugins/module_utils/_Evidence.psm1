@@ -1,7 +1,7 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-# PRIVATE: what a look gathers. It reads, filters and bounds; what it means is decided where it arrives.
+# PRIVATE: what a look gathers. It reads and bounds; what it means is decided elsewhere.
 
 #Requires -Version 5.1
 
@@ -9,13 +9,14 @@
 function ConvertTo-JsonText([object] $Value) {
   $json = ConvertTo-Json -InputObject $Value -Compress -Depth 9
   if ($json -notmatch '[^\x20-\x7e]') { return $json }
-  # Half of a surrogate pair (a cut line) is not a character that Python may write again.
+  # Half of a surrogate pair (a cut line) is no character for Python.
   return [regex]::Replace(($json -replace '[\ud800-\udfff]+', '?'), '[^\x20-\x7e]', { '\u{0:x4}' -f [int]$args[0].Value[0] })
 }
 
 function Limit-Text([string] $Text, $Max) { return $Text -replace "(?s)^(.{$Max}).*", '$1' }
+# A title ends with its KB and build.
+function Limit-Title([string] $Text) { return $Text -replace '(?s)^(.{70}).+(.{46})$', '$1...$2' }
 
-# What an error record says, as it is.
 function Get-Fault([object] $Record) {
   $fault = $Record.Exception
   while ($fault.InnerException) { $fault = $fault.InnerException }
@@ -31,8 +32,7 @@ function Add-Fault($Look, [hashtable] $Fault = @{ type = 'Cut'; why = 'cut to fi
   if ($Fault['why'] -notin $Look['faults'].why) { $Look['faults'] += $Fault }
 }
 
-# What each section reads of the registry: a key below HKLM (short, see Get-RegistryPart) and the values to send.
-# -: that the key is there. #: how many subkeys it has.
+# What each section reads of the registry: a key (short, see Get-RegistryPart) and the values. -: that it is there. #: its subkeys.
 function Get-RegistryTable {
   return @{
     host = @'
@@ -50,7 +50,6 @@ POL\W32Time\TimeProviders\NtpClient;Enabled
 '@
     servicing = @'
 CBS\Interface;ServicingInProgress
-CBS\SessionsPending;#
 CV\Installer\InProgress;-
 SYSTEM\Setup;(SystemSetup|Upgrade)InProgress
 '@
@@ -79,6 +78,7 @@ CV\Policies\Servicing;.*
 MS\WindowsUpdate\UX\Settings;(Pause|Flight|Defer|Branch|Exclude|Target|IsExpedited).*
 MS\PolicyManager\current\device\Update;(?!.*_(ProviderSet|WinningProvider|LastWrite)).*
 MS\PolicyManager\current\device\ControlPolicyConflict;MDMWinsOverGP
+CCS\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client;Enabled|DisabledByDefault
 CCS\Services\CcmExec;-
 '@
     sources = @'
@@ -89,7 +89,6 @@ CV\Internet Settings;Proxy(Enable|Server)
     upgrade = @'
 CV\WindowsUpdate\OSUpgrade;.*
 SYSTEM\Setup\MoSetup\Volatile;BoxResult
-SYSTEM\Setup\MoSetup\Tracking;FailureCount|InstallAttempts
 SYSTEM\Setup\SetupDiag\Results;.*
 SYSTEM\Setup\MoSetup\Volatile\SetupDiag;.*
 '@
@@ -112,7 +111,6 @@ function Get-RegistryPart($Look, [string] $Section) {
       if ($value -is [string]) {
         $value = Limit-Text ($value -replace '(://)[^/@\s]*@', '$1') 400
       }
-      # Of a list its length.
       elseif ($value -isnot [ValueType]) { $value = @($value).Length }
       $Look['room'] -= "$name$value".Length + 6
       if ($Look['room'] -lt 0) { Add-Fault $Look }
@@ -123,31 +121,54 @@ function Get-RegistryPart($Look, [string] $Section) {
   return $part
 }
 
-# Of items, newest first: every failure, every item of an update that failed (a later success overtakes it) and the newest of each
-# group, until there is no more room. Each tells: failed, group, update.
-function Select-Telling($Look, [object[]] $Item, $Room = 6500) {
+# By what a success overtakes a failure.
+function Get-UpdateName([string] $Title, [string] $Id) {
+  if ($Title -match 'KB\d{6,7}') { return $Matches[0] }
+  return $Id
+}
+
+# Of items, newest first, what tells: of like failures the newest three and the oldest; the newest calm one of each group and of each update that
+# failed, and the newest $Extra of other KBs (all where something failed). An item tells: failed, group, update.
+function Select-Telling($Look, [object[]] $Item, $Room = 6500, $Extra = 0) {
   $sick = @{}
-  foreach ($one in $Item) { if ($one['tells'][0]) { $sick["$($one['tells'][2])"] = $true } }
+  $oldest = @{}
+  for ($at = 0; $at -lt $Item.Length; $at++) {
+    $failed, $group, $update = $Item[$at]['tells']
+    if ($failed) {
+      $sick["$update"] = $true
+      $oldest["$group $update"] = $at
+    }
+  }
+  if ($sick.psbase.Count) { $Extra = 1000 }
   $sick.Remove('')
-  $seen = @{}
-  foreach ($one in $Item) {
-    $failed, $group, $update = $one['tells']
-    if (-not $failed -and $seen["$group"] -and -not $sick["$update"]) { continue }
-    $seen["$group"] = $true
-    $one.Remove('tells')
-    $Room -= (ConvertTo-JsonText $one).Length + 1
+  $count = @{}
+  $first = $rest = @()
+  for ($at = 0; $at -lt $Item.Length; $at++) {
+    $failed, $group, $update = $Item[$at]['tells']
+    $Item[$at].Remove('tells')
+    $rank = ++$count["$group $update"]
+    $of_group = ++$count["$group"]
+    if ($rank -eq 1 -and ($failed -or $of_group -eq 1 -or $sick["$update"])) { $first += $at }
+    elseif ($failed) { if ($rank -le 3 -or $oldest["$group $update"] -eq $at) { $rest += $at } }
+    elseif ($rank -eq 1 -and $update -match '^KB' -and $Extra-- -gt 0) { $rest += $at }
+  }
+  $Look['cut'] = $false
+  $keep = @(foreach ($at in $first + $rest) {
+    $Room -= (ConvertTo-JsonText $Item[$at]).Length + 1
     if ($Room -lt 0) {
+      $Look['cut'] = $true
       Add-Fault $Look
       break
     }
-    $one
-  }
+    $at
+  })
+  foreach ($at in $keep | Sort-Object) { $Item[$at] }
 }
 
 # Text of a log, or of a slice of one that may begin within a character.
 function ConvertFrom-LogByte([byte[]] $Bytes) {
   $text = [Text.Encoding]::UTF8.GetString($Bytes)
-  # In UTF-16LE a NUL follows each letter of ASCII: the first at an odd place, unless the slice began within a character.
+  # In UTF-16LE a NUL follows each letter of ASCII, at odd places unless the slice began within a character.
   $parts = (Limit-Text $text 400) -split '\0'
   if (@($parts -ne '').Length -gt 25) {
     $begin = 1 - $parts[0].Length % 2
@@ -158,27 +179,26 @@ function ConvertFrom-LogByte([byte[]] $Bytes) {
   return $text -replace '^\uFEFF'
 }
 
-# The tail of a log as kinds: lines that matter, those alike as one, in order of their last line. Only lines that hold a code or a word
-# of note are looked at one by one: a tail has 40000.
+# The tail of a log as kinds: lines with a code or a word of note, those alike as one, in order of their last line.
 function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $tail = Read-FileTail -Path $Path -Bytes $Look['log_bytes']
   if ($null -eq $tail) { return }
   $read = $tail['bytes'].Length
-  $log = @{ path = $Path; size = $tail['size']; read = $read; modified = $tail['modified']; kinds = @() }
+  $log = @{ path = $Path; size = $tail['size']; read = $read; modified = $tail['modified']; oldest = $null; kinds = @() }
   if ($tail['modified'] -lt $Look['since'] -or $read -eq 0) { return $log }
   $text = ConvertFrom-LogByte $tail['bytes']
-  # The first line of a slice may lack its begin.
   if ($read -lt $tail['size']) { $text = $text -replace '^[^\n]*\n' }
-  # Lines carry local time of whatever zone was in force: a day of grace.
-  $floor = [DateTimeOffset]::FromUnixTimeSeconds($Look['since'] - 86400).ToString('u')
+  # Lines carry local time of whatever zone: a day of grace.
+  $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look['since'] - 86400)).ToString('u') -replace 'Z'
+  if ($text -match '(?m)^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)') { $log['oldest'] = @($Matches[1], $floor | Sort-Object)[1] }
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
-  # Compiling costs more than a short log.
   if ($text.Length -gt 300000) { $options += ', Compiled' }
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
   $words = '\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest|Repair(ed|ing)? (failed|complete|\d)|' +
     'Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error'
+  # Set-up tells much without a code.
+  if ($Sort -eq 'setup') { $words += '|, Error ' }
   $begin = if ($Sort -eq 'reporting') { '\{[^\t\n]*(\t[^\t\n]*){2}\t\d[^\t\n]*(\t[^\t\n]*){3}\t[0-9a-f]+\t' } else { "[^\n]*?($code|$words)" }
-  # What differs between lines that are alike.
   $vary = [regex]::new('^\S+ [\d:]+, \w+ +|\b[0-9a-f]{8}(@\S+)? |''[^'']*''|"[^"]*"|\S*[\\~]\S*|\[[^\]]*\]|\b(0x)?[0-9a-f]*\d[0-9a-f]*\b|\W+', $options)
   $kinds = @{}
   foreach ($match in [regex]::new("(?<=^|\n)$begin[^\r\n]*", $options).Matches($text)) {
@@ -186,16 +206,21 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
     if ($Sort -eq 'reporting') {
       $column = $line -split '\t'
       $time = $column[1]
-      $tells = @(($column[7] -notmatch '^0+$'), ($column[3] -replace '\D.*'), $column[5])
-      $kind = "$($column[7]) $tells"
+      $number = $column[3] -replace '\D.*'
+      $update = $column[5]
+      $group = "$number $($column[8])"
+      # A search has the GUID of the service here.
+      if ($number -in 147, 148) { $group += $update }
+      $tells = @(($column[7] -notmatch '^0+$'), $group, (Get-UpdateName $column[11] $update))
+      $kind = "$($column[7]) $group $update"
       $need = "$($column[0..7])".Length
     }
     else {
       $time = Limit-Text $line 19
-      $tells = @($true)
-      $found = $code.Match($line)
-      $kind = $found.Value + (Limit-Text $vary.Replace((Limit-Text $line 200), ' ') 48)
-      $need = $found.Index + $found.Length
+      $code_match = $code.Match($line)
+      $kind = $code_match.Value + (Limit-Text $vary.Replace((Limit-Text $line 200), ' ') 48)
+      $tells = @($true, $kind)
+      $need = $code_match.Index + $code_match.Length
     }
     if ($time -notmatch '^\d{4}-.{14}' -or $time -ge $floor) {
       $have = $kinds[$kind]
@@ -209,7 +234,6 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $log['kinds'] = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_['order'][0] } -Descending) {
     if ($rank++ -ge 2000) { break }
     if ($kind['count'] -eq 1) { $kind['first'] = $null }
-    # An older kind ends with its code.
     $keep = if ($rank -le 20) { 300 } else { [Math]::Min(300, [Math]::Max(160, $kind['order'][1])) }
     $kind['last'] = Limit-Text $kind['last'] $keep
     $kind.Remove('order')
@@ -219,12 +243,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   return $log
 }
 
-# Each of these completes the data of its section, which begin with the registry's part.
-function Get-hostSection($Look, $Data) {
-  return $Data + (Get-SessionFact)
-}
-
-# What CIM knows, a part of host.
+# Each completes the data of its section, which begin with the registry's part.
 function Get-factSection($Look) {
   $fact = Get-HostFact
   $Look['role'] = $fact['domain_role']
@@ -240,27 +259,34 @@ function Get-clockSection($Look, $Data) {
   }
   $ask = @()
   if ($set['Type'] -in 'NTP', 'AllSync') { $ask += "$($set['NtpServer'])" -split '\s+' -replace ',.*' }
-  # A member's source is a domain controller; the domain's own name answers with one. A controller would ask itself.
+  # A member asks its domain, whose name is that of its controllers. A controller would ask itself.
   if ($set['Type'] -in 'NT5DS', 'AllSync' -and $Look['role'] -lt 4) { $ask += "$($Look['domain'])" }
   $Data['sources'] = @(foreach ($server in @($ask + $Look['servers'] -ne '' | Select-Object -Unique -First 6)) {
     try { @{ server = $server; ok = $true } + (Invoke-SntpQuery -Server $server -TimeoutMs $Look['sntp_ms']) }
     catch { @{ server = $server; ok = $false; error = (Get-Fault $_).why } }
   })
-  return $Data + @{ start_ms = $Look['start_ms']; end_ms = Get-HostClock; zone = Get-TimeZoneId }
+  return $Data + @{ start_ms = $Look['start_ms']; end_ms = Get-HostClock; zone = Get-TimeZoneId; utc_offset_s = Get-UtcOffset }
 }
 
 function Get-historySection($Look) {
   $history = Get-UpdateHistory -Max 300
   $entries = @(foreach ($entry in $history['entries']) {
-    if ($entry['time'] -lt $Look['since']) { continue }
-    $entry['title'] = Limit-Text $entry['title'] 100
-    $entry['tells'] = @(($entry['result'] -notin 1, 2), "$($entry['operation']) $($entry['result'])", $entry['update_id'])
+    $failed = $entry['result'] -notin 1, 2
+    # Of what is old: the newest that went well.
+    $old = $entry['time'] -lt $Look['since']
+    if ($old -and $failed) { continue }
+    $entry['title'] = Limit-Title $entry['title']
+    $entry['classes'] = @($entry['classes'] | Select-Object -First 6)
+    foreach ($name in 'service', 'caller', 'classes') { if (-not $entry[$name]) { $entry.Remove($name) } }
+    $group = "$($entry['operation']) $($entry['result'])"
+    if ($failed) { $group += " $($entry['hresult'])" } else { $group += " $($entry['service']) $($entry['classes'])" }
+    $entry['tells'] = @($failed, $group, $(if (-not $old) { Get-UpdateName $entry['title'] $entry['update_id'] }))
     $entry
   })
-  return @{ total = $history['total']; entries = @(Select-Telling $Look -Item $entries) }
+  return @{ total = $history['total']; entries = @(Select-Telling $Look -Item $entries -Extra 3) }
 }
 
-# Id, time and the data fields of an event; UserData flattened. A document each would cost several times as much.
+# Id, time and data fields of an event; UserData flattened.
 function ConvertFrom-EventXml([string] $Text) {
   if ($Text -notmatch '(?s)<EventID[^>]*>\s*(\d+).*?SystemTime=.(.{19}).*?<EventRecordID>\s*(\d+).*?</System>(.*)') { throw 'an event that is none' }
   $data = @{}
@@ -271,84 +297,94 @@ function ConvertFrom-EventXml([string] $Text) {
     $value = [Net.WebUtility]::HtmlDecode($leaf.Groups[4].Value) -replace '^\s+|\s+$'
     if ($name -eq 'Data') { $position++; $name = "param$position" }
     if ($leaf.Groups[2].Value -match '\bName=["'']([^"'']+)') { $name = $Matches[1] }
-    # The service manager names a service in the reader's language; its key name stands in the binary, as UTF-16 in hex.
+    # Its key stands in the binary, as UTF-16 in hex.
     if ($name -eq 'Binary') {
       if ($value -notmatch '^([2-7][0-9A-F]00)+') { continue }
       $name = 'service'
-      $value = [uri]::UnescapeDataString(($Matches[0] -replace '(..)00', '%$1'))
+      $value = [uri]::UnescapeDataString(($Matches[0] -replace '(..)00', '%$1')) -replace '/.*'
     }
-    if ($value) { $data[$name] = Limit-Text $value 120 }
+    if ($value) { $data[$name] = Limit-Title $value }
   }
   return $record
 }
 
 function Get-eventsSection($Look) {
   $wu = 'Microsoft-Windows-WindowsUpdateClient'
-  $time = 'Microsoft-Windows-Time-Service'
-  # Channel, provider, ids (an expression of XPath may hold some twenty terms), those of them that tell no failure, most to read.
-  $rows = @(
-    , @('System', $wu, '16,19-22,43,44', (19, 21, 22, 43, 44), 250)
-    , @("$wu/Operational", $wu, '25,26,31,34,35,40,41', (26, 40, 41), 200)
-    , @('Setup', 'Microsoft-Windows-Servicing', '2-4', (2, 4), 100)
-    , @('System', 'Service Control Manager', '7000,7001,7009,7022-7024,7031,7034,7040', @(7040), 60)
-    , @('System', $time, '17,22,24,29,34-38,47,50,129-131,134,142', (35, 37), 20)
-    , @('System', 'Microsoft-Windows-Kernel-General', '1', @(), 50)
-    , @("$time/Operational", $time, '257-266', (257..266), 10)
-  )
-  # No upper bound: what a clock that was ahead wrote is told, too.
+  $scm = 'Service Control Manager'
+  # Channel; provider; ids (XPath allows some twenty terms); those that tell no failure; most to read. 32, 33: in either channel.
+  $rows = "System;$wu;16,20,24,32,33,213,217;;200", "System;$wu;19;19;200", "System;$wu;43,44;;60",
+    "$wu/Operational;$wu;25,31,32,33,34,35;;200", "$wu/Operational;$wu;26,41;26,41;200",
+    'Setup;Microsoft-Windows-Servicing;2,3,6,11,12,1009,1014,1015;2;100',
+    "System;$scm;7000,7001,7002,7003,7009,7011,7022,7023,7024,7031,7034,7038,7041;;60",
+    'System;Microsoft-Windows-Time-Service;17,24,29,34,35,36,37,47,129,130,131,134;35,37;20'
+  # No upper bound: a clock may have been ahead.
   $since = [DateTimeOffset]::FromUnixTimeSeconds($Look['since']).ToString('u') -replace ' ', 'T'
+  $reach = @{}
+  $ended = @{}
   $records = @(foreach ($row in $rows) {
-    $channel, $provider, $ids, $calm, $max = $row
-    $terms = foreach ($id in $ids -split ',') { if ($id -match '(.*)-(.*)') { "(EventID>=$($Matches[1]) and EventID<=$($Matches[2]))" } else { "EventID=$id" } }
-    $xpath = "*[System[Provider[@Name='$provider'] and ($($terms -join ' or ')) and TimeCreated[@SystemTime>='$since']]]"
-    try { $texts = @(Read-EventRecord -Channel $channel -XPath $xpath -Max $max -TimeoutMs 3000) }
+    $channel, $provider, $ids, $calm, $max = $row -split ';'
+    $xpath = "*[System[Provider[@Name='$provider'] and (EventID=$($ids -replace ',', ' or EventID=')) and TimeCreated[@SystemTime>='$since']]]"
+    $texts = [Collections.ArrayList]::new()
+    $whole = $true
+    # What was read before a fault counts.
+    try {
+      if ($provider -eq $wu -and -not $reach[$channel]) {
+        $reach[$channel] = @{ channel = $channel; oldest = $null; complete = $true }
+        foreach ($text in Read-EventRecord -Channel $channel -XPath '*' -Max 1 -TimeoutMs 3000 -Oldest $true) {
+          $reach[$channel].oldest = [Math]::Max($Look['since'], (ConvertFrom-EventXml $text).time)
+        }
+      }
+      Read-EventRecord -Channel $channel -XPath $xpath -Max $max -TimeoutMs 3000 | ForEach-Object -Process { $null = $texts.Add($_) }
+    }
     catch {
+      $whole = $false
       $fault = Get-Fault $_
       $fault['why'] = "${channel}: $($fault['why'])"
-      if ($fault['type'] -notmatch 'NotFound') { Add-Fault $Look $fault }
-      continue
+      if ($fault['type'] -match 'NotFound') { $reach.Remove($channel) } else { Add-Fault $Look $fault }
     }
-    Select-Telling $Look -Room 1200 -Item @(foreach ($text in $texts) {
+    $items = @(foreach ($text in $texts) {
       $record = ConvertFrom-EventXml $text
       $data = $record['data']
-      $service = "$($data['service'])$($data['param4'])"
-      if ($max -eq 60 -and $service -and $service -notin $Look['names']) { continue }
-      # The clock is slewed all day; a step of a minute tells something.
-      if ($max -eq 50 -and $data['NewTime'] -and $data['OldTime'] -and
-        [Math]::Abs(([DateTimeOffset]$data['NewTime'] - [DateTimeOffset]$data['OldTime']).TotalSeconds) -lt 60) { continue }
-      $record['provider'] = $provider
-      $record['tells'] = @(($record['id'] -notin $calm), "$($record['id']) $service", $data['updateGuid'])
+      $data.Remove('updateRevisionNumber')
+      $service = "$($data['service'])"
+      if ($provider -eq $scm) {
+        foreach ($value in @($data.psbase.Values)) { if (-not $service -and $value -in $Look['names']) { $service = $value } }
+        if ($service -and $service -notin $Look['names']) { continue }
+      }
+      $title = foreach ($name in $data.psbase.Keys) { if ($name -match 'title$|updatelist|identifier$') { $data[$name] } }
+      $update = Get-UpdateName $title $data['updateGuid']
+      # A try that was installed since tells nothing.
+      if ($ids -eq '43,44') { if ($record['record'] -lt $ended[$update]) { continue } }
+      elseif ($ids -eq '19' -and -not $ended[$update]) { $ended[$update] = $record['record'] }
+      $record += @{
+        provider = $provider; channel = $channel
+        tells = @(($record['id'] -notin ($calm -split ',')), "$($record['id']) $service $($data['serviceGuid']) $($data['errorCode'])", $update)
+      }
       $record
     })
+    Select-Telling $Look -Room 4000 -Extra 5 -Item $items
+    if ($reach[$channel] -and $ids -ne '43,44' -and (-not $whole -or $texts.Count -ge $max -or $Look['cut'])) { $reach[$channel].complete = $false }
   })
-  # Faults alone are no data.
   if ($Look['faults'] -and -not $records) { return $null }
-  return @{ records = @($records | Sort-Object -Property { $_.time }, { $_.record } -Descending) }
-}
-
-function Get-servicingSection($Look, $Data) {
-  $names = 'TiWorker', 'SetupHost', 'setupprep'
-  # It lives on for minutes after an installation.
-  if ($Data['registry']['CV\Installer\InProgress']) { $names += 'msiexec' }
-  return $Data + @{ processes = @(Get-ProcessName -Name $names) }
+  return @{ records = @($records | Sort-Object -Property { $_.time }, { $_.record } -Descending); reach = @($reach.Values) }
 }
 
 function Get-sourcesSection($Look, $Data) {
   $set = @{}
   foreach ($values in $Data['registry'].Values) { $set += $values }
   $Data.Remove('registry')
-  $ask = @{}
-  if (1 -eq $set['UseWUServer']) { $ask.wsus = $set['WUServer'] }
-  if (1 -eq $set['ProxyEnable']) { $ask.proxy = 'http://' + ("$($set['ProxyServer'])" -replace '^(?=.*=).*?(https?=|$)' -replace ';.*' -replace '^https?://') }
-  $Data['endpoints'] = @(foreach ($role in $ask.Keys) {
-    $url = $ask[$role] -as [uri]
+  $proxies = @()
+  if (1 -eq $set['ProxyEnable']) { $proxies += $set['ProxyServer'] }
+  $ask = @(foreach ($proxy in @(Get-WinHttpProxy) + $proxies) { , @('proxy', ('http://' + ("$proxy" -replace '^(?=.*=).*?(https?=|$)' -replace ';.*' -replace '^https?://'))) })
+  if (1 -eq $set['UseWUServer']) { $ask += , @('wsus', $set['WUServer']) }
+  $Data['endpoints'] = @(foreach ($one in $ask | Sort-Object -Property { "$_" } -Unique) {
+    $url = $one[1] -as [uri]
     if ($null -eq $url -or -not $url.Host) { continue }
-    @{ role = $role; host = $url.DnsSafeHost; port = $url.Port } + (Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look['connect_ms'])
+    @{ role = $one[0]; host = $url.DnsSafeHost; port = $url.Port } + (Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look['connect_ms'])
   })
   return $Data
 }
 
-# What the update agent knows, a part of sources.
 function Get-agentSection($Look) {
   $data = @{}
   try { $data['services'] = @(Get-UpdateService) } catch { Add-Fault $Look (Get-Fault $_) }
@@ -381,40 +417,46 @@ function Get-scanSection($Look) {
   try { $scan = Invoke-UpdateSearch -Criteria 'IsInstalled=0 and IsHidden=0' }
   catch {
     $fault = Get-Fault $_
-    # A search that failed with a code (but not for want of rights) is a finding, not a fault of the look.
+    # A failed search, but for want of rights, is no fault of the look.
     if (-not $fault.code -or $fault.code -eq -2147024891) { throw }
     $scan = @{ hresult = $fault.code }
   }
+  foreach ($update in $scan['updates']) { $update['title'] = Limit-Title $update['title'] }
   $scan.seconds = [int]$clock.Elapsed.TotalSeconds
   return $scan
 }
 
-# The data of a section; throws.
 function Get-SectionData($Look, [string] $Name) {
   $data = @{}
   if ($Look['table'][$Name]) { $data['registry'] = Get-RegistryPart $Look $Name }
   switch ($Name) {
     { $_ -in 'reboot', 'policy' } { return $data }
+    'host' { return $data + (Get-SessionFact) }
+    'servicing' {
+      $processes = 'TiWorker', 'SetupHost', 'setupprep'
+      # It lives on for minutes after an installation.
+      if ($data['registry']['CV\Installer\InProgress']) { $processes += 'msiexec' }
+      return $data + @{ processes = @(Get-ProcessName -Name $processes) }
+    }
     'services' { return @{ services = Get-ServiceTable -Name $Look['names'] } }
     'reporting' { return Read-Log $Look "$($Look['windows'])\SoftwareDistribution\ReportingEvents.log" reporting }
     'cbs' { return Read-Log $Look "$($Look['windows'])\Logs\CBS\CBS.log" cbs 12000 }
     'disk' { return @{ drive = $Look['drive'] } + (Get-DriveFact -Drive $Look['drive']) }
-    'runs' { return @{ folders = @(Get-ChildName -Path "$env:ProgramData\winfleet\wu_repair\runs" -Filter '*' | Select-Object -Last 50) } }
     default { return & "Get-${Name}Section" $Look $data }
   }
 }
 
-# One section; whatever happens in it stays in it.
 function Invoke-Section($Look, [string] $Name) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $Look['faults'] = @()
   $section = @{ data = $null }
   try {
     if ($Look['clock'].ElapsedMilliseconds -gt $Look['budget_ms']) { throw [TimeoutException]::new('the time of the look was over') }
-    # By name: an index would keep the nothing of a bare return.
     $section.data = Get-SectionData $Look $Name
   }
   catch { $Look['faults'] = @(Get-Fault $_) }
+  # .NET calls a code of the update agent as it calls a file that is not there.
+  if ($Name -in 'history', 'agent', 'scan') { foreach ($fault in $Look['faults']) { $fault['type'] = $fault['type'] -replace '.*NotFound', 'Agent' } }
   if ($Look['faults']) { $section['faults'] = $Look['faults'] }
   $section['ms'] = $clock.ElapsedMilliseconds
   return $section
@@ -423,7 +465,7 @@ function Invoke-Section($Look, [string] $Name) {
 # The limits of a look; key refused holds why it is none.
 function New-Look([object] $Request) {
   $look = @{
-    clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request['servers']); room = 6000; faults = @(); table = Get-RegistryTable
+    clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request['servers']) -ne $null; room = 6000; faults = @(); table = Get-RegistryTable
     windows = $env:SystemRoot; drive = $env:SystemDrive
     names = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
     refused = $null
@@ -434,14 +476,14 @@ function New-Look([object] $Request) {
     if (($limit -isnot [int] -and $limit -isnot [long]) -or $limit -lt 0) { $look['refused'] = "$name is not a number" }
     $look[$name] = $limit
   }
-  $always = 'host', 'services', 'servicing', 'reboot', 'runs'
+  $always = 'host', 'services', 'servicing', 'reboot'
   $near = 'policy', 'disk', 'upgrade', 'reporting', 'cbs'
-  # What may wait, the search last: it alone may take minutes.
-  $far = 'clock', 'sources', 'events', 'cache', 'history', 'scan'
-  $asked = @($Request['sections'])
+  # The likeliest to hang later; the search, which may take minutes, last.
+  $far = 'events', 'cache', 'fact', 'clock', 'sources', 'agent', 'history', 'scan'
+  $asked = @($Request['sections']) -ne $null
   foreach ($name in $asked) { if ($name -notin ($always + $near + $far)) { $look['refused'] = "unknown section $name" } }
   $look['near'] = $always + @(foreach ($name in $near) { if ($name -in $asked) { $name } })
-  $look['far'] = @('fact') + @(foreach ($name in $far) { if ($name -in $asked) { $name; if ($name -eq 'sources') { 'agent' } } })
+  $look['far'] = @(foreach ($name in $far) { if ($name -in $asked -or $name -eq 'fact' -or ($name -eq 'agent' -and 'sources' -in $asked)) { $name } })
   if ($Request['schema'] -ne 1 -or $Request['op'] -ne 'observe') { $look['refused'] = 'this agent observes by schema 1 alone' }
   if ($look['refused']) { $look['near'] = $look['far'] = @(); return $look }
   $look['start_ms'] = Get-HostClock
@@ -451,45 +493,55 @@ function New-Look([object] $Request) {
   return $look
 }
 
-function Invoke-Lane($Look, $Box, [string[]] $Name) { foreach ($one in $Name) { $Box[$one] = Invoke-Section $Look $one } }
+function Invoke-Lane($Look, $Result, [string[]] $Name) { foreach ($one in $Name) { $Result[$one] = Invoke-Section $Look $one } }
 
-# The far sections beside the others, for CIM and the update agent may hang and know no cancel: in a runspace that is then left alone.
-function Start-Lane([object] $Request, $Box) {
-  # In the background: a thread that is stuck in Windows must not keep the process alive. Here is no module to export from.
-  $text = 'param($Request, $Box) [Threading.Thread]::CurrentThread.IsBackground = $true; $ErrorActionPreference = "Stop"; function Export-ModuleMember { }',
-    ${function:Get-HostClock}.Ast.Parent.Parent.Extent.Text, ${function:Get-Observation}.Ast.Parent.Parent.Extent.Text,
-    '$look = New-Look $Request; Invoke-Lane $look $Box $look["far"]'
-  return [PowerShell]::Create().AddScript($text -join "`n").AddArgument($Request).AddArgument($Box).BeginInvoke()
+function Invoke-FarLane([object] $Request, $Result) {
+  # A thread that is stuck in Windows must not keep the process alive.
+  [Threading.Thread]::CurrentThread.IsBackground = $true
+  $look = New-Look $Request
+  Invoke-Lane $look $Result $look['far']
 }
 
-# What the lane found, section by section; once one has hung, nobody waits for the next.
-function Wait-Lane($Look, $Box, [object] $Lane) {
+# The far sections beside the others: what hangs knows no cancel; its runspace is then left alone.
+function Start-Lane([object] $Request, $Result) {
+  $state = [Management.Automation.Runspaces.InitialSessionState]::CreateDefault()
+  $state.Variables.Add([Management.Automation.Runspaces.SessionStateVariableEntry]::new('ErrorActionPreference', 'Stop', $null))
+  foreach ($module in ${function:New-Look}.Module, ${function:Get-HostClock}.Module) {
+    foreach ($function in & $module { Get-ChildItem -Path function: }) {
+      if ($function.ModuleName -ne $module.Name) { continue }
+      $state.Commands.Add([Management.Automation.Runspaces.SessionStateFunctionEntry]::new($function.Name, $function.Definition))
+    }
+  }
+  $shell = [PowerShell]::Create($state)
+  return @{ shell = $shell; wait = $shell.AddCommand('Invoke-FarLane').AddArgument($Request).AddArgument($Result).BeginInvoke() }
+}
+
+# What the lane found; once one has hung, nobody waits for the next.
+function Wait-Lane($Look, $Result, [hashtable] $Lane) {
   $sections = @{}
   $limit = $Look['budget_ms']
   foreach ($name in $Look['far']) {
     if ($name -eq 'scan' -and $limit) { $limit = $Look['scan_ms'] }
     $clock = [Diagnostics.Stopwatch]::StartNew()
-    while (-not $Box[$name] -and $clock.ElapsedMilliseconds -lt $limit -and -not $Lane.AsyncWaitHandle.WaitOne(20)) { continue }
-    # A copy: the lane may still write.
-    $sections[$name] = $Box[$name]
-    if (-not $sections[$name]) {
-      $sections[$name] = @{ data = $null; faults = @(Get-Fault @{ Exception = [TimeoutException]::new('no answer in time') }); ms = $limit }
-      $limit = 0
-    }
+    while (-not $Result[$name] -and $clock.ElapsedMilliseconds -lt $limit -and -not $Lane['wait'].AsyncWaitHandle.WaitOne(20)) { continue }
+    $sections[$name] = $Result[$name]
+    if ($sections[$name]) { continue }
+    $reason = $Lane['shell'].InvocationStateInfo.Reason
+    if ($null -eq $reason) { $reason = [TimeoutException]::new('no answer in time') }
+    $sections[$name] = @{ data = $null; faults = @(Get-Fault @{ Exception = $reason }); ms = $limit }
+    $limit = 0
   }
   return $sections
 }
 
-# The reply to a request to observe.
 function Get-Observation([object] $Request) {
-  $box = [hashtable]::Synchronized(@{})
-  # First: its start takes a while.
-  if ($Request['lanes'] -ne 1) { $lane = Start-Lane $Request $box }
+  $result = [hashtable]::Synchronized(@{})
+  if ($Request['lanes'] -ne 1) { $lane = Start-Lane $Request $result }
   $look = New-Look $Request
   if ($look['refused']) { return @{ schema = 1; refused = $look['refused'] } }
   $sections = @{}
   Invoke-Lane $look $sections $look['near']
-  if ($lane) { $sections += Wait-Lane $look $box $lane } else { Invoke-Lane $look $sections $look['far'] }
+  if ($lane) { $sections += Wait-Lane $look $result $lane } else { Invoke-Lane $look $sections $look['far'] }
   if ($sections['clock'] -and $sections['clock'].data) { $sections['clock'].data.end_ms = Get-HostClock }
   return @{ schema = 1; op = 'observe'; sections = $sections }
 }

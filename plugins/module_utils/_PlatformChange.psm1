@@ -81,17 +81,30 @@ function Remove-FolderTree {
   [CmdletBinding()]
   param([string] $Path)
   $link = [IO.FileAttributes]::ReparsePoint
-  $folder = [IO.DirectoryInfo]::new($Path)
-  if (0 -eq ($folder.Attributes -band $link)) {
-    foreach ($entry in $folder.GetFileSystemInfos()) {
-      if ($entry -is [IO.DirectoryInfo]) { Remove-FolderTree -Path $entry.FullName; continue }
-      if (0 -eq ($entry.Attributes -band $link)) { $entry.Attributes = [IO.FileAttributes]::Normal }
-      $entry.Delete()
+  $first = $null
+  $folders = [Collections.ArrayList]@([IO.DirectoryInfo]::new($Path))
+  for ($i = 0; $i -lt $folders.Count; $i++) {
+    if (0 -ne ($folders[$i].Attributes -band $link)) { continue }
+    try {
+      foreach ($entry in $folders[$i].GetFileSystemInfos()) {
+        if ($entry -is [IO.DirectoryInfo]) { $null = $folders.Add($entry); continue }
+        # One file that will not go keeps none of the others. Attributes are those of all names of a file: touched only where they are in the way.
+        try {
+          if ($entry.IsReadOnly -and 0 -eq ($entry.Attributes -band $link)) { $entry.IsReadOnly = $false }
+          $entry.Delete()
+        }
+        catch { if (-not $first) { $first = $_ } }
+      }
+      $folders[$i].Attributes = [IO.FileAttributes]::Directory
     }
-    $folder.Attributes = [IO.FileAttributes]::Directory
+    catch { if (-not $first) { $first = $_ } }
   }
-  # Not recursive: of a link the link itself goes, never what it points to.
-  $folder.Delete()
+  # Deepest first and not recursive: of a link the link itself goes, never what it points to.
+  for ($i = $folders.Count - 1; $i -ge 0; $i--) { try { $folders[$i].Delete() } catch { if (-not $first) { $first = $_ } } }
+  if (-not $first) { return }
+  # .NET Framework knows no path of more than 260 characters unless the host says so (LongPathsEnabled); cmd does, and follows no link either.
+  $null = Invoke-Program -Path "$env:SystemRoot\System32\cmd.exe" -Argument '/d', '/c', 'rd', '/s', '/q', "\\?\$Path" -TimeoutMs 600000
+  if ([IO.Directory]::Exists($Path)) { throw $first }
 }
 
 function Write-RegistryValue {
@@ -106,7 +119,12 @@ function Write-RegistryValue {
   # .NET takes a DWORD as a signed Int32 alone.
   $data = if ($Kind -eq 'DWord') { [BitConverter]::ToInt32([BitConverter]::GetBytes([long]$Value), 0) } else { [string]$Value }
   $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
-  try { $base.CreateSubKey($path).SetValue($Name, $data, [Microsoft.Win32.RegistryValueKind]$Kind) }
+  try {
+    $open = $base.CreateSubKey($path)
+    # Text that Windows keeps with variables in it (NtpServer may be REG_EXPAND_SZ) stays of its kind.
+    if ($Kind -eq 'String' -and $Name -in $open.GetValueNames() -and $open.GetValueKind($Name) -eq 'ExpandString') { $Kind = 'ExpandString' }
+    $open.SetValue($Name, $data, [Microsoft.Win32.RegistryValueKind]$Kind)
+  }
   finally { $base.Dispose() }
 }
 
@@ -129,11 +147,16 @@ function Set-HostClock {
   param([long] $OffsetMs)
   # Set-Date takes local time whatever the Kind of its DateTime (it calls SetLocalTime), which names two moments in the hour that autumn
   # repeats and none in the one that spring leaves out. SetSystemTime takes UTC, and the privilege it needs it enables itself.
-  $code = '[DllImport("kernel32.dll", SetLastError = true)] public static extern bool SetSystemTime(ushort[] time);'
+  # The compiled method reads the error itself: between two lines of PowerShell others set it.
+  $code = @'
+[DllImport("kernel32.dll", SetLastError = true)] static extern bool SetSystemTime(ushort[] time);
+public static int Set(ushort[] time) { return SetSystemTime(time) ? 0 : Marshal.GetLastWin32Error(); }
+'@
   $native = Add-Type -MemberDefinition $code -Name SystemClock -Namespace WinfleetWuRepair -PassThru
   $to = [DateTime]::UtcNow.AddMilliseconds($OffsetMs)
   [uint16[]] $parts = $to.Year, $to.Month, [int]$to.DayOfWeek, $to.Day, $to.Hour, $to.Minute, $to.Second, $to.Millisecond
-  if (-not $native::SetSystemTime($parts)) { throw [ComponentModel.Win32Exception]::new([Runtime.InteropServices.Marshal]::GetLastWin32Error()) }
+  $failed = $native::Set($parts)
+  if ($failed) { throw [ComponentModel.Win32Exception]::new([int]$failed) }
 }
 
 function Set-TimeZoneId {

@@ -31,6 +31,10 @@ function Get-TimeZoneId {
   return [TimeZoneInfo]::Local.Id
 }
 
+function Get-UtcOffset {
+  return [int][TimeZoneInfo]::Local.GetUtcOffset([DateTime]::UtcNow).TotalSeconds
+}
+
 function Read-RegistryKey([string] $Key) {
   $open = $null
   $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
@@ -39,8 +43,8 @@ function Read-RegistryKey([string] $Key) {
     if ($null -eq $open) { return $null }
     $values = @{}
     foreach ($name in $open.GetValueNames()) {
-      $value = $open.GetValue($name)
-      # .NET gives a DWORD as a signed Int32; Windows means it unsigned.
+      $value = $open.GetValue($name, $null, 'DoNotExpandEnvironmentNames')
+      # .NET gives a DWORD signed; Windows means it unsigned.
       if ($value -is [int]) { $value = [long]$value -band 4294967295 }
       if ($null -ne $value -and $value -isnot [byte[]]) { $values[$name] = $value }
     }
@@ -55,7 +59,6 @@ function Read-RegistryKey([string] $Key) {
 function Get-ServiceTable([string[]] $Name) {
   Add-Type -AssemblyName System.ServiceProcess
   $states = 'stopped', 'start_pending', 'stop_pending', 'running', 'continue_pending', 'pause_pending', 'paused'
-  # One call tells the state of all.
   $all = @{}
   foreach ($service in [ServiceProcess.ServiceController]::GetServices()) { $all[$service.ServiceName] = $service }
   $table = @{}
@@ -71,12 +74,21 @@ function Get-ServiceTable([string[]] $Name) {
       }
     }
     else {
-      # The list leaves out what this account may not query. A property that throws is just empty; a method tells.
+      # The list leaves out what this account may not query; a method tells.
       try { [ServiceProcess.ServiceController]::new($one).WaitForStatus('Running', [TimeSpan]::Zero) }
       # ERROR_SERVICE_DOES_NOT_EXIST: a key that is left of a deleted service.
       catch { if ($_.Exception.GetBaseException().NativeErrorCode -eq 1060) { continue } }
     }
-    $table[$one] = @{ start = $key['values']['Start']; delayed = 1 -eq $key['values']['DelayedAutostart']; state = $state; dependents = $running }
+    $table[$one] = @{
+      start = $key['values']['Start']; delayed = 1 -eq $key['values']['DelayedAutostart']; state = $state; dependents = $running
+      trigger = 'TriggerInfo' -in $key['subkeys']
+    }
+    if ($one -in 'wuauserv', 'BITS', 'UsoSvc') {
+      $own = Read-RegistryKey -Key "HKLM\SYSTEM\CurrentControlSet\Services\$one\Parameters"
+      $library = if ($own) { $own['values']['ServiceDll'] }
+      if (-not $library) { $library = $key['values']['ServiceDll'] }
+      $table[$one] += @{ image_path = $key['values']['ImagePath']; service_dll = $library }
+    }
   }
   return $table
 }
@@ -86,17 +98,16 @@ function Get-ProcessName([string[]] $Name) {
   return @(foreach ($one in $Name) { if ($one -in $running) { $one } })
 }
 
-function Read-EventRecord([string] $Channel, [string] $XPath, $Max, $TimeoutMs) {
+function Read-EventRecord([string] $Channel, [string] $XPath, $Max, $TimeoutMs, [bool] $Oldest) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $query = [Diagnostics.Eventing.Reader.EventLogQuery]::new($Channel, 'LogName', $XPath)
-  $query.ReverseDirection = $true
+  $query.ReverseDirection = -not $Oldest
   $reader = [Diagnostics.Eventing.Reader.EventLogReader]::new($query)
   try {
-    $count = 0
-    while ($count -lt $Max -and $clock.ElapsedMilliseconds -lt $TimeoutMs) {
+    for ($count = 0; $count -lt $Max; $count++) {
+      if ($clock.ElapsedMilliseconds -ge $TimeoutMs) { throw [TimeoutException]::new("the events took longer than $TimeoutMs ms") }
       $record = $reader.ReadEvent([TimeSpan]::FromMilliseconds($TimeoutMs))
       if ($null -eq $record) { break }
-      $count++
       $record.ToXml()
       $record.Dispose()
     }
@@ -125,36 +136,30 @@ function Read-FileTail([string] $Path, $Bytes) {
 function Get-FolderFact([string] $Path) {
   $folder = [IO.DirectoryInfo]::new($Path)
   if (-not $folder.Exists) { return $null }
-  return @{
-    created = ([DateTimeOffset]$folder.CreationTimeUtc).ToUnixTimeSeconds()
-    reparse = 0 -ne ($folder.Attributes -band [IO.FileAttributes]::ReparsePoint)
-  }
+  return @{ created = ([DateTimeOffset]$folder.CreationTimeUtc).ToUnixTimeSeconds(); reparse = 0 -ne ($folder.Attributes -band 1024) }
 }
 
 function Measure-Folder([string] $Path, $MaxFiles, $MaxMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
-  $link = [IO.FileAttributes]::ReparsePoint
   $total = @{ files = 0; bytes = [long]0; complete = $true }
   $todo = [Collections.Stack]::new()
   $todo.Push([IO.DirectoryInfo]::new($Path))
   while ($todo.Count) {
     $folder = $todo.Pop()
-    if (0 -ne ($folder.Attributes -band $link)) { continue }
+    if ($folder.Attributes -band 1024) { continue }
     try {
       foreach ($entry in $folder.EnumerateFileSystemInfos()) {
         if ($entry -is [IO.DirectoryInfo]) { $todo.Push($entry); continue }
         $total.files++
-        if (0 -eq ($entry.Attributes -band $link)) { $total.bytes += $entry.Length }
+        $total.bytes += $entry.Length
         if ($total.files -ge $MaxFiles -or $clock.ElapsedMilliseconds -ge $MaxMs) {
           $total.complete = $false
           return $total
         }
       }
     }
-    catch {
-      # A folder that is denied, or went away under our hands: what was counted is a lower bound.
-      $total.complete = $false
-    }
+    # Denied, or gone under our hands: what was counted is a lower bound.
+    catch { $total.complete = $false }
   }
   return $total
 }
@@ -176,7 +181,6 @@ function Get-DriveFact([string] $Drive) {
 }
 
 function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
-  # Resolving a name has no limit of its own.
   $lookup = [Net.Dns]::GetHostAddressesAsync($Server)
   if (-not $lookup.Wait($TimeoutMs + 1500)) { throw [TimeoutException]::new("the name was not resolved within $($TimeoutMs + 1500) ms") }
   $address = @($lookup.Result | Sort-Object -Property { [string]$_.AddressFamily -ne 'InterNetwork' })[0]
@@ -188,7 +192,7 @@ function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
     $packet[0] = 0x23
     $clock = [Diagnostics.Stopwatch]::StartNew()
     $sent = [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds()
-    # What we send is a random number, not our time: only who saw it can answer it, and a wrong clock is nobody's business.
+    # Not our time but a random number: only who saw it can answer it.
     $cookie = [Guid]::NewGuid().ToByteArray()
     [Array]::Copy($cookie, 0, $packet, 40, 8)
     $null = $client.Send($packet, 48)
@@ -199,15 +203,14 @@ function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
   finally {
     $client.Close()
   }
-  if ($answer.Length -lt 48) { throw 'the answer is shorter than an SNTP packet' }
+  if ($answer.Length -lt 48 -or ($answer[0] -band 7) -ne 4) { throw 'this is no answer of a time server' }
   $stratum = [int]$answer[1]
-  if (($answer[0] -band 7) -ne 4) { throw 'the answer is not that of a server' }
-  if ($stratum -eq 0) { throw ('kiss-o''-death ' + [Text.Encoding]::ASCII.GetString($answer, 12, 4)) }
   if ($stratum -gt 15 -or ($answer[0] -shr 6) -eq 3) { throw 'the source is not synchronised' }
+  if ($stratum -eq 0) { throw ('kiss-o''-death ' + [Text.Encoding]::ASCII.GetString($answer, 12, 4)) }
   if ("$($answer[24..31])" -ne "$($packet[40..47])") { throw 'the answer is to another question' }
   $stamps = foreach ($offset in 32, 40) {
     $seconds, $fraction = foreach ($begin in $offset, ($offset + 4)) { [double][BitConverter]::ToUInt32([byte[]]$answer[($begin + 3)..$begin], 0) }
-    # NTP's era 0 began in 1900 and ends in 2036; a small number is of era 1 (RFC 4330, section 3).
+    # NTP's era 0 ends in 2036; a small number is of era 1 (RFC 4330, section 3).
     if ($seconds -lt 2147483648) { $seconds += 4294967296 }
     ($seconds - 2208988800) * 1000 + $fraction * 1000 / 4294967296
   }
@@ -221,9 +224,10 @@ function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
 function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
   $fault = $null
-  # This constructor speaks IPv4 and IPv6 alike; TcpClient's speaks IPv4 alone in .NET Framework.
-  $socket = [Net.Sockets.Socket]::new('Stream', 'Tcp')
+  $socket = $null
   try {
+    # TcpClient speaks IPv4 alone in .NET Framework.
+    $socket = [Net.Sockets.Socket]::new('Stream', 'Tcp')
     $wait = $socket.BeginConnect($Server, $Port, $null, $null)
     if ($wait.AsyncWaitHandle.WaitOne($TimeoutMs)) { $socket.EndConnect($wait) }
     else { $fault = "no answer within $TimeoutMs ms" }
@@ -232,9 +236,19 @@ function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {
     $fault = [string]$_.Exception.GetBaseException().Message
   }
   finally {
-    $socket.Close()
+    if ($socket) { $socket.Close() }
   }
   return @{ ok = $null -eq $fault; ms = [long]$clock.ElapsedMilliseconds; error = $fault }
+}
+
+function Get-WinHttpProxy {
+  $key = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64').OpenSubKey(
+    'SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections')
+  if ($null -eq $key) { return $null }
+  # Flags (2: a proxy) at 8, the length of the text at 12, the text at 16.
+  $setting = $key.GetValue('WinHttpSettings')
+  if ($setting -isnot [byte[]] -or $setting.Length -lt 16 -or 0 -eq ($setting[8] -band 2)) { return $null }
+  return [Text.Encoding]::ASCII.GetString($setting, 16, [Math]::Min($setting.Length - 16, [BitConverter]::ToInt32($setting, 12)))
 }
 
 function Get-UpdateHistory($Max) {
@@ -245,11 +259,15 @@ function Get-UpdateHistory($Max) {
     foreach ($entry in $searcher.QueryHistory(0, [Math]::Min($Max, $total))) {
       # A DATE arrives with Kind Unspecified and is UTC.
       $date = [DateTimeOffset][DateTime]::SpecifyKind($entry.Date, 'Utc')
-      @{
+      $row = @{
         time = $date.ToUnixTimeSeconds(); operation = [int]$entry.Operation; result = [int]$entry.ResultCode
         hresult = [int]$entry.HResult; title = [string]$entry.Title
         update_id = [string]$entry.UpdateIdentity.UpdateID
+        service = [string]$entry.ServiceID; caller = [string]$entry.ClientApplicationID; classes = @()
       }
+      # An entry that has no categories to tell is one all the same.
+      try { $row.classes = @($entry.Categories | Where-Object Type -EQ UpdateClassification | ForEach-Object CategoryID) } catch { }
+      $row
     }
   })
   return @{ total = $total; entries = $entries }
@@ -258,10 +276,7 @@ function Get-UpdateHistory($Max) {
 function Get-UpdateService {
   $manager = New-Object -ComObject Microsoft.Update.ServiceManager
   foreach ($service in $manager.Services) {
-    @{
-      id = [string]$service.ServiceID; name = [string]$service.Name
-      default = [bool]$service.IsDefaultAUService; managed = [bool]$service.IsManaged
-    }
+    @{ id = [string]$service.ServiceID; name = [string]$service.Name; default = [bool]$service.IsDefaultAUService; managed = [bool]$service.IsManaged }
   }
 }
 
@@ -275,10 +290,20 @@ function Get-UpdateResult {
 
 function Invoke-UpdateSearch([string] $Criteria) {
   $searcher = (New-Object -ComObject Microsoft.Update.Session).CreateUpdateSearcher()
-  $found = $searcher.Search($Criteria)
+  $searcher.ClientApplicationID = 'winfleet.wu_repair'
+  $search = $searcher.Search($Criteria)
+  $count = [int]$search.Updates.Count
+  $updates = @(for ($index = 0; $index -lt $count -and $index -lt 30; $index++) {
+    $update = $search.Updates.Item($index)
+    @{
+      title = [string]$update.Title; id = [string]$update.Identity.UpdateID
+      kb = @(foreach ($number in $update.KBArticleIDs) { "KB$number" })
+      classes = @($update.Categories | Where-Object Type -EQ UpdateClassification | ForEach-Object CategoryID)
+    }
+  })
   return @{
-    result = [int]$found.ResultCode; hresult = 0; count = [int]$found.Updates.Count
-    warnings = @(foreach ($warning in $found.Warnings) { [int]$warning.HResult })
+    result = [int]$search.ResultCode; hresult = 0; count = $count; updates = $updates
+    warnings = @(foreach ($warning in $search.Warnings) { [int]$warning.HResult })
   }
 }
 

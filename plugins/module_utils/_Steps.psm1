@@ -1,25 +1,30 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-# PRIVATE: what the agent may change, one function a step kind. Each registers how to undo an effect with the effect itself.
+# PRIVATE: what the agent may change. A step is made of effects; an effect is data: what shall be so, and what was so before. The way back is
+# registered before an effect is made, and what is so already is success in both directions.
 
 #Requires -Version 5.1
+
+# Services that may be stopped, started and changed. TrustedInstaller promotes itself for what a restart will finish; WaaSMedicSvc, AppIDSvc
+# and msiserver guard themselves.
+function Get-ServiceName { return 'wuauserv', 'BITS', 'CryptSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'W32Time' }
 
 # The fixed set: what each argument of each kind may be. Anything else refuses the whole request.
 function Get-StepRule {
   # $true -eq any text holds in PowerShell, so each asks for the type too.
-  # TrustedInstaller promotes itself for what a restart will finish, and WaaSMedicSvc guards itself: neither is ours to touch.
-  $service = { $args[0] -is [string] -and $args[0] -in 'wuauserv', 'BITS', 'CryptSvc', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'W32Time' }
+  $service = { $args[0] -is [string] -and $args[0] -in (Get-ServiceName) }
   $folder = { $args[0] -is [string] -and $args[0] -in 'SoftwareDistribution', 'catroot2' }
   $wait = { Test-Whole -Value $args[0] -Low 0 -High 3600000 }
   $bool = { $args[0] -is [bool] }
+  $flag = { $null -eq $args[0] -or $args[0] -is [bool] }
   $key = { $args[0] -is [string] -and $args[0] -eq 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade' }
   $name = { $args[0] -is [string] -and $args[0] -eq 'AllowOSUpgrade' }
   return @{
     set_start_type = @{ name = $service; start = { Test-Whole -Value $args[0] -Low 2 -High 4 }; delayed = $bool }
-    stop_service = @{ name = $service; timeout_ms = $wait }
+    stop_service = @{ name = $service; timeout_ms = $wait; needed = $flag }
     restore_services = @{ timeout_ms = $wait }
-    start_service = @{ name = $service; timeout_ms = $wait; stop_after = { $null -eq $args[0] -or $args[0] -is [bool] } }
+    start_service = @{ name = $service; timeout_ms = $wait; stop_after = $flag; needed = $flag }
     set_aside = @{ folder = $folder }
     prune_backups = @{ folder = $folder; keep = { Test-Whole -Value $args[0] -Low 1 -High 1000 } }
     set_value = @{ key = $key; name = $name; kind = { $args[0] -is [string] -and $args[0] -eq 'DWord' }; value = { Test-Whole -Value $args[0] -Low 0 -High 1 } }
@@ -125,6 +130,9 @@ function Get-Found([hashtable] $Run, [hashtable] $Expect) {
       return ($interface -and $interface['ServicingInProgress'] -eq 2) -or $seen.processes.Length -gt 0 -or ($setup -and 1 -in $setup.Values)
     }
     'reboot' {
+      # An update that does no work and waits for a restart.
+      $interface = (Get-SectionData -Look $Run.look -Name servicing).registry['CBS\Interface']
+      if ($interface -and $interface['ServicingInProgress'] -eq 1) { return $true }
       $registry = (Get-SectionData -Look $Run.look -Name reboot).registry
       $strong = 'CBS\RebootPending', 'CBS\RebootInProgress', 'CV\WindowsUpdate\Auto Update\RebootRequired', 'CCS\Services\Netlogon',
         'MS\ServerManager\CurrentRebootAttempts', 'MS\ServerManager\ServicingStorage\ServerComponentCache'
@@ -164,9 +172,87 @@ function New-Result([hashtable] $Before, [hashtable] $After, [bool] $Changed = $
   return @{ status = if ($Why -and -not $Changed) { 'skipped' } else { 'done' }; changed = $Changed; before = $Before; after = $After; why = if ($Why) { $Why } else { $null } }
 }
 
-function Add-Undo([hashtable] $Run, [string] $Do, [hashtable] $With) {
-  $Run.undo.Insert(0, @{ id = $Run.step.id; kind = $Run.step.kind; do = $Do; with = $With })
+# What did not come out as wanted, and stops nothing.
+function Add-Remark([hashtable] $Run, [hashtable] $Step, [string] $Why) {
+  $null = $Run.warnings.Add(@{ id = $Step.id; why = $Why })
 }
+
+# Make something so. Step is whose effect it is.
+function Set-Effect([hashtable] $Run, [string] $Effect, [hashtable] $Do, [hashtable] $Undo, [hashtable] $Step) {
+  $Run.undo.Insert(0, @{ id = $Step.id; kind = $Step.kind; effect = $Effect; with = $Undo; restored = $false })
+  $null = & "Set-${Effect}Effect" -Run $Run -With $Do
+}
+
+# --- effects: each makes so what it is given, and gives a remark or nothing
+
+function Set-StartTypeEffect([hashtable] $Run, [hashtable] $With) {
+  $null = $Run
+  $row = Get-OneService -Name $With.name
+  if (Test-StartType -Row $row -Start $With.start -Delayed $With.delayed) { return }
+  Set-ServiceStart -Name $With.name -Start $With.start -Delayed $With.delayed
+}
+
+function Test-StartType([hashtable] $Row, [int] $Start, [bool] $Delayed) {
+  return $null -ne $Row -and $Row.start -eq $Start -and ($Start -ne 2 -or $Row.delayed -eq $Delayed)
+}
+
+function Set-ServiceStateEffect([hashtable] $Run, [hashtable] $With) {
+  $null = $Run
+  if ($With.state -eq 'stopped') { Stop-OneService -Name $With.name -TimeoutMs $With.timeout_ms -Kill ($With['needed'] -ne $false); return }
+  return Start-OneService -Name $With.name -TimeoutMs $With.timeout_ms -StopMs $With.stop_ms
+}
+
+# A folder or a file at another place of its volume. What stands there meanwhile is moved away to aside.
+function Set-PlaceEffect([hashtable] $Run, [hashtable] $With) {
+  if (-not (Test-Place -With $With -Path $With.from)) {
+    if (Test-Place -With $With -Path $With.to) { return }
+    throw "there is neither $($With.from) nor $($With.to)"
+  }
+  if ($With['aside'] -and (Test-Place -With $With -Path $With.to)) { Move-Place -Run $Run -With $With -Path $With.to -Destination $With.aside }
+  Move-Place -Run $Run -With $With -Path $With.from -Destination $With.to
+}
+
+function Test-Place([hashtable] $With, [string] $Path) {
+  if ($With['file']) { return $null -ne (Get-FileFact -Path $Path) }
+  return $null -ne (Get-FolderFact -Path $Path)
+}
+
+function Move-Place([hashtable] $Run, [hashtable] $With, [string] $Path, [string] $Destination) {
+  if ($With['file']) { Move-SingleFile -Path $Path -Destination $Destination }
+  else { Move-Patiently -Run $Run -Path $Path -Destination $Destination }
+}
+
+# The undo of a value of the time service tells it, too; a step tells it once for all its values.
+function Set-ValueEffect([hashtable] $Run, [hashtable] $With) {
+  if (Test-Registered -Is (Get-Registered -Key $With.key -Name $With.name) -Value $With['value']) { return }
+  if ($null -eq $With['value']) { Remove-RegistryValue -Key $With.key -Name $With.name }
+  else { Write-RegistryValue -Key $With.key -Name $With.name -Kind $With.kind -Value $With['value'] }
+  if ($With['tell']) { Update-TimeService -Run $Run }
+}
+
+# A number and its text are two values.
+function Test-Registered([object] $Is, [object] $Value) { return $Is -ceq $Value -and ($Is -is [string]) -eq ($Value -is [string]) }
+
+# How far the host's clock is ahead of one that nobody sets.
+function Get-ClockLead { return (Get-HostClock) - [long]([Diagnostics.Stopwatch]::GetTimestamp() * 1000.0 / [Diagnostics.Stopwatch]::Frequency) }
+
+function Set-ClockEffect([hashtable] $Run, [hashtable] $With) {
+  $null = $Run
+  $offset = $With.lead_ms - (Get-ClockLead)
+  if ([Math]::Abs($offset) -ge $With.least_ms) { Set-HostClock -OffsetMs $offset }
+}
+
+function Set-ZoneEffect([hashtable] $Run, [hashtable] $With) {
+  $null = $Run
+  if ((Get-TimeZoneId) -ne $With.id) { Set-TimeZoneId -Id $With.id }
+}
+
+function Set-SecurityEffect([hashtable] $Run, [hashtable] $With) {
+  $null = $Run
+  if ((Get-ServiceSecurity -Name $With.name) -cne $With.sddl) { Set-ServiceSecurity -Name $With.name -Sddl $With.sddl }
+}
+
+# --- services
 
 # One service by name, or null.
 function Get-OneService([string] $Name) {
@@ -190,29 +276,35 @@ function Wait-Service([string] $Name, [string] $State, [int] $TimeoutMs, [string
   return $false
 }
 
-function Stop-OneService([hashtable] $Run, [string] $Name, [int] $TimeoutMs) {
+function Stop-OneService([string] $Name, [int] $TimeoutMs, [bool] $Kill = $true) {
   $row = Get-OneService -Name $Name
   if ($null -eq $row -or $row.state -eq 'stopped') { return }
-  foreach ($list in $Run.ran, $Run.stopped) { if (-not $list.Contains($Name)) { $null = $list.Add($Name) } }
-  if (-not $Run.by.ContainsKey($Name)) { $Run.by[$Name] = $Run.step }
-  try { Send-ServiceStop -Name $Name } catch { $Run.fault = (Get-Fault -Record $_).why }
+  $fault = @{ code = $null; why = '' }
+  try { Send-ServiceStop -Name $Name } catch { $fault = Get-Fault -Record $_ }
+  # ERROR_ACCESS_DENIED is the last word.
+  $denied = $fault.code -eq -2147024891
+  if ($denied) { $TimeoutMs = [Math]::Min($TimeoutMs, 1000) }
   if (Wait-Service -Name $Name -State stopped -TimeoutMs $TimeoutMs -Again Send-ServiceStop) { return }
   $row = Get-OneService -Name $Name
-  $process = Get-ServiceProcess -Name $Name
+  $late = "$Name did not stop within $TimeoutMs ms (state $($row.state))"
+  if ($denied -or -not $Kill) { throw "$late $($fault.why)".TrimEnd() }
+  $process = @{ pid = 0; shared = 0 }
+  try { $process = Get-ServiceProcess -Name $Name } catch { $fault.why = "$($fault.why) $((Get-Fault -Record $_).why)" }
   if ($process.pid -eq 0 -or $process.shared -ne 1) {
-    throw "$Name did not stop within $TimeoutMs ms (state $($row.state)); its process $($process.pid) serves $($process.shared) services and is not ended $($Run.fault)".TrimEnd()
+    throw "$late; its process $($process.pid) serves $($process.shared) services and is not ended $($fault.why)".TrimEnd()
   }
   Stop-ServiceProcess -ProcessId $process.pid
   if (-not (Wait-Service -Name $Name -State stopped -TimeoutMs 10000)) { throw "$Name is not stopped though its process $($process.pid) was ended" }
 }
 
-function Start-OneService([string] $Name, [int] $TimeoutMs, [int] $StopMs = 30000) {
+# Gives a remark about a service that never stopped: it ran all the time, so it need not run again.
+function Start-OneService([string] $Name, [int] $TimeoutMs, [int] $StopMs) {
   $row = Get-OneService -Name $Name
-  # One that is stopping refuses a start ("already running"): it was never stopped, and may still end.
+  # One that is stopping refuses a start ("already running"), and may still end.
   if ($row -and $row.state -eq 'stop_pending') {
     $null = Wait-Service -Name $Name -State stopped -TimeoutMs $StopMs
     $row = Get-OneService -Name $Name
-    if ($row -and $row.state -eq 'stop_pending') { throw "$Name is still stopping and could not be started again" }
+    if ($row -and $row.state -eq 'stop_pending') { return "$Name never stopped: it is still stopping" }
   }
   if ($null -eq $row -or $row.state -eq 'running') { return }
   $fault = ''
@@ -229,10 +321,26 @@ function Invoke-set_start_typeStep([hashtable] $Run, [hashtable] $Argument) {
   $row = Get-OneService -Name $Argument.name
   if ($null -eq $row) { return New-Result -Changed $false -Why 'no such service' }
   $before = @{ start = $row.start; delayed = $row.delayed }
-  if ($row.start -eq $Argument.start -and ($Argument.start -ne 2 -or $row.delayed -eq $Argument.delayed)) { return New-Result -Before $before -After $before -Changed $false -Why 'is so' }
-  Add-Undo -Run $Run -Do start_type -With (@{ name = $Argument.name } + $before)
-  Set-ServiceStart -Name $Argument.name -Start $Argument.start -Delayed $Argument.delayed
-  return New-Result -Before $before -After @{ start = $Argument.start; delayed = $Argument.delayed }
+  if (Test-StartType -Row $row -Start $Argument.start -Delayed $Argument.delayed) { return New-Result -Before $before -After $before -Changed $false -Why 'is so' }
+  $fault = $null
+  try { Set-Effect -Run $Run -Step $Run.step -Effect StartType -Do $Argument -Undo (@{ name = $Argument.name } + $before) }
+  catch { $fault = (Get-Fault -Record $_).why }
+  if ($null -eq $fault) { return New-Result -Before $before -After @{ start = $Argument.start; delayed = $Argument.delayed } }
+  # Windows guards some services against everybody, and half of a change (delayed) may be refused: the rest of the plan needs neither.
+  Add-Remark -Run $Run -Step $Run.step -Why "the start type of $($Argument.name) was not changed: $fault"
+  $row = Get-OneService -Name $Argument.name
+  $after = @{ start = $row.start; delayed = $row.delayed }
+  return New-Result -Before $before -After $after -Changed ($after.start -ne $before.start -or $after.delayed -ne $before.delayed) -Why $fault
+}
+
+# What is stopped is registered to run again, each service of its own, as any other effect is.
+function Stop-RunningService([hashtable] $Run, [string] $Name, [hashtable] $Argument) {
+  $row = Get-OneService -Name $Name
+  if ($null -eq $row -or $row.state -eq 'stopped') { return }
+  $needed = $Argument['needed'] -ne $false
+  $stopMs = [Math]::Min(30000, $Argument.timeout_ms)
+  Set-Effect -Run $Run -Step $Run.step -Effect ServiceState -Do @{ name = $Name; state = 'stopped'; timeout_ms = $Argument.timeout_ms; needed = $needed } `
+    -Undo @{ name = $Name; state = 'running'; timeout_ms = 60000; stop_ms = $stopMs; needed = $needed }
 }
 
 function Invoke-stop_serviceStep([hashtable] $Run, [hashtable] $Argument) {
@@ -240,33 +348,73 @@ function Invoke-stop_serviceStep([hashtable] $Run, [hashtable] $Argument) {
   if ($null -eq $row) { return New-Result -Changed $false -Why 'no such service' }
   $before = @{ state = $row.state; dependents = @($row.dependents) }
   if ($row.state -eq 'stopped') { return New-Result -Before $before -After $before -Changed $false -Why 'was not running' }
-  foreach ($name in @($row.dependents) + $Argument.name) { Stop-OneService -Run $Run -Name $name -TimeoutMs $Argument.timeout_ms }
+  try {
+    $strange = @($row.dependents | Where-Object { $_ -notin (Get-ServiceName) })
+    # They belong to other products, or are drivers, and may not come back.
+    if ($strange) { throw "$($strange -join ', ') would stop with $($Argument.name) and is not ours to stop" }
+    foreach ($name in @($row.dependents) + $Argument.name) { Stop-RunningService -Run $Run -Name $name -Argument $Argument }
+  }
+  catch {
+    if ($Argument['needed'] -ne $false) { throw }
+    $fault = (Get-Fault -Record $_).why
+    Add-Remark -Run $Run -Step $Run.step -Why $fault
+    return New-Result -Before $before -Changed $false -Why $fault
+  }
   return New-Result -Before $before -After @{ state = 'stopped'; dependents = @() }
 }
 
-function Invoke-restore_servicesStep([hashtable] $Run, [hashtable] $Argument) {
-  $started = @()
-  while ($Run.stopped.Count) {
-    $name = $Run.stopped[$Run.stopped.Count - 1]
-    Add-Undo -Run $Run -Do stop -With @{ name = $name }
-    Start-OneService -Name $name -TimeoutMs $Argument.timeout_ms
-    $Run.stopped.RemoveAt($Run.stopped.Count - 1)
-    $started += $name
+# Services that were stopped and shall run again, the last stopped first.
+function Get-StoppedService([hashtable] $Run) {
+  return @($Run.undo | Where-Object { $_.effect -eq 'ServiceState' -and $_.with.state -eq 'running' -and -not $_.restored })
+}
+
+# Whose the effect is that starts a service again: the step that is at work, or, where a plan forgot it, the one that stopped the service.
+function Restore-OneService([hashtable] $Run, [hashtable] $Entry, [int] $TimeoutMs, [hashtable] $Step) {
+  $name = $Entry.with.name
+  try {
+    Set-Effect -Run $Run -Step $Step -Effect ServiceState -Do @{ name = $name; state = 'running'; timeout_ms = $TimeoutMs; stop_ms = 5000 } `
+      -Undo @{ name = $name; state = 'stopped'; timeout_ms = 30000; needed = $Entry.with.needed; passing = $true }
   }
-  if (-not $started) { return New-Result -Changed $false -Why 'nothing was stopped' }
-  return New-Result -After @{ started = $started }
+  catch {
+    if ($Entry.with.needed) { throw }
+    Add-Remark -Run $Run -Step $Step -Why "not started again: $((Get-Fault -Record $_).why)"
+  }
+  $Entry.restored = $true
+}
+
+function Invoke-restore_servicesStep([hashtable] $Run, [hashtable] $Argument) {
+  $entries = Get-StoppedService -Run $Run
+  if (-not $entries) { return New-Result -Changed $false -Why 'nothing was stopped' }
+  foreach ($entry in $entries) { Restore-OneService -Run $Run -Entry $entry -TimeoutMs $Argument.timeout_ms -Step $Run.step }
+  return New-Result -After @{ started = @($entries | ForEach-Object { $_.with.name }) }
 }
 
 function Invoke-start_serviceStep([hashtable] $Run, [hashtable] $Argument) {
-  $row = Get-OneService -Name $Argument.name
-  if ($null -eq $row) { throw "there is no service $($Argument.name)" }
+  $name = $Argument.name
+  $row = Get-OneService -Name $name
+  if ($null -eq $row) { throw "there is no service $name" }
   $before = @{ state = $row.state }
   if ($row.state -eq 'running') { return New-Result -Before $before -After $before -Changed $false -Why 'is running' }
-  Add-Undo -Run $Run -Do stop -With @{ name = $Argument.name }
-  Start-OneService -Name $Argument.name -TimeoutMs $Argument.timeout_ms
-  if ($Argument['stop_after']) { $null = $Run.stop_after.Add($Argument.name) }
+  if ($row.start -eq 4) {
+    # Its start type was refused, which undoes nothing else.
+    Add-Remark -Run $Run -Step $Run.step -Why "$name is disabled and was not started"
+    return New-Result -Before $before -After $before -Changed $false -Why 'is disabled'
+  }
+  try {
+    Set-Effect -Run $Run -Step $Run.step -Effect ServiceState -Do @{ name = $name; state = 'running'; timeout_ms = $Argument.timeout_ms; stop_ms = 30000 } `
+      -Undo @{ name = $name; state = 'stopped'; timeout_ms = 30000 }
+  }
+  catch {
+    if ($Argument['needed'] -ne $false) { throw }
+    $fault = (Get-Fault -Record $_).why
+    Add-Remark -Run $Run -Step $Run.step -Why $fault
+    return New-Result -Before $before -Changed $false -Why $fault
+  }
+  if ($Argument['stop_after']) { $Run.stop_after[$name] = $Run.step }
   return New-Result -Before $before -After @{ state = 'running' }
 }
+
+# --- folders
 
 # Rename with patience: what held the folder may let go, and a service that a trigger started again is stopped again.
 function Move-Patiently([hashtable] $Run, [string] $Path, [string] $Destination) {
@@ -281,7 +429,10 @@ function Move-Patiently([hashtable] $Run, [string] $Path, [string] $Destination)
       if ($clock.ElapsedMilliseconds -ge $Run.patience_ms) { throw }
     }
     Start-Sleep -Milliseconds 500
-    foreach ($name in @($Run.stopped)) { Stop-OneService -Run $Run -Name $name -TimeoutMs 10000 }
+    foreach ($entry in Get-StoppedService -Run $Run) {
+      # The move itself tells when it was in vain.
+      if ($entry.with.needed) { try { Stop-OneService -Name $entry.with.name -TimeoutMs 10000 } catch { $null = $_ } }
+    }
   }
 }
 
@@ -292,8 +443,7 @@ function Invoke-set_asideStep([hashtable] $Run, [hashtable] $Argument) {
   if ($null -eq $fact) { return New-Result -Changed $false -Why 'there is no such folder' }
   if ($fact.reparse) { throw "$path is a reparse point and is not moved" }
   if (@(Get-ChildName -Path ($path -replace '\\[^\\]*\z') -Filter "$($Argument.folder).wu_repair-$($Run.id)").Length) { throw "$target is there already" }
-  Move-Patiently -Run $Run -Path $path -Destination $target
-  Add-Undo -Run $Run -Do move_back -With @{ path = $path; target = $target }
+  Set-Effect -Run $Run -Step $Run.step -Effect Place -Do @{ from = $path; to = $target } -Undo @{ from = $target; to = $path; aside = "$target.new" }
   return New-Result -Before @{ path = $path } -After @{ path = $target }
 }
 
@@ -306,27 +456,48 @@ function Invoke-prune_backupsStep([hashtable] $Run, [hashtable] $Argument) {
   } | Sort-Object -Descending)
   $old = @($ours | Select-Object -Skip $Argument.keep | Where-Object { $_ -notlike "*.wu_repair-$($Run.id)*" })
   $gone = @()
+  $stays = @()
   foreach ($name in $old) {
-    $fact = Get-FolderFact -Path "$parent\$name"
-    if ($null -eq $fact -or $fact.reparse) { continue }
-    Remove-FolderTree -Path "$parent\$name"
-    $gone += $name
+    # One that will not go (a file in use, a path too long) keeps none of the others.
+    try {
+      $fact = Get-FolderFact -Path "$parent\$name"
+      if ($null -eq $fact -or $fact.reparse) { continue }
+      Remove-FolderTree -Path "$parent\$name"
+      $gone += $name
+    }
+    catch { $stays += "$name was not deleted: $((Get-Fault -Record $_).why)" }
   }
-  if (-not $gone) { return New-Result -Changed $false -Why 'nothing to remove' }
-  return New-Result -Before @{ backups = $ours } -After @{ backups = @($ours | Where-Object { $_ -notin $gone }) }
+  foreach ($why in $stays) { Add-Remark -Run $Run -Step $Run.step -Why $why }
+  $why = if ($stays) { $stays[0] } elseif (-not $gone) { 'nothing to remove' }
+  return New-Result -Before @{ backups = $ours } -After @{ backups = @($ours | Where-Object { $_ -notin $gone }) } -Changed ($gone.Length -gt 0) -Why $why
 }
 
+function Invoke-set_aside_bits_queueStep([hashtable] $Run, [hashtable] $Argument) {
+  $null = $Argument
+  $folder = "$env:ProgramData\Microsoft\Network\Downloader"
+  $names = foreach ($filter in 'qmgr*.dat', 'qmgr.db', 'qmgr.jfm', 'edb*.log', 'edb.chk') { Get-ChildName -Path $folder -Filter $filter }
+  $names = @($names | Where-Object { $_ -notmatch '\.wu_repair-' } | Sort-Object -Unique)
+  if (-not $names) { return New-Result -Changed $false -Why 'there is no queue' }
+  foreach ($name in $names) {
+    $target = "$folder\$name.wu_repair-$($Run.id)"
+    if (Get-FileFact -Path $target) { throw "$target is there already" }
+    Set-Effect -Run $Run -Step $Run.step -Effect Place -Do @{ from = "$folder\$name"; to = $target; file = $true } `
+      -Undo @{ from = $target; to = "$folder\$name"; aside = "$target.new"; file = $true }
+  }
+  return New-Result -Before @{ files = $names } -After @{ files = @() }
+}
+
+# --- the registry and the clock
+
+# Whether the value had to be changed.
 function Set-Registered([hashtable] $Run, [string] $Key, [string] $Name, [string] $Kind, [object] $Value) {
   $before = Get-Registered -Key $Key -Name $Name
-  if ($before -eq $Value) { return $false }
-  Add-Undo -Run $Run -Do value -With @{ key = $Key; name = $Name; kind = $Kind; value = $before }
-  Write-Registered -Key $Key -Name $Name -Kind $Kind -Value $Value
+  if (Test-Registered -Is $before -Value $Value) { return $false }
+  $to = @{ key = $Key; name = $Name }
+  $was = if ($before -is [string]) { 'String' } else { $Kind }
+  Set-Effect -Run $Run -Step $Run.step -Effect Value -Do ($to + @{ value = $Value; kind = $Kind }) `
+    -Undo ($to + @{ value = $before; kind = $was; tell = $Key -like '*\W32Time\*' })
   return $true
-}
-
-function Write-Registered([string] $Key, [string] $Name, [string] $Kind, [object] $Value) {
-  if ($null -eq $Value) { Remove-RegistryValue -Key $Key -Name $Name }
-  else { Write-RegistryValue -Key $Key -Name $Name -Kind $Kind -Value $Value }
 }
 
 function Invoke-set_valueStep([hashtable] $Run, [hashtable] $Argument) {
@@ -364,6 +535,15 @@ function Get-OwnOffset([hashtable] $Run) {
   return @{ offset_ms = $null; server = $null }
 }
 
+# Take back the newest effects of a run at once, down to so many.
+function Undo-Newest([hashtable] $Run, [int] $Count) {
+  while ($Run.undo.Count -gt $Count) {
+    $entry = $Run.undo[0]
+    $null = & "Set-$($entry.effect)Effect" -Run $Run -With $entry.with
+    $Run.undo.RemoveAt(0)
+  }
+}
+
 function Invoke-resyncStep([hashtable] $Run, [hashtable] $Argument) {
   $config = 'HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Config'
   $before = Get-OwnOffset -Run $Run
@@ -382,15 +562,7 @@ function Invoke-resyncStep([hashtable] $Run, [hashtable] $Argument) {
       Start-Sleep -Milliseconds 500
     } while ($code -eq 0 -and $clock.ElapsedMilliseconds -lt $Argument.settle_ms)
   }
-  finally {
-    $lifted = $Run.undo.Count - $undo
-    while ($Run.undo.Count -gt $undo) {
-      $with = $Run.undo[0].with
-      Write-Registered -Key $with.key -Name $with.name -Kind $with.kind -Value $with['value']
-      $Run.undo.RemoveAt(0)
-    }
-    if ($lifted) { Update-TimeService -Run $Run }
-  }
+  finally { Undo-Newest -Run $Run -Count $undo }
   if ($null -eq $code) { throw "the resync took longer than $($Argument.timeout_ms) ms" }
   if ($code -ne 0) { throw [Runtime.InteropServices.COMException]::new('the time service did not resync', $code) }
   $moved = $null -eq $before.offset_ms -or $null -eq $after.offset_ms -or [Math]::Abs($before.offset_ms - $after.offset_ms) -ge 1000
@@ -399,34 +571,20 @@ function Invoke-resyncStep([hashtable] $Run, [hashtable] $Argument) {
 
 function Invoke-set_clockStep([hashtable] $Run, [hashtable] $Argument) {
   $before = @{ clock_ms = Get-HostClock }
-  if ($Argument.offset_ms -eq 0) { return New-Result -Before $before -After $before -Changed $false -Why 'is so' }
-  Set-HostClock -OffsetMs $Argument.offset_ms
-  # An offset is undone by its opposite however long ago it was.
-  Add-Undo -Run $Run -Do clock -With @{ offset_ms = - $Argument.offset_ms }
+  $offset = $Argument.offset_ms
+  if ($offset -eq 0) { return New-Result -Before $before -After $before -Changed $false -Why 'is so' }
+  # Counted on a clock that nobody sets, so that the way back is right however long ago it was. What is off by less than half is as it was.
+  $lead = Get-ClockLead
+  Set-Effect -Run $Run -Step $Run.step -Effect Clock -Do @{ lead_ms = $lead + $offset; least_ms = 1 } `
+    -Undo @{ lead_ms = $lead; least_ms = [Math]::Min(5000, [Math]::Abs($offset) / 2) }
   return New-Result -Before $before -After @{ clock_ms = Get-HostClock }
 }
 
 function Invoke-set_time_zoneStep([hashtable] $Run, [hashtable] $Argument) {
   $before = @{ id = Get-TimeZoneId }
   if ($before.id -eq $Argument.id) { return New-Result -Before $before -After $before -Changed $false -Why 'is so' }
-  Add-Undo -Run $Run -Do zone -With $before
-  Set-TimeZoneId -Id $Argument.id
+  Set-Effect -Run $Run -Step $Run.step -Effect Zone -Do @{ id = $Argument.id } -Undo $before
   return New-Result -Before $before -After @{ id = $Argument.id }
-}
-
-function Invoke-set_aside_bits_queueStep([hashtable] $Run, [hashtable] $Argument) {
-  $null = $Argument
-  $folder = "$env:ProgramData\Microsoft\Network\Downloader"
-  $names = foreach ($filter in 'qmgr*.dat', 'qmgr.db', 'qmgr.jfm', 'edb*.log', 'edb.chk') { Get-ChildName -Path $folder -Filter $filter }
-  $names = @($names | Where-Object { $_ -notmatch '\.wu_repair-' } | Sort-Object -Unique)
-  if (-not $names) { return New-Result -Changed $false -Why 'there is no queue' }
-  foreach ($name in $names) {
-    $target = "$folder\$name.wu_repair-$($Run.id)"
-    if (Get-FileFact -Path $target) { throw "$target is there already" }
-    Move-SingleFile -Path "$folder\$name" -Destination $target
-    Add-Undo -Run $Run -Do file_back -With @{ path = "$folder\$name"; target = $target }
-  }
-  return New-Result -Before @{ files = $names } -After @{ files = @() }
 }
 
 function Invoke-set_service_securityStep([hashtable] $Run, [hashtable] $Argument) {
@@ -436,54 +594,25 @@ function Invoke-set_service_securityStep([hashtable] $Run, [hashtable] $Argument
   }[$Argument.name]
   $before = @{ sddl = Get-ServiceSecurity -Name $Argument.name }
   if ($before.sddl -eq $want) { return New-Result -Before $before -After $before -Changed $false -Why 'is so' }
-  Add-Undo -Run $Run -Do security -With (@{ name = $Argument.name } + $before)
-  Set-ServiceSecurity -Name $Argument.name -Sddl $want
+  $to = @{ name = $Argument.name }
+  Set-Effect -Run $Run -Step $Run.step -Effect Security -Do ($to + @{ sddl = $want }) -Undo ($to + $before)
   return New-Result -Before $before -After @{ sddl = $want }
 }
 
-function Undo-One([hashtable] $Run, [string] $Do, [hashtable] $With) {
-  switch ($Do) {
-    'start_type' { Set-ServiceStart -Name $With.name -Start $With.start -Delayed $With.delayed }
-    'stop' { Stop-OneService -Run $Run -Name $With.name -TimeoutMs 30000 }
-    'value' {
-      Write-Registered -Key $With.key -Name $With.name -Kind $With.kind -Value $With['value']
-      if ($With.key -like '*\W32Time\*') { Update-TimeService -Run $Run }
-    }
-    'clock' { Set-HostClock -OffsetMs $With.offset_ms }
-    'zone' { Set-TimeZoneId -Id $With.id }
-    'security' { Set-ServiceSecurity -Name $With.name -Sddl $With.sddl }
-    'move_back' {
-      foreach ($name in @($Run.stopped)) { Stop-OneService -Run $Run -Name $name -TimeoutMs 30000 }
-      if ($null -ne (Get-FolderFact -Path $With.path)) { Move-Patiently -Run $Run -Path $With.path -Destination "$($With.target).new" }
-      Move-Patiently -Run $Run -Path $With.target -Destination $With.path
-    }
-    'file_back' {
-      if (Get-FileFact -Path $With.path) { Move-SingleFile -Path $With.path -Destination "$($With.target).new" }
-      Move-SingleFile -Path $With.target -Destination $With.path
-    }
-  }
-}
+# --- a run
 
-# Back in reverse; a failure does not stop the rest; services that ran are started last of all.
+# Back in reverse; a failure does not stop the rest. Stops come before moves, so services run again when their files are back.
 function Undo-Run([hashtable] $Run) {
-  $ran = @($Run.ran)
+  foreach ($entry in $Run.undo) { $entry.restored = $false }
   foreach ($entry in @($Run.undo)) {
     $line = @{ id = $entry.id; kind = $entry.kind; ok = $true; why = $null }
-    try { Undo-One -Run $Run -Do $entry.do -With $entry.with }
-    catch {
-      $line.ok = $false
-      $line.why = (Get-Fault -Record $_).why
+    try {
+      $remark = & "Set-$($entry.effect)Effect" -Run $Run -With $entry.with
+      if ($remark) { $line.why = "$remark" }
     }
-    $line
-  }
-  [array]::Reverse($ran)
-  foreach ($name in $ran) {
-    $line = @{ id = $Run.by[$name].id; kind = $Run.by[$name].kind; ok = $true; why = $null }
-    $given = $Run.by[$name]['args']
-    $patience = if ($given -and $given['timeout_ms']) { [Math]::Min(30000, $given.timeout_ms) } else { 30000 }
-    try { Start-OneService -Name $name -TimeoutMs 60000 -StopMs $patience }
     catch {
-      $line.ok = $false
+      # A service that is stopped only for a move back ends as the entry of its stop says.
+      $line.ok = $true -eq $entry.with['passing']
       $line.why = (Get-Fault -Record $_).why
     }
     $line
@@ -508,23 +637,62 @@ function Invoke-Step([hashtable] $Run, [hashtable] $Step, [hashtable] $Line) {
   finally { $Line.ms = $clock.ElapsedMilliseconds }
 }
 
+# The steps in their order, until one fails: that failure, or null.
+function Invoke-Plan([hashtable] $Run, [object[]] $Step, [hashtable] $Line) {
+  foreach ($one in $Step) {
+    $failed = Invoke-Step -Run $Run -Step $one -Line $Line[$one.id]
+    if ($failed) { return $failed }
+  }
+  # A plan that forgot them must not leave services stopped.
+  foreach ($entry in Get-StoppedService -Run $Run) {
+    try { Restore-OneService -Run $Run -Entry $entry -TimeoutMs 60000 -Step $entry }
+    catch { return @{ id = $entry.id; why = (Get-Fault -Record $_).why; code = $null } }
+  }
+  return $null
+}
+
+# What runs when all else has succeeded: services that were started for the run alone, and what cannot be taken back. Nothing of it can fail a run.
+function Complete-Run([hashtable] $Run, [object[]] $Step, [hashtable] $Line) {
+  foreach ($name in @($Run.stop_after.Keys)) {
+    try { Stop-OneService -Name $name -TimeoutMs 30000 -Kill $false }
+    catch { Add-Remark -Run $Run -Step $Run.stop_after[$name] -Why (Get-Fault -Record $_).why }
+  }
+  foreach ($one in $Step) {
+    $failed = Invoke-Step -Run $Run -Step $one -Line $Line[$one.id]
+    if (-not $failed) { continue }
+    $Line[$one.id].status = 'skipped'
+    Add-Remark -Run $Run -Step $one -Why $failed.why
+  }
+}
+
+# Whether anything is different from before.
+function Test-Changed([hashtable] $Run, [hashtable] $Reply) {
+  if ($Reply.failed) { return @($Reply.undone | Where-Object { -not $_.ok }).Length -gt 0 }
+  $passing = @($Run.stop_after.Values | ForEach-Object { $_.id })
+  return @($Reply.steps | Where-Object { $_.changed -and $_.kind -notin 'stop_service', 'restore_services' -and $_.id -notin $passing }).Length -gt 0
+}
+
+function New-Run([hashtable] $Request, [hashtable] $Look) {
+  return @{
+    id = $Request['run']; look = $Look; step = $null; patience_ms = 20000
+    undo = [Collections.ArrayList]::new(); warnings = [Collections.ArrayList]::new(); stop_after = @{}
+  }
+}
+
 function Invoke-Apply {
   <# .SYNOPSIS The reply to a request to change the host. #>
   [CmdletBinding()]
   param([hashtable] $Request)
   $refused = Test-ApplyRequest -Request $Request
-  $look = New-Look -Request @{ schema = 1; op = 'observe' }
+  $look = New-Look -Request @{ schema = 1; op = 'observe'; sections = @(); servers = @() }
   $watch = $Request['observe']
   if (-not $refused -and $watch) { $refused = if ($watch -is [hashtable]) { (New-Look -Request $watch).refused } else { 'observe is not a request' } }
   if ($refused) { return @{ schema = 1; refused = $refused } }
   $steps = @($Request['steps'] | Where-Object { $null -ne $_ })
-  $run = @{
-    id = $Request['run']; look = $look; step = $null; fault = $null; by = @{}; patience_ms = 20000
-    undo = [Collections.ArrayList]::new(); ran = [Collections.ArrayList]::new(); stopped = [Collections.ArrayList]::new(); stop_after = [Collections.ArrayList]::new()
-  }
+  $run = New-Run -Request $Request -Look $look
   # Which source answers for a domain member's clock hangs on its role.
   if ('resync' -in $Request['uses']) { try { $null = Get-SectionData -Look $look -Name fact } catch { $null = $_ } }
-  $reply = @{ schema = 1; op = 'apply'; differs = @(); failed = $null; undone = @(); changed = $false; sections = $null }
+  $reply = @{ schema = 1; op = 'apply'; differs = @(); failed = $null; undone = @(); warnings = @(); changed = $false; sections = $null }
   $lines = @{}
   $reply.steps = @(foreach ($step in $steps) {
     $lines[$step.id] = @{ id = $step.id; kind = $step.kind; status = 'not_run'; changed = $false; why = $null; before = $null; after = $null; ms = 0 }
@@ -532,24 +700,11 @@ function Invoke-Apply {
   })
   $reply.differs = @(Get-Difference -Run $run -Expect $Request['expect'])
   if ($reply.differs) { return $reply }
-  # What cannot be taken back runs when all else has succeeded.
-  foreach ($step in @($steps | Where-Object { $_.kind -ne 'prune_backups' })) {
-    $reply.failed = Invoke-Step -Run $run -Step $step -Line $lines[$step.id]
-    if ($reply.failed) { break }
-  }
-  if (-not $reply.failed -and $run.stopped.Count) {
-    # A plan that forgot them must not leave services stopped.
-    try { $null = Invoke-restore_servicesStep -Run $run -Argument @{ timeout_ms = 60000 } }
-    catch { $reply.failed = @{ id = $null; why = (Get-Fault -Record $_).why; code = $null } }
-  }
+  $reply.failed = Invoke-Plan -Run $run -Step @($steps | Where-Object { $_.kind -ne 'prune_backups' }) -Line $lines
   if ($reply.failed) { $reply.undone = @(Undo-Run -Run $run) }
-  else {
-    foreach ($name in @($run.stop_after)) { try { Stop-OneService -Run $run -Name $name -TimeoutMs 30000 } catch { $null = $_ } }
-    foreach ($step in @($steps | Where-Object { $_.kind -eq 'prune_backups' })) { $null = Invoke-Step -Run $run -Step $step -Line $lines[$step.id] }
-  }
-  $passing = 'stop_service', 'restore_services'
-  $kept = @($reply.steps | Where-Object { $_.changed -and $_.kind -notin $passing -and -not ($_.kind -eq 'start_service' -and $run.stop_after.Count) })
-  $reply.changed = if ($reply.failed) { @($reply.undone | Where-Object { -not $_.ok }).Length -gt 0 } else { $kept.Length -gt 0 }
+  else { Complete-Run -Run $run -Step @($steps | Where-Object { $_.kind -eq 'prune_backups' }) -Line $lines }
+  $reply.warnings = @($run.warnings)
+  $reply.changed = Test-Changed -Run $run -Reply $reply
   if ($watch) { try { $reply.sections = (Get-Observation -Request $watch).sections } catch { $reply.sections = $null } }
   return $reply
 }

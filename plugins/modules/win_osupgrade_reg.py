@@ -39,18 +39,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: What the step came to, as in M(winfleet.wu_repair.win_wu_info), and C(repaired), C(unproven) or C(unresolved) after a change.
+  description: >-
+    What the step came to, as in M(winfleet.wu_repair.win_wu_info), and C(repaired), C(unproven), C(unresolved) or C(failed) after a change. None is better
+    than what the look after the change says by itself.
   returned: always
   type: str
-  sample: unproven
+  sample: needs_action
 msg:
-  description: The verdict in one sentence.
+  description: The verdict in one printable line of at most 300 characters.
   returned: always
   type: str
-  sample: "AllowOSUpgrade is set; only the next upgrade can tell whether it helped."
+  sample: "0xC1900101 in feature upgrades: a driver rolled the upgrade back."
 run_id:
   description: The run that this step belongs to.
-  returned: always
+  returned: when the host was looked at
   type: str
   sample: 20261124T101530Z-1a2b3c
 previous:
@@ -87,21 +89,47 @@ proof:
   returned: when something was changed
   type: dict
   sample: {status: unproven, by: null, reason: only the next upgrade can tell}
-asks:
-  description: The rungs that what remains asks for.
-  returned: always
+next_step:
+  description: What a person does next; empty where there is nothing to do.
+  returned: without O(case)
+  type: str
+  sample: ""
+owner:
+  description: Who must act, where somebody must (C(wsus), C(proxy), C(policy), C(management), C(hardware), C(admin)).
+  returned: without O(case)
+  type: str
+  sample: null
+repairs:
+  description: The repairs that what remains asks for, in the order in which they would be made.
+  returned: without O(case)
   type: list
   elements: str
   sample: []
+attempts:
+  description: Changes that may be tried once although they are not known to cure.
+  returned: without O(case)
+  type: list
+  elements: str
+  sample: []
+case:
+  description: The record of the host, for the O(case) of the next task.
+  returned: with O(case)
+  type: dict
+  sample: {schema: 1, verdict: repaired, next: end}
+next:
+  description: What to do next; C(look), C(search), a repair by its name, C(restart) or C(end).
+  returned: with O(case)
+  type: str
+  sample: end
 findings:
-  description: What remains, in the form of M(winfleet.wu_repair.win_wu_info).
-  returned: always
+  description: What remains, in the form of M(winfleet.wu_repair.win_wu_info). With O(case) only what counts.
+  returned: when the host was looked at
   type: list
   elements: dict
   sample: []
 evidence:
-  description: The after-look, or the look when nothing was changed.
-  returned: unless the host is healthy or the task failed
+  description: The look after the change, or the look when nothing was changed.
+  returned: as O(return_evidence) says, never with O(case)
   type: dict
   sample: {schema: 1, taken: {asked_ms: 1763986400123, answered_ms: 1763986401456}, sections: {}}
 """

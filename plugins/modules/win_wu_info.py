@@ -15,8 +15,8 @@ options:
     description:
       - What to look at. V(all) is everything but C(scan); V(min) is what every look holds. C(!NAME) leaves a part out.
       - Parts are C(host), C(clock), C(services), C(history), C(events), C(reporting), C(cbs), C(servicing), C(reboot), C(policy), C(sources), C(cache),
-        C(disk), C(upgrade), C(runs) and C(scan), a live search by the host's update agent.
-      - C(host), C(services), C(servicing), C(reboot) and C(runs) are always gathered.
+        C(disk), C(upgrade) and C(scan), a live search by the host's update agent.
+      - C(host), C(services), C(servicing) and C(reboot) are always gathered.
     type: list
     elements: str
     default: [all]
@@ -28,15 +28,14 @@ options:
     type: raw
   return_evidence:
     description:
-      - When to return the whole evidence document, up to 48 KB a host. V(unhealthy) returns it for every verdict but C(healthy).
+      - When to return the whole evidence document, up to 48 KB a host. V(unhealthy) returns it for every verdict but C(healthy) and those that fail the task.
     type: str
     choices: [always, unhealthy, never]
     default: always
-  evidence_dir:
+  seen:
     description:
-      - A directory on the controller where the evidence of each host is written as C(HOST.json). Written in check mode too, since the host is not touched.
-      - M(winfleet.wu_repair.wu_explain) reads such a file.
-    type: path
+      - The registered result of an earlier task of this run with a O(case). It is taken over where it is younger than ten minutes; else the host is looked at.
+    type: dict
 extends_documentation_fragment:
   - winfleet.wu_repair.look
 attributes:
@@ -76,32 +75,85 @@ EXAMPLES = r"""
 RETURN = r"""
 verdict:
   description: >-
-    What the look came to. One of C(healthy), C(sick) (a rung can repair it), C(stale) (no failure, but no successful search either), C(restart_required),
-    C(busy), C(not_this_host), C(unsupported) or C(failed).
+    What the look came to. One of C(healthy), C(sick) (a repair of this release fits), C(needs_action) (somebody else must act, who is in RV(owner)),
+    C(restart_required), C(busy), C(stale) (no failure, but no successful search either), C(behind) (searches well, but installs nothing), C(unproven)
+    (repaired or restarted, not tried since), C(unknown) (not enough could be seen), C(unsupported), C(unreachable) or C(failed).
   returned: always
   type: str
   sample: sick
 msg:
-  description: The verdict in one sentence.
+  description: The verdict in one printable line of at most 300 characters.
   returned: always
   type: str
-  sample: "0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last 2 hours ago: the rung reset can repair it."
-asks:
-  description: The rungs that the findings ask for, in the order in which they would be climbed.
-  returned: always
+  sample: "0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last 2 hours ago."
+next_step:
+  description: What a person does next; empty where there is nothing to do.
+  returned: without O(case)
+  type: str
+  sample: ""
+owner:
+  description: Who must act, where somebody must (C(wsus), C(proxy), C(policy), C(management), C(hardware), C(admin)).
+  returned: without O(case)
+  type: str
+  sample: null
+repairs:
+  description: The repairs that what remains asks for, in the order in which they would be made.
+  returned: without O(case)
   type: list
   elements: str
-  sample: [reset]
+  sample: []
+attempts:
+  description: Changes that may be tried once although they are not known to cure.
+  returned: without O(case)
+  type: list
+  elements: str
+  sample: []
+case:
+  description: The record of the host, for the O(case) of the next task.
+  returned: with O(case)
+  type: dict
+  sample: {schema: 1, verdict: sick, next: reset}
+next:
+  description: What to do next; C(look), C(search), a repair by its name, C(restart) or C(end).
+  returned: with O(case)
+  type: str
+  sample: reset
 findings:
   description: What was found, most important first.
-  returned: always
+  returned: when the host could be looked at; with O(case) only what counts
   type: list
   elements: dict
   contains:
     id:
       description: Stable name of the finding.
       type: str
-      sample: 0x80070002@scan
+      sample: 0x80070002@search:microsoft
+    subject:
+      description: What it is about.
+      type: str
+      sample: search:microsoft
+    state:
+      description: C(failing), C(unknown) (no success can be ordered against it), C(untested) (repaired or restarted since, not tried) or C(closed).
+      type: str
+      sample: failing
+    codes:
+      description: All codes that were seen for the subject.
+      type: list
+      elements: str
+      sample: ["0x80070002"]
+    name:
+      description: The KB, component, service, policy or server it is about, or null.
+      type: str
+      sample: KB5034441
+    title:
+      description: The title of the update, or null.
+      type: str
+      sample: null
+    lines:
+      description: Up to three lines of the log.
+      type: list
+      elements: str
+      sample: []
     code:
       description: The HRESULT as hex, or null for a condition without a code.
       type: str
@@ -138,11 +190,15 @@ findings:
       description: How often it was seen.
       type: int
       sample: 3
-    overtaken_by:
+    superseded_by:
       description: What made it history, or null while it counts.
       type: str
       sample: a successful search 2 hours later
-    beside:
+    notice:
+      description: Whether it is true and worth saying, but nothing on the host is wrong for it.
+      type: bool
+      sample: false
+    related_codes:
       description:
         - Codes in the same log that mean nothing alone, such as lookups that found nothing.
         - Given for a damaged component store, to search for what others did about it.
@@ -150,13 +206,17 @@ findings:
       elements: str
       sample: ["0x80070490"]
     answer:
-      description: Exactly one of C(rung), C(wait) or C(owner), with its value.
+      description: Exactly one of C(repair), C(wait) or C(owner), with its value.
       type: dict
       sample:
-        rung: reset
+        repair: reset
+    next_step:
+      description: What to do, naming the thing.
+      type: str
+      sample: Let win_wu_reset set the download cache aside
 summary:
   description: The host in a few values, at most 1.5 KB.
-  returned: when the host could be looked at
+  returned: when the host could be looked at, without O(case)
   type: dict
   sample:
     build: 20348
@@ -167,7 +227,7 @@ summary:
     sections: {cbs: ok, clock: ok, events: ok}
 evidence:
   description: The evidence document, as O(return_evidence) says.
-  returned: when asked for
+  returned: when asked for, never with O(case)
   type: dict
   sample: {schema: 1, taken: {asked_ms: 1763986400123, answered_ms: 1763986401456}, sections: {}}
 evidence_path:

@@ -31,6 +31,10 @@ options:
     description: As in M(winfleet.wu_repair.win_wu_info), for a saved evidence document.
     type: int
     default: 14
+  behind_after:
+    description: As in M(winfleet.wu_repair.win_wu_info), for a saved evidence document.
+    type: int
+    default: 45
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -65,35 +69,51 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: For a saved evidence document, its verdict. For logs C(sick), C(not_this_host), C(restart_required) or C(healthy), as far as they tell.
-  returned: when files were given
-  type: str
-  sample: sick
-msg:
-  description: The verdict in one sentence.
+  description: >-
+    For files, their verdict as in M(winfleet.wu_repair.win_wu_info). What logs alone cannot tell is C(unknown). Null where only O(code) is given.
   returned: always
   type: str
-  sample: "0x800F081F (CBS_E_SOURCE_MISSING) in CBS.log: the rung troubleshoot can repair it."
+  sample: needs_action
+msg:
+  description: The verdict in one printable line of at most 300 characters.
+  returned: always
+  type: str
+  sample: "0x800F081F (CBS_E_SOURCE_MISSING) in the component store, once."
+next_step:
+  description: What a person does next; empty where there is nothing to do.
+  returned: when files were given
+  type: str
+  sample: Run DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow, then this again
+owner:
+  description: Who must act, where somebody must.
+  returned: when files were given
+  type: str
+  sample: admin
 findings:
   description: What was found, in the form of M(winfleet.wu_repair.win_wu_info), over all files.
   returned: when files were given
   type: list
   elements: dict
   sample: []
-asks:
-  description: The rungs that the findings ask for, in the order in which they would be climbed.
+repairs:
+  description: The repairs that the findings ask for, in the order in which they would be made.
   returned: when files were given
   type: list
   elements: str
-  sample: [troubleshoot]
+  sample: []
+attempts:
+  description: Changes that may be tried once although they are not known to cure.
+  returned: when files were given
+  type: list
+  elements: str
+  sample: []
 plan:
   description: >-
-    For a saved evidence document, what the rungs that this release can climb would do. An item is C(rung), C(would) (sentences) and C(refused), the
-    reason or null.
+    For a saved evidence document, what these repairs and attempts would do. An item is C(repair), C(would) (sentences) and C(refused), the reason or null.
   returned: when files were given
   type: list
   elements: dict
-  sample: [{rung: reset, would: [set aside C:\Windows\SoftwareDistribution], refused: null}]
+  sample: [{repair: reset, would: [set aside C:\Windows\SoftwareDistribution], refused: null}]
 files:
   description: What each file was taken for (null for one that is not known), and how many records were read in it.
   returned: when files were given
@@ -101,7 +121,7 @@ files:
   elements: dict
   sample: [{path: CBS.log, kind: servicing, bytes: 1404, records: 2}]
 codes:
-  description: The codes that were asked for.
+  description: The codes that were asked for, each with what helps by the place where it is seen.
   returned: when O(code) is given
   type: list
   elements: dict
@@ -109,6 +129,9 @@ codes:
     - code: "0x80070002"
       symbol: ERROR_FILE_NOT_FOUND
       area: store
-      meaning: A file or key the update needs is missing, mostly from the local update cache
-      remedies: [timesync, reset, troubleshoot, osupgrade, drivers]
+      meaning: A file or key the update needs is missing
+      places:
+        - place: in a search
+          answer: a reset of the update cache
+          next_step: Let win_wu_reset set the download cache aside
 """

@@ -3,7 +3,8 @@
 """PRIVATE: what the agent sends, as the evidence that the core reads.
 
 Each byte of the agent crosses the wire for every look, so a host sends what it read as it is: values of the registry under the names of its
-own table, the service table, and faults by their type. What they mean is decided here, before the field table of `evidence` checks it.
+own table, the service table, and faults by their type. What they mean is decided here, before the fields are checked. A value of the wrong
+type is passed on as it is, for that check to name it.
 """
 
 from __future__ import annotations
@@ -11,47 +12,63 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .fields import CUT
+
 Registry = Mapping[str, Mapping[str, Any]]
 
 _ACCESS_DENIED = 0x80070005
+_MOST_DEPTH = 64
+_MOST_WHY = 300
 # Keys as the agent's own table writes them: CBS, CV, MS, POL, CCS stand for the beginnings of paths below HKLM.
+_SESSION_MANAGER = r"CCS\Control\Session Manager"
+_VERSION = r"MS\Windows NT\CurrentVersion"
 _MARKERS = {
-    "CBS\\RebootPending": "cbs_reboot_pending",
-    "CBS\\RebootInProgress": "cbs_reboot_in_progress",
-    "CBS\\PackagesPending": "cbs_packages_pending",
-    "CV\\WindowsUpdate\\Auto Update\\RebootRequired": "wu_reboot_required",
-    "CV\\WindowsUpdate\\Auto Update\\PostRebootReporting": "wu_post_reboot_reporting",
-    "CV\\WindowsUpdate\\Services\\Pending": "wu_services_pending",
-    "CV\\RunOnce": "dvd_reboot_signal",
-    "MS\\ServerManager\\CurrentRebootAttempts": "server_manager",
-    "MS\\ServerManager\\ServicingStorage\\ServerComponentCache": "server_manager",
-    "MS\\Updates": "update_exe_volatile",
-    "CCS\\Services\\Netlogon": "netlogon_join",
-    "CCS\\Control\\Session Manager": "file_renames",
+    r"CBS\RebootPending": "cbs_reboot_pending",
+    r"CBS\RebootInProgress": "cbs_reboot_in_progress",
+    r"CBS\PackagesPending": "cbs_packages_pending",
+    r"CV\WindowsUpdate\Auto Update\RebootRequired": "wu_reboot_required",
+    r"CV\WindowsUpdate\Auto Update\PostRebootReporting": "wu_post_reboot_reporting",
+    r"CV\WindowsUpdate\Services\Pending": "wu_services_pending",
+    r"CV\RunOnce": "dvd_reboot_signal",
+    r"MS\ServerManager\CurrentRebootAttempts": "server_manager",
+    r"MS\ServerManager\ServicingStorage\ServerComponentCache": "server_manager",
+    r"MS\Updates": "update_exe_volatile",
+    r"CCS\Services\Netlogon": "netlogon_join",
+    _SESSION_MANAGER: "file_renames",
 }
 _POLICIES = {
-    "wu": ("POL\\Windows\\WindowsUpdate",),
-    "au": ("POL\\Windows\\WindowsUpdate\\AU",),
-    "user": ("CV\\Policies\\WindowsUpdate", "CV\\Policies\\Explorer"),
-    "ux": ("MS\\WindowsUpdate\\UX\\Settings",),
-    "mdm": ("MS\\PolicyManager\\current\\device\\Update",),
-    "servicing": ("CV\\Policies\\Servicing",),
+    "wu": (r"POL\Windows\WindowsUpdate",),
+    "au": (r"POL\Windows\WindowsUpdate\AU",),
+    "user": (r"CV\Policies\WindowsUpdate", r"CV\Policies\Explorer"),
+    "ux": (r"MS\WindowsUpdate\UX\Settings",),
+    "mdm": (r"MS\PolicyManager\current\device\Update",),
+    "servicing": (r"CV\Policies\Servicing",),
+    "tls": (r"CCS\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client",),
 }
 # Gathered apart, because what answers may hang.
 _PARTS = {"fact": "host", "agent": "sources"}
 _PRODUCTS = {"WinNT": "client", "ServerNT": "server", "LanmanNT": "domain_controller"}
+# A file or a channel that is not there is an answer. An update agent that is broken says the same: .NET makes a FileNotFoundException of
+# 0x80070002.
+_OF_FILES = ("events", "reporting", "cbs", "cache", "upgrade")
+_NOT_THERE = ("FileNotFoundException", "DirectoryNotFoundException", "EventLogNotFoundException", "ItemNotFoundException")
+_DENIED = ("UnauthorizedAccessException", "SecurityException")
 
 
-def bare(value: object) -> object:
-    """Take ConvertTo-Json's wrapping of arrays away, at any depth.
+def unwrap(value: object, depth: int = _MOST_DEPTH) -> object:
+    """Take ConvertTo-Json's wrapping of arrays away. What is nested deeper than `depth` becomes null.
 
     Windows PowerShell 5.1 writes an array that it holds as a PSObject as `{"value": [...], "Count": n}`.
     """
+    if depth <= 0:
+        return None
     if isinstance(value, Mapping):
         if set(value) == {"value", "Count"} and isinstance(value["value"], list):
-            return [bare(item) for item in value["value"]]
-        return {key: bare(item) for key, item in value.items()}
-    return [bare(item) for item in value] if isinstance(value, list) else value
+            return [unwrap(item, depth - 1) for item in value["value"]]
+        return {key: unwrap(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [unwrap(item, depth - 1) for item in value]
+    return value
 
 
 def complete(sections: object, services: Iterable[str]) -> object:
@@ -61,117 +78,194 @@ def complete(sections: object, services: Iterable[str]) -> object:
         sections: `sections` of a reply, untrusted.
         services: the names of the services that a look asks for.
     """
-    sections = bare(sections)
-    if not isinstance(sections, Mapping):
-        return sections
-    return {name: _section(name, section, services) for name, section in _joined(sections).items()}
+    unwrapped = unwrap(sections)
+    if not isinstance(unwrapped, Mapping):
+        return unwrapped
+    return {name: _section(name, section, services) for name, section in _joined(unwrapped).items()}
 
 
 def _joined(sections: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Make parts one with their sections."""
+    """Put parts into their sections. No section has a part's own name, so that what is left of it is dropped."""
     whole = dict(sections)
-    for part, name in _PARTS.items():
-        more, section = whole.get(part), whole.get(name)
-        if isinstance(more, Mapping) and isinstance(section, Mapping):
-            del whole[part]
-            own, added = section.get("data"), more.get("data")
-            data = {**added, **(own or {})} if isinstance(added, Mapping) and isinstance(own, (Mapping, type(None))) else own
-            faults = [fault for one in (section, more) if isinstance(one.get("faults"), (list, tuple)) for fault in one["faults"]]
-            whole[name] = {**section, "data": data, "faults": faults}
+    for part_name, name in _PARTS.items():
+        part, section = whole.get(part_name), whole.get(name)
+        if isinstance(part, Mapping) and isinstance(section, Mapping):
+            faults = [*_faults(section), *_faults(part)]
+            whole[name] = {**section, "data": _joined_data(section.get("data"), part.get("data")), "faults": faults}
     return whole
 
 
-def _section(name: object, section: object, services: Iterable[str]) -> object:
+def _joined_data(own: object, added: object) -> object:
+    if not isinstance(added, Mapping):
+        return own
+    if own is None:
+        return dict(added)
+    if isinstance(own, Mapping):
+        return {**added, **own}
+    return own
+
+
+def _section(name: str, section: object, services: Iterable[str]) -> object:
     if not isinstance(section, Mapping):
         return section
     data = section.get("data")
     if isinstance(data, Mapping):
         data = _data(name, dict(data), services)
-    result = {**section, "data": data}
-    if "status" not in section:
-        faults = section.get("faults") or ()
-        found = [fault for fault in faults if isinstance(fault, Mapping)] if isinstance(faults, (list, tuple)) else []
-        result["status"] = ("partial" if found else "ok") if data is not None else _status(found[0]) if found else "absent"
-        result["why"] = "; ".join(dict.fromkeys(str(fault.get("why") or "")[:300] for fault in found))[:300] or None
-    return result
+    if "status" in section:
+        return {**section, "data": data}
+    faults = _faults(section)
+    return {**section, "data": data, "status": _status(name, data, faults), "why": _why(faults)}
 
 
-def _status(fault: Mapping[str, Any]) -> str:
-    kind, code = str(fault.get("type") or "")[:100], fault.get("code")
-    denied = isinstance(code, int) and code & 0xFFFFFFFF == _ACCESS_DENIED
-    if denied or kind.startswith(("UnauthorizedAccessException", "SecurityException")) or "AccessDenied" in kind:
+def _faults(section: Mapping[Any, Any]) -> list[Mapping[str, Any]]:
+    faults = section.get("faults")
+    if not isinstance(faults, (list, tuple)):
+        return []
+    return [fault for fault in faults if isinstance(fault, Mapping)]
+
+
+def _why(faults: list[Mapping[str, Any]]) -> str | None:
+    """The reasons in one line, each once; what was cut stands first, since the line is cut too."""
+    reasons = list(dict.fromkeys(_reason(fault) for fault in faults))
+    reasons.sort(key=lambda reason: reason != CUT)
+    return "; ".join(reasons)[:_MOST_WHY] or None
+
+
+def _reason(fault: Mapping[str, Any]) -> str:
+    why, code = _text(fault.get("why"))[:_MOST_WHY], fault.get("code")
+    if not isinstance(code, int) or code == 0:
+        return why
+    shown = f"0x{code & 0xFFFFFFFF:08X}"
+    if shown in why:
+        return why
+    return f"{why} ({shown})".strip()
+
+
+def _status(name: str, data: object, faults: list[Mapping[str, Any]]) -> str:
+    if data is not None:
+        return "partial" if faults else "ok"
+    if faults:
+        return _status_of_fault(name, faults[0])
+    return "absent"
+
+
+def _status_of_fault(name: str, fault: Mapping[str, Any]) -> str:
+    kind, code = _text(fault.get("type")), fault.get("code")
+    if isinstance(code, int) and code & 0xFFFFFFFF == _ACCESS_DENIED:
         return "denied"
-    if kind.split(" ", maxsplit=1)[0].endswith("NotFoundException"):
+    if kind.startswith(_DENIED) or "AccessDenied" in kind:
+        return "denied"
+    if name in _OF_FILES and kind.startswith(_NOT_THERE):
         return "absent"
-    return "timeout" if kind.startswith("TimeoutException") else "failed"
+    if kind.startswith("TimeoutException"):
+        return "timeout"
+    return "failed"
 
 
-def _data(name: object, data: dict[str, Any], services: Iterable[str]) -> dict[str, Any]:
+def _data(name: str, data: dict[str, Any], services: Iterable[str]) -> dict[str, Any]:
     if name == "services" and isinstance(data.get("services"), Mapping):
-        table = data["services"]
-        data["services"] = [_service(one, table.get(one)) for one in services]
+        rows = data["services"]
+        data["services"] = [_service(service, rows.get(service)) for service in services]
     if name == "cache" and isinstance(data.get("folders"), (list, tuple)):
         data["folders"] = [_folder(row) for row in data["folders"]]
     registry = data.pop("registry", None)
-    make = _OF_REGISTRY.get(str(name))
-    if make is None or not isinstance(registry, Mapping):
+    read = _OF_REGISTRY.get(name)
+    if read is None or not isinstance(registry, Mapping):
         return data
-    tables = {str(key): dict(values) for key, values in registry.items() if isinstance(values, Mapping)}
-    return {**data, **make(tables, data)}
+    tables = {key: dict(values) for key, values in registry.items() if isinstance(values, Mapping)}
+    return {**data, **read(tables, data)}
 
 
-def _service(name: str, row: object) -> dict[str, Any]:
-    nothing: dict[str, Any] = {"start": None, "delayed": False, "state": None, "dependents": []}
-    known = row if isinstance(row, Mapping) else {}
-    return {"name": name, "exists": isinstance(row, Mapping), **nothing, **known}
+def _service(name: str, row: object) -> object:
+    if row is None:
+        return {"name": name, "exists": False, "delayed": False}
+    if not isinstance(row, Mapping):
+        return row
+    return {"delayed": False, **row, "name": name, "exists": True}
 
 
 def _folder(row: object) -> object:
     if not isinstance(row, Mapping) or "store" not in row:
         return row
-    file, found = row["store"], {key: value for key, value in row.items() if key != "store"}
+    folder = {key: value for key, value in row.items() if key != "store"}
     if row.get("name") != "SoftwareDistribution":
-        return found
-    return {**found, "data_store": file is not None, "data_store_created": file.get("created") if isinstance(file, Mapping) else None}
+        return folder
+    store = row["store"]
+    if not isinstance(store, Mapping):
+        return {**folder, "data_store": store is not None}
+    return {**folder, "data_store": True, "data_store_created": store.get("created")}
 
 
-def _value(registry: Registry, table: str, name: str) -> Any:
+def _value(registry: Registry, key: str, name: str) -> Any:
     """A value by its name, which Windows compares without case."""
-    return next((value for known, value in registry.get(table, {}).items() if str(known).lower() == name.lower()), None)
+    for known, value in registry.get(key, {}).items():
+        if _text(known).lower() == name.lower():
+            return value
+    return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10 else value
+    """A number that Windows keeps as text."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return value
+
+
+def _is_one(value: object) -> object:
+    if value is None or isinstance(value, int):
+        return value == 1
+    return value
+
+
+def _words(value: object) -> object:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return value.split()
+    return value
 
 
 def _host(registry: Registry, data: Mapping[str, Any]) -> dict[str, Any]:
-    member = data.get("domain_role") in (1, 3, 4, 5)
-    return {
-        "build": _number(_value(registry, r"MS\Windows NT\CurrentVersion", "CurrentBuildNumber")),
-        "revision": _value(registry, r"MS\Windows NT\CurrentVersion", "UBR"),
-        "edition": _value(registry, r"MS\Windows NT\CurrentVersion", "EditionID"),
-        "product_type": _PRODUCTS.get(str(_value(registry, r"CCS\Control\ProductOptions", "ProductType"))),
-        "domain": _value(registry, r"CCS\Services\Tcpip\Parameters", "Domain") if member else None,
+    product = _value(registry, r"CCS\Control\ProductOptions", "ProductType")
+    host = {
+        "build": _number(_value(registry, _VERSION, "CurrentBuildNumber")),
+        "revision": _value(registry, _VERSION, "UBR"),
+        "edition": _value(registry, _VERSION, "EditionID"),
+        "product_type": _PRODUCTS.get(_text(product), product),
     }
+    if data.get("domain_role") in (1, 3, 4, 5):
+        host["domain"] = _value(registry, r"CCS\Services\Tcpip\Parameters", "Domain")
+    return host
 
 
 def _clock(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
-    set_, force = {}, {}
-    for name, table in (
-        ("Type", "Parameters"), ("NtpServer", "Parameters"), ("MaxPosPhaseCorrection", "Config"), ("MaxNegPhaseCorrection", "Config"),
-        ("Enabled", r"TimeProviders\NtpClient"),
-    ):  # fmt: skip
-        policy = _value(registry, f"POL\\W32Time\\{table}", name)
-        force[name] = _value(registry, f"CCS\\Services\\W32Time\\{table}", name) if policy is None else policy
-        if policy is not None and name != "Enabled":
-            set_[name] = policy
+    def own(key: str, name: str) -> Any:
+        return _value(registry, rf"CCS\Services\W32Time\{key}", name)
+
+    policy = {
+        name: _value(registry, rf"POL\W32Time\{key}", name)
+        for name, key in (
+            ("Type", "Parameters"),
+            ("NtpServer", "Parameters"),
+            ("MaxPosPhaseCorrection", "Config"),
+            ("MaxNegPhaseCorrection", "Config"),
+        )
+    }
+    policy = {name: value for name, value in policy.items() if value is not None}
+    enabled = _value(registry, r"POL\W32Time\TimeProviders\NtpClient", "Enabled")
+    if enabled is None:
+        enabled = own(r"TimeProviders\NtpClient", "Enabled")
     return {
-        "type": force["Type"],
-        "servers": str(force["NtpServer"] or "").split(),
-        "policy": set_,
-        "max_pos": force["MaxPosPhaseCorrection"],
-        "max_neg": force["MaxNegPhaseCorrection"],
-        "client_enabled": force["Enabled"],
+        "type": policy.get("Type", own("Parameters", "Type")),
+        "servers": _words(policy.get("NtpServer", own("Parameters", "NtpServer"))),
+        "policy": policy,
+        "max_pos": policy.get("MaxPosPhaseCorrection", own("Config", "MaxPosPhaseCorrection")),
+        "max_neg": policy.get("MaxNegPhaseCorrection", own("Config", "MaxNegPhaseCorrection")),
+        "client_enabled": enabled,
     }
 
 
@@ -180,44 +274,46 @@ def _servicing(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
         "in_progress": _value(registry, r"CBS\Interface", "ServicingInProgress"),
         "sessions_pending": _value(registry, r"CBS\SessionsPending", "#"),
         "installer_in_progress": r"CV\Installer\InProgress" in registry,
-        "setup_in_progress": _value(registry, r"SYSTEM\Setup", "SystemSetupInProgress") == 1,
-        "upgrade_in_progress": _value(registry, r"SYSTEM\Setup", "UpgradeInProgress") == 1,
+        "setup_in_progress": _is_one(_value(registry, r"SYSTEM\Setup", "SystemSetupInProgress")),
+        "upgrade_in_progress": _is_one(_value(registry, r"SYSTEM\Setup", "UpgradeInProgress")),
     }
 
 
-def _is_sign(table: Mapping[str, Any] | None) -> bool:
+def _is_sign(values: Mapping[str, Any] | None) -> bool:
     """A key that is there, or a value of it that is not 0."""
-    return table is not None and (not table or any(str(value) != "0" for value in table.values()))
+    if values is None:
+        return False
+    return not values or any(value not in (0, "0") for value in values.values())
 
 
 def _reboot(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
-    markers = {name for key, name in _MARKERS.items() if _is_sign(registry.get(key))}
-    active, name = (
-        _value(registry, rf"CCS\Control\ComputerName\{key}", "ComputerName") for key in ("ActiveComputerName", "ComputerName")
-    )
-    if active and str(active).lower() != str(name).lower():
+    markers = {marker for key, marker in _MARKERS.items() if _is_sign(registry.get(key))}
+    active = _value(registry, r"CCS\Control\ComputerName\ActiveComputerName", "ComputerName")
+    configured = _value(registry, r"CCS\Control\ComputerName\ComputerName", "ComputerName")
+    if active and _text(active).lower() != _text(configured).lower():
         markers.add("computer_rename")
-    # Pairs of source and target.
-    counts = [count for count in registry.get(r"CCS\Control\Session Manager", {}).values() if isinstance(count, int)]
-    return {"markers": sorted(markers), "file_renames": sum((count + 1) // 2 for count in counts)}
+    # A rename is a pair of source and target.
+    lengths = [length for length in registry.get(_SESSION_MANAGER, {}).values() if isinstance(length, int)]
+    return {"markers": sorted(markers), "file_renames": sum((length + 1) // 2 for length in lengths)}
 
 
 def _policy(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
-    tables: dict[str, Any] = {
-        name: {value: data for key in keys for value, data in registry.get(key, {}).items()} for name, keys in _POLICIES.items()
+    policies: dict[str, Any] = {
+        name: {value_name: value for key in keys for value_name, value in registry.get(key, {}).items()}
+        for name, keys in _POLICIES.items()
     }
     wins = _value(registry, r"MS\PolicyManager\current\device\ControlPolicyConflict", "MDMWinsOverGP")
-    return {**tables, "mdm_wins": wins, "configmgr": r"CCS\Services\CcmExec" in registry}
+    return {**policies, "mdm_wins": wins, "configmgr": r"CCS\Services\CcmExec" in registry}
 
 
 def _upgrade(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
+    diagnosis = registry.get(r"SYSTEM\Setup\SetupDiag\Results") or registry.get(r"SYSTEM\Setup\MoSetup\Volatile\SetupDiag")
     return {
         "osupgrade": registry.get(r"CV\WindowsUpdate\OSUpgrade", {}),
         "box_result": _value(registry, r"SYSTEM\Setup\MoSetup\Volatile", "BoxResult"),
         "failure_count": _value(registry, r"SYSTEM\Setup\MoSetup\Tracking", "FailureCount"),
         "install_attempts": _value(registry, r"SYSTEM\Setup\MoSetup\Tracking", "InstallAttempts"),
-        "setupdiag": registry.get(r"SYSTEM\Setup\SetupDiag\Results")
-        or registry.get(r"SYSTEM\Setup\MoSetup\Volatile\SetupDiag"),
+        "setupdiag": diagnosis,
     }
 
 

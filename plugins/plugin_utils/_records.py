@@ -1,53 +1,28 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: what the readers of logs share. A record, how records fold, and how bytes become lines."""
+"""PRIVATE: what the readers of logs share: how observations alike fold, how bytes become lines, and what is named in a text."""
 
 from __future__ import annotations
 
 import re
 from calendar import timegm
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from . import hresult
+from .fields import one_line
+from .observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, CANCELLED, FAILED, Observation
 
 MAX_LINE = 2000
-_MAX_TEXT = 200
-_MAX_RECORDS = 2000
-_MAX_BESIDE = 8
+_MAX_LINE_SHOWN = 200
+_MAX_OBSERVATIONS = 2000
+_MAX_RELATED = 8
 # The agent offers, the stack says whether the update applies: an answer, not a fault (CBS_E_NOT_APPLICABLE).
 NOT_APPLICABLE = 0x800F081E
-
-
-@dataclass(frozen=True)
-class Record:
-    """One thing that was seen, whatever it was seen in.
-
-    Attributes:
-        source: `cbs`, `reporting`, `setup`, `dism`, `wulog`, `history`, `event:PROVIDER/ID`, `scan`, `registry`.
-        layer: `store`, `cache`, `scan`, `download`, `install`, `upgrade`, `service`, `clock`.
-        time: when it was seen last, Unix seconds; None if the line carries no date.
-        ok: a success that may overtake failures.
-        code: unsigned HRESULT.
-        marker: name of a condition that has no code of its own, or whose code says nothing.
-        update: update id (lower case, no braces) or KB number or package.
-        text: what was read, at most 200 characters.
-        beside: codes of failures in the same log that mean nothing alone, but help to search for this one.
-        local_time: the log writes the host's local time and its zone was not known: `time` is uncertain by the zone.
-    """
-
-    source: str
-    layer: str
-    time: int | None
-    ok: bool = False
-    code: int | None = None
-    marker: str | None = None
-    update: str | None = None
-    text: str = ""
-    count: int = 1
-    first: int | None = None
-    beside: tuple[int, ...] = ()
-    local_time: bool = False
+# What a detection or repair of the component store proves that left nothing damaged, by whether there was damage.
+PROOFS = {True: "store_repaired", False: "store_clean"}
+# A download ends with these where somebody stopped it: E_ABORT, ERROR_REQUEST_ABORTED, ERROR_CANCELLED, WU_E_CALL_CANCELLED.
+CANCEL_CODES = (0x80004004, 0x800704D3, 0x800704C7, 0x8024000B)
 
 
 def decode(data: bytes) -> str:
@@ -72,15 +47,13 @@ def decode(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-
-def clean(text: str, limit: int = _MAX_TEXT) -> str:
+def clean(text: str, limit: int = _MAX_LINE_SHOWN) -> str:
     """Text on one line, without control characters, cut."""
-    return _CONTROL.sub(" ", text[: limit * 2]).strip()[:limit]
+    return one_line(text, limit)
 
 
 def each_line(text: str) -> Iterator[str]:
+    """Lines without their ends, each cut to MAX_LINE."""
     start, size = 0, len(text)
     while start < size:
         end = text.find("\n", start)
@@ -91,25 +64,16 @@ def each_line(text: str) -> Iterator[str]:
 
 
 def stamp(date: str, clock: str) -> int | None:
+    """Unix seconds of `2025-11-24` and `03:00:00`, read as UTC; None where there is no such moment."""
     try:
-        return timegm(
-            (
-                int(date[0:4]),
-                int(date[5:7]),
-                int(date[8:10]),
-                int(clock[0:2]),
-                int(clock[3:5]),
-                int(clock[6:8]),
-                0,
-                0,
-                0,
-            )
-        )
+        day = (int(date[0:4]), int(date[5:7]), int(date[8:10]))
+        return timegm((*day, int(clock[0:2]), int(clock[3:5]), int(clock[6:8]), 0, 0, 0))
     except ValueError:
         return None
 
 
 def to_code(text: str | None) -> int | None:
+    """An error code in any form, None for what is none."""
     if not text:
         return None
     try:
@@ -119,66 +83,143 @@ def to_code(text: str | None) -> int | None:
 
 
 def is_failure(code: int | None) -> bool:
+    """Whether the code is an HRESULT that says that something failed."""
     return code is not None and bool(code & 0x80000000)
 
 
-KB = re.compile(r"\bKB([0-9]{6,8})\b", re.I)
-_GUID = re.compile(r"\{?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\}?", re.I)
+def failure_or_none(code: int | None) -> int | None:
+    """The code where it says that something failed."""
+    return code if is_failure(code) else None
 
 
-def update_id(text: str | None) -> str | None:
-    """A GUID (lower case, no braces), else a KB number, else None."""
-    if not text:
+def outcome_of_failure(layer: str, code: int | None) -> str:
+    """How something ended that did not succeed: a download may have been stopped by somebody, all else failed."""
+    return CANCELLED if layer == "download" and code in CANCEL_CODES else FAILED
+
+
+def part(found: re.Match[str] | None, group: int = 1) -> str | None:
+    """A part of what a pattern found, None where it found nothing."""
+    return found and found.group(group)
+
+
+def stamp_of(found: re.Match[str] | None) -> int | None:
+    """The moment whose date and time are the first two parts of what a pattern found."""
+    return found and stamp(found.group(1), found.group(2))
+
+
+# `Package_for_KB5034441` has a letter before it that is none of a word.
+_KB = re.compile(r"(?<![A-Za-z0-9])KB([0-9]{6,8})(?![0-9])", re.I)
+_GUID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", re.I)
+
+
+def guid_of(text: str | None) -> str | None:
+    """The first GUID, lower case and without braces; None for none or the one of zeros, which stands for nothing."""
+    found = _GUID.search((text or "")[:MAX_LINE])
+    if found is None or not set(found.group(1)) - set("0-"):
         return None
-    guid = _GUID.search(text[:MAX_LINE])
-    if guid and set(guid.group(1)) - set("0-"):
-        return guid.group(1).lower()
-    kb = KB.search(text[:MAX_LINE])
-    return f"KB{kb.group(1)}" if kb else None
+    return found.group(1).lower()
+
+
+def kb_of(text: str | None) -> str | None:
+    """The first KB number, as `KB5034441`."""
+    found = _KB.search((text or "")[:MAX_LINE])
+    return found and f"KB{found.group(1)}"
+
+
+# `PREFIX: SENTENCE: TITLE`; French sets a blank before the colon, Chinese and Japanese write a wide one.
+_COLON = re.compile(r"[ \u00a0]?(?::\s|\uff1a)\s?")
+_CODE_COLON = re.compile(r"0x[0-9a-f]{8}[ \u00a0]?(?::\s|\uff1a)\s?", re.I)
+
+
+def title_of(message: str) -> str | None:
+    """The title in the message of an installation, whatever language the rest of it is in."""
+    after_code = _CODE_COLON.search(message)
+    if after_code:
+        return clean(message[after_code.end() :]).rstrip(" .") or None
+    parts = _COLON.split(message, maxsplit=2)
+    if len(parts) < 3:
+        return None
+    return clean(parts[2]).rstrip(" .") or None
+
+
+def _is_newer(one: Observation, other: Observation) -> bool:
+    """Whether `one`, which was read before `other`, is the later of the two: in one channel by place, else by time."""
+    if one.place is not None and other.place is not None and one.channel == other.channel:
+        return one.place > other.place
+    if one.time is not None and other.time is not None:
+        return one.time > other.time
+    return other.time is None and one.time is not None
+
+
+def _fold(before: Observation, after: Observation) -> Observation:
+    newer, older = after, before
+    if _is_newer(before, after):
+        newer, older = before, after
+    if newer.time is None:
+        newer = replace(newer, time=older.time, bound_s=older.bound_s)
+    first = min((moment for moment in (before.first, after.first) if moment is not None), default=None)
+    # The time is that of the last one, not the greatest: a clock that was set back must not make it lie in the future.
+    return replace(newer, count=before.count + after.count, first=first, title=newer.title or older.title)
+
+
+def _earlier(time: int | None, seconds: int) -> int | None:
+    return None if time is None else time - seconds
+
+
+def _is_damage(seen: Observation) -> bool:
+    return seen.layer == "store" and seen.marker is not None and not seen.ok
 
 
 class Collector:
-    """Records, those alike folded into one, in the order in which they were seen last."""
+    """Observations, those alike folded into one, in the order in which they were seen last."""
 
-    def __init__(self, zone_offset_s: int | None) -> None:
-        self._records: dict[tuple[object, ...], Record] = {}
+    def __init__(self, zone_offset_s: int | None, channel: str | None = None) -> None:
+        self.channel = channel
+        self._seen: dict[tuple[object, ...], Observation] = {}
         self._zone = zone_offset_s
         self._aside: dict[int, None] = {}
 
-    def add(self, record: Record, *, local: bool = False) -> None:
-        time, first = record.time, record.first
-        if local and self._zone is not None:
-            time = None if time is None else time - self._zone
-            first = None if first is None else first - self._zone
-        record = replace(
-            record,
-            time=time,
-            first=time if first is None else first,
-            text=clean(record.text),
-            local_time=local and self._zone is None and time is not None,
-        )
-        key = (record.source, record.layer, record.ok, record.code, record.marker, record.update)
-        before = self._records.pop(key, None)
+    def add(self, observation: Observation, *, local: bool = False, by_line: bool = False) -> None:
+        """Take one.
+
+        Args:
+            observation: what was seen. Without a `first` it was seen once, at `time`.
+            local: its times are the host's local ones.
+            by_line: only what has the same line is alike.
+        """
+        if local:
+            observation = self._to_utc(observation)
+        if observation.first is None:
+            observation = replace(observation, first=observation.time)
+        observation = replace(observation, line=clean(observation.line))
+        key = (
+            observation.source, observation.channel, observation.layer, observation.outcome, observation.code, observation.marker,
+            observation.update, observation.kb, observation.name, observation.service, observation.caller,
+            by_line and observation.line,
+        )  # fmt: skip
+        before = self._seen.pop(key, None)
         if before is not None:
-            times = [moment for moment in (before.time, record.time) if moment is not None]
-            firsts = [moment for moment in (before.first, record.first) if moment is not None]
-            newer = before if (before.time or 0) > (record.time or 0) else record
-            record = replace(
-                newer, count=before.count + record.count, time=max(times, default=None), first=min(firsts, default=None)
-            )
-        elif len(self._records) >= _MAX_RECORDS:
-            del self._records[next(iter(self._records))]
-        self._records[key] = record
+            observation = _fold(before, observation)
+        elif len(self._seen) >= _MAX_OBSERVATIONS:
+            del self._seen[next(iter(self._seen))]
+        self._seen[key] = observation
+
+    def _to_utc(self, observation: Observation) -> Observation:
+        if self._zone is None:
+            return replace(observation, bound_s=BOUND_UNKNOWN_ZONE_S)
+        time, first = _earlier(observation.time, self._zone), _earlier(observation.first, self._zone)
+        return replace(observation, bound_s=BOUND_HOST_ZONE_S, time=time, first=first)
 
     def aside(self, code: int) -> None:
         """Note a code that tells nothing by itself. It is named beside damage in the same log, if any."""
-        if len(self._aside) < _MAX_BESIDE:
+        if len(self._aside) < _MAX_RELATED:
             self._aside[code] = None
 
-    def result(self) -> list[Record]:
-        told = {record.code for record in self._records.values()}
-        beside = tuple(code for code in self._aside if code not in told)
-        return [
-            replace(record, beside=beside) if record.layer == "store" and record.marker and not record.ok else record
-            for record in self._records.values()
-        ]
+    def result(self) -> list[Observation]:
+        """What was seen, with the codes that mean nothing alone beside the damage."""
+        told = {one.code for one in self._seen.values()}
+        related = tuple(code for code in self._aside if code not in told)
+        for key, one in self._seen.items():
+            if _is_damage(one):
+                self._seen[key] = replace(one, related=related)
+        return list(self._seen.values())

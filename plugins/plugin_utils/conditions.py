@@ -6,251 +6,232 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from ipaddress import ip_address
 
 from . import routing
 from .evidence import Evidence
-from .situation import GIB, Settings, Situation, lookup, number, own_sources, rows, values
-
-# Where something was seen, for a sentence.
-LAYERS = {
-    "scan": "searches for updates",
-    "cache": "the data store and download cache",
-    "download": "downloads",
-    "install": "installations",
-    "store": "the component store",
-    "upgrade": "feature upgrades",
-    "service": "services",
-    "clock": "time synchronisation",
-}
-
-# Conditions that the readers of logs name without a code.
-MARKERS = {
-    "sr_cannot_repair": "SFC found damaged files that it cannot repair",
-    "sr_damaged": "SFC found damaged files",
-    "repair_failed": "A repair of the component store failed",
-    "payload_corrupt": "The component store holds a damaged payload",
-    "manifest_corrupt": "The component store holds a damaged manifest",
-    "store_corrupt": "The component store is marked as damaged",
-    "cannot_connect": "The update agent could not reach its server",
-    "proxy_credentials": "The proxy wants credentials that the update agent does not have",
-    "self_update_failed": "The update agent could not update itself",
-    "rolled_back": "An installation was rolled back",
-    "install_aborted": "An installation was aborted",
-    "install_failed": "An installation failed",
-    "download_failed": "A download failed",
-    "scan_failed": "A search for updates failed",
-    "service_failed": "A service that updates need failed to start or ended",
-    "setup_failed": "A feature upgrade failed",
-}
+from .finding import Finding
+from .sections import Service
+from .situation import GIB, Settings, Situation, is_set, lookup
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and
 # stay for months.
 STRONG_REBOOT = frozenset(
-    {
-        "cbs_reboot_pending",
-        "cbs_reboot_in_progress",
-        "wu_reboot_required",
-        "server_manager",
-        "netlogon_join",
-        "computer_rename",
-    }
+    {"cbs_reboot_pending", "cbs_reboot_in_progress", "wu_reboot_required", "server_manager", "netlogon_join", "computer_rename"}
 )
 
 # A policy pause ends by itself after so long (Microsoft's policy pages: 35 days).
 _PAUSE_S = 35 * 86400
+# Delayed automatic services start two minutes after the others; a busy start of Windows takes some more.
+_START_GRACE_S = 600
+DAY = 86400
+
+ADMIN, POLICY, MANAGEMENT = {"owner": "admin"}, {"owner": "policy"}, {"owner": "management"}
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A fact with a reason. `answer` holds exactly one of `rung`, `wait`, `owner`; `overtaken_by` makes it history.
+class Recent:
+    """What goes well and what fails, as far as a condition's weight depends on it.
 
-    `order` sorts: what must be waited for, failures, the conditions behind them. A `notice` is true and worth saying,
-    but nothing on the host is wrong for it. `beside` holds codes, as hex, that the same log names and that mean
-    nothing alone.
+    `failing`: active findings with a code. `searched`: when a search that counts last went well. `installed`: when a quality update did.
     """
 
-    id: str
-    code: str | None
-    condition: str | None
-    symbol: str
-    area: str
-    meaning: str
-    source: str
-    first_seen: int | None
-    last_seen: int | None
-    count: int
-    overtaken_by: str | None
-    answer: Mapping[str, str]
-    order: int = 50
-    notice: bool = False
-    beside: tuple[str, ...] = ()
+    failing: tuple[Finding, ...] = ()
+    searched: int | None = None
+    installed: int | None = None
 
-    @property
-    def active(self) -> bool:
-        """Whether it counts: nothing has overtaken it."""
-        return self.overtaken_by is None
+    def has_searched(self, now: int | None, days: int) -> bool:
+        """Whether a search went well within so many days."""
+        return now is not None and self.searched is not None and now - self.searched <= days * DAY
 
-    def to_dict(self) -> dict[str, Any]:
-        """The finding as the modules return it."""
-        return {
-            "id": self.id,
-            "code": self.code,
-            "condition": self.condition,
-            "symbol": self.symbol,
-            "area": self.area,
-            "meaning": self.meaning,
-            "source": self.source,
-            "first_seen": self.first_seen,
-            "last_seen": self.last_seen,
-            "count": self.count,
-            "overtaken_by": self.overtaken_by,
-            "beside": list(self.beside),
-            "answer": dict(self.answer),
-        }
+    def is_fine(self, now: int | None, days: int) -> bool:
+        """Whether nothing fails and a search went well within so many days."""
+        return not self.failing and self.has_searched(now, days)
 
 
-def find(evidence: Evidence, settings: Settings, about: Situation, failures: Iterable[Finding]) -> list[Finding]:
-    """Conditions of the host. `failures` are the findings with a code: some conditions count only beside one."""
-    failing = [item for item in failures if item.active]
+def find(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> list[Finding]:
+    """Conditions of the host."""
     return [
         *_servicing(evidence),
         *_reboot(evidence),
-        *_policy(evidence, about),
-        *_clock(evidence, settings, about),
-        *_services(evidence, about, failing),
-        *_endpoints(evidence),
-        *_cache(evidence, failing),
+        *_policy(evidence, situation),
+        *_pauses(evidence, situation),
+        *_management(evidence, settings, situation, recent),
+        *_clock(evidence, settings, situation, recent),
+        *_services(evidence, settings, situation, recent),
+        *_endpoints(evidence, situation, recent),
+        *_cache(evidence, recent),
         *_disk(evidence, settings),
     ]
 
 
 def _condition(
-    name: str,
-    order: int,
-    area: str,
-    meaning: str,
-    answer: Mapping[str, str],
-    *,
-    of: str | None = None,
-    history: str | None = None,
-    notice: bool = False,
+    condition: str, *, order: int, layer: str, meaning: str, answer: Mapping[str, str], next_step: str, of: str | None = None
 ) -> Finding:
+    name = condition if of is None else f"{condition}:{of}"
     return Finding(
-        id=name if of is None else f"{name}:{of}",
-        code=None,
-        condition=name,
-        symbol="",
-        area=area,
+        id=name,
+        subject=name,
+        layer=layer,
         meaning=meaning,
-        source=area,
-        first_seen=None,
-        last_seen=None,
-        count=1,
-        overtaken_by=history,
         answer=answer,
+        next_step=next_step,
+        condition=condition,
+        name=of,
+        source=layer,
         order=order,
-        notice=notice,
     )
+
+
+def _as_notice(finding: Finding) -> Finding:
+    return replace(finding, notice=True)
+
+
+# --- servicing and restart ---
 
 
 def servicing_work(evidence: Evidence) -> list[str]:
     """What servicing is at work, in words; [] when none is."""
-    data = evidence.data("servicing")
-    work = [str(name) for name in data.get("processes") or ()]
-    if number(data.get("in_progress")) == 2:
+    data = evidence.servicing
+    work = [name for name in data.processes if name.lower() != "msiexec"]
+    if data.in_progress == 2:
         work.append("ServicingInProgress = 2")
-    for key, text in (
-        ("installer_in_progress", "an installation by Windows Installer"),
-        ("setup_in_progress", "Windows set-up"),
-        ("upgrade_in_progress", "a feature upgrade"),
-    ):
-        if data.get(key):
-            work.append(text)
+    # The key alone is what an installation leaves that was cut off: it stays for ever.
+    if data.installer_in_progress and any(name.lower() == "msiexec" for name in data.processes):
+        work.append("an installation by Windows Installer")
+    if data.setup_in_progress:
+        work.append("Windows set-up")
+    if data.upgrade_in_progress:
+        work.append("a feature upgrade")
     return list(dict.fromkeys(work))
 
 
 def reboot_markers(evidence: Evidence) -> list[str]:
     """The markers that say a restart must come first."""
-    return [str(name) for name in evidence.data("reboot").get("markers") or () if name in STRONG_REBOOT]
+    return [name for name in evidence.reboot.markers if name in STRONG_REBOOT]
 
 
 def _servicing(evidence: Evidence) -> Iterator[Finding]:
     work = servicing_work(evidence)
     if work:
         yield _condition(
-            "servicing_at_work", 1, "servicing", f"Servicing is at work: {', '.join(work)}", {"wait": "servicing"}
+            "servicing_at_work",
+            order=1,
+            layer="servicing",
+            meaning=f"Windows is installing updates now ({', '.join(work)})",
+            answer={"wait": "servicing"},
+            next_step="Leave the host alone and run this again later.",
         )
 
 
 def _reboot(evidence: Evidence) -> Iterator[Finding]:
     markers = reboot_markers(evidence)
     if markers:
-        yield _condition(
-            "restart_pending", 2, "reboot", f"A restart is pending: {', '.join(markers)}", {"wait": "restart"}
+        finding = _condition(
+            "restart_pending",
+            order=2,
+            layer="reboot",
+            meaning=f"Windows waits for a restart ({', '.join(markers)})",
+            answer={"wait": "restart"},
+            next_step="Restart the host, or run again with -e wu_repair_restart=true.",
         )
+        yield replace(finding, pending=True)
 
 
 # --- policy ---
 
 
-def _policy(evidence: Evidence, about: Situation) -> Iterator[Finding]:
-    policy = evidence.data("policy")
-    owner = {"owner": "management" if about.managed else "policy"}
-    for group, where in (("wu", "Policies\\Microsoft\\Windows\\WindowsUpdate"), ("user", "CurrentVersion\\Policies")):
+def _owner(situation: Situation) -> dict[str, str]:
+    return MANAGEMENT if situation.managed else POLICY
+
+
+def _policy(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
+    policy = evidence.policy
+    for values, where in ((policy.wu, "Policies\\Microsoft\\Windows\\WindowsUpdate"), (policy.user, "CurrentVersion\\Policies")):
         for name in ("DisableWindowsUpdateAccess", "NoWindowsUpdate"):
-            if number(lookup(values(policy, group), name)) == 1:
-                yield _condition(
-                    "policy_blocks_updates",
-                    43,
-                    "policy",
-                    f"A policy turns updates off: {name} = 1 in {where}",
-                    {"owner": "policy"},
-                    of=f"{group}.{name}",
-                )
-    if number(lookup(values(policy, "mdm"), "AllowUpdateService")) == 0:
-        yield _condition(
-            "policy_blocks_updates",
-            43,
-            "policy",
-            "Device management turns updates off: AllowUpdateService = 0",
-            {"owner": "management"},
-            of="mdm.AllowUpdateService",
-        )
-    if number(lookup(values(policy, "au"), "UseWUServer")) == 1 and not lookup(values(policy, "wu"), "WUServer"):
-        yield _condition(
+            if is_set(values, name):
+                yield _blocking_policy(f"{name} = 1 in {where}", POLICY)
+    if is_set(policy.mdm, "AllowUpdateService", 0):
+        yield _blocking_policy("AllowUpdateService = 0 of the device management", MANAGEMENT)
+    server = situation.wsus_server
+    if is_set(policy.au, "UseWUServer") and not lookup(policy.wu, "WUServer"):
+        finding = _condition(
             "policy_incomplete",
-            44,
-            "policy",
-            "A policy sets UseWUServer = 1 but no WUServer, so there is no server to ask",
-            owner,
+            order=44,
+            layer="policy",
+            meaning="A policy sets UseWUServer = 1 but no WUServer, so there is no server to ask",
+            answer=_owner(situation),
+            next_step="Set WUServer in the policy, or take UseWUServer away.",
         )
-    if about.now is not None:
-        for name, what, until in _pauses(policy, about.now):
-            who = {"owner": "admin"} if what == "a person" else owner
-            yield _condition(
+        yield replace(finding, blocking=True)
+    elif situation.wsus and server is not None and _is_this_host(server):
+        finding = _condition(
+            "wsus_is_nobody",
+            order=3,
+            layer="policy",
+            meaning=f"A policy names {server} as the WSUS, which is this host itself, and no WSUS runs here",
+            answer=POLICY,
+            next_step="Take WUServer, WUStatusServer and UseWUServer out of the policy, or name a real WSUS.",
+            of=server,
+        )
+        yield replace(finding, blocking=True)
+
+
+def _blocking_policy(what: str, answer: Mapping[str, str]) -> Finding:
+    finding = _condition(
+        "policy_blocks_updates",
+        order=3,
+        layer="policy",
+        meaning=f"A policy turns updates off: {what}",
+        answer=answer,
+        next_step=f"Have the owner of the policy take {what.partition(' ')[0]} away, if this host is to be updated by Windows Update.",
+        of=what.partition(" ")[0],
+    )
+    return replace(finding, blocking=True)
+
+
+def _is_this_host(server: str) -> bool:
+    """Whether a server is the loopback address or an address of nobody: privacy tools write such."""
+    name = server.rpartition(":")[0].strip("[]").lower()
+    if name in ("localhost", "localhost.localdomain"):
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _pauses(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
+    if situation.now is None:
+        return
+    for name, who, until in pauses(evidence, situation.now):
+        answer = ADMIN if who == "a person" else _owner(situation)
+        yield _as_notice(
+            _condition(
                 "updates_paused",
-                100,
-                "policy",
-                f"Updates are paused by {what} until {_date(until)} ({name})",
-                who,
-                of=name,
+                order=100,
+                layer="policy",
+                meaning=f"Updates are paused by {who} until {date(until)} ({name})",
+                answer=answer,
+                next_step="Wait for the end of the pause, or end it.",
+                of=f"{name} of {who}",
             )
+        )
 
 
-def _pauses(policy: Mapping[str, Any], now: int) -> Iterator[tuple[str, str, int]]:
-    """Pauses that are in force now: the value, who set it, and when it ends."""
-    ux = values(policy, "ux")
+def pauses(evidence: Evidence, now: int) -> Iterator[tuple[str, str, int]]:
+    """Pauses of quality updates that are in force now: the value, who set it, and when it ends."""
     for name in ("PauseUpdatesExpiryTime", "PauseQualityUpdatesEndTime"):
-        until = _time(lookup(ux, name))
+        until = _time(lookup(evidence.policy.ux, name))
         if until is not None and until > now:
             yield name, "a person", until
             break
-    for group, who in (("wu", "a policy"), ("mdm", "device management")):
-        start = _time(lookup(values(policy, group), "PauseQualityUpdatesStartTime"))
+    for values, who in ((evidence.policy.wu, "a policy"), (evidence.policy.mdm, "device management")):
+        start = _time(lookup(values, "PauseQualityUpdatesStartTime"))
         if start is not None and start <= now < start + _PAUSE_S:
             yield "PauseQualityUpdatesStartTime", who, start + _PAUSE_S
 
@@ -263,14 +244,33 @@ def _time(value: object) -> int | None:
     found = _WHEN.match(value.strip()) if isinstance(value, str) else None
     if found is None:
         return None
-    parts = [int(part or 0) for part in found.groups()]
-    if not (1 <= parts[1] <= 12 and 1 <= parts[2] <= 31 and parts[0] >= 1970):
+    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+    try:
+        return timegm(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timetuple())
+    except ValueError:
         return None
-    return timegm((*parts, 0, 0, 0))
 
 
-def _date(time: int) -> str:
-    return datetime.fromtimestamp(min(time, 253402300799), tz=UTC).strftime("%Y-%m-%d")
+def date(time: int) -> str:
+    """A moment as a person reads it."""
+    return datetime.fromtimestamp(max(0, min(time, 253402300799)), tz=UTC).strftime("%Y-%m-%d")
+
+
+def _management(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """A ConfigMgr client gets its WSUS by a local policy; where that never arrives it searches nowhere (a Registry.pol that is damaged)."""
+    if not evidence.policy.configmgr or situation.wsus_server is not None or recent.is_fine(situation.now, settings.stale_days):
+        return
+    if recent.failing or not evidence.has("policy"):
+        return
+    yield _condition(
+        "management_without_policy",
+        order=45,
+        layer="policy",
+        meaning="A ConfigMgr client is installed, but no policy names its WSUS, so it searches nowhere",
+        answer=MANAGEMENT,
+        next_step="Check the software updates of the ConfigMgr client; "
+        "delete a damaged %SystemRoot%\\System32\\GroupPolicy\\Machine\\Registry.pol, then gpupdate.",
+    )
 
 
 # --- time ---
@@ -281,10 +281,9 @@ def duration(ms: int) -> str:
     seconds = abs(ms) // 1000
     if seconds < 1:
         return f"{abs(ms)} ms"
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+    for unit, size, rest, name in (("d", 86400, 3600, "h"), ("h", 3600, 60, "min"), ("min", 60, 1, "s")):
         if seconds >= size:
-            rest = {"d": (3600, "h"), "h": (60, "min"), "min": (1, "s")}[unit]
-            return f"{seconds // size} {unit} {seconds % size // rest[0]} {rest[1]}"
+            return f"{seconds // size} {unit} {seconds % size // rest} {name}"
     return f"{seconds} s"
 
 
@@ -295,163 +294,372 @@ def apart(offset_ms: int) -> str:
 
 def time_policy(evidence: Evidence) -> list[str]:
     """What a policy decides about the time source."""
-    policy = values(evidence.data("clock"), "policy")
+    policy = evidence.clock.policy
     return [f"{name} = {lookup(policy, name)}" for name in ("Type", "NtpServer") if lookup(policy, name) is not None]
 
 
-def _clock(evidence: Evidence, settings: Settings, about: Situation) -> Iterator[Finding]:
-    clock, data = about.clock, evidence.data("clock")
-    limit = settings.max_skew_s * 1000
-    if not data:
+def _clock(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    if not evidence.has("clock"):
         return
-    far = clock.controller_ms is not None and abs(clock.controller_ms) - clock.bound_ms > limit
+    yield from _clock_off(settings, situation)
+    yield from _clock_disagrees(settings, situation)
+    yield from _time_service(evidence, situation, recent)
+
+
+def _clock_off(settings: Settings, situation: Situation) -> Iterator[Finding]:
+    clock = situation.clock
+    if clock.state != "off":
+        return
     by_controller = settings.reference == "controller"
-    if clock.state == "off":
-        offset = clock.controller_ms if by_controller and far else clock.own_ms
-        whom = "the controller" if by_controller and far else clock.own_server
-        if offset is not None:
-            yield _condition(
-                "clock_off",
-                50,
-                "clock",
-                f"The clock is {apart(offset)} {whom}, more than {settings.max_skew_s} s",
-                {"rung": "timesync"},
-            )
-    if far and not by_controller and clock.controller_ms is not None:
-        own_agrees = clock.own_ms is not None and abs(clock.own_ms - clock.controller_ms) - clock.bound_ms <= limit
-        if not own_agrees:
-            silent = clock.own_ms is None
-            why = "and its own time source did not answer" if silent else "although its own time source says otherwise"
-            yield _condition(
-                "clock_disagrees",
-                52,
-                "clock",
-                f"The clock is {apart(clock.controller_ms)} the controller's, {why}",
-                {"owner": "admin"},
-                # Where the host and its own source agree, it is the controller's clock that somebody has to look at.
-                notice=not silent,
-            )
-    yield from _time_service(evidence, about)
+    offset, whom = clock.own_ms, clock.own_server
+    if by_controller or offset is None:
+        offset, whom = clock.controller_ms, "the controller"
+    if offset is None:
+        return
+    yield _condition(
+        "clock_off",
+        order=4,
+        layer="clock",
+        meaning=f"The clock is {apart(offset)} {whom}, more than {settings.max_skew_s} s",
+        answer={"repair": "timesync"},
+        next_step=f"Set the clock right from {whom}.",
+    )
 
 
-def _time_service(evidence: Evidence, about: Situation) -> Iterator[Finding]:
-    data = evidence.data("clock")
-    right = "the clock, which is right all the same" if about.clock.state == "right" else None
-    owned = time_policy(evidence)
-    kind = str(data.get("type") or "").upper()
-    if about.disabled is not None and "W32Time" in about.disabled:
+def _clock_disagrees(settings: Settings, situation: Situation) -> Iterator[Finding]:
+    clock, limit = situation.clock, settings.max_skew_s * 1000
+    if settings.reference == "controller" or clock.controller_ms is None:
+        return
+    if clock.source_differs and clock.own_ms is not None:
+        yield _as_notice(
+            _disagreement(
+                f"The time source {clock.own_server} says that the clock is {duration(clock.own_ms)} {_direction(clock.own_ms)}, "
+                "but the controller agrees with the host",
+                f"Check the time server {clock.own_server}: its answer is not followed.",
+            )
+        )
+        return
+    if abs(clock.controller_ms) - clock.bound_ms <= limit:
+        return
+    how = f"The clock is {apart(clock.controller_ms)} the controller's"
+    if clock.state == "right":
+        # The host and its own source agree: it is the controller's clock that somebody has to look at.
+        yield _as_notice(_disagreement(f"{how}, although its own time source says otherwise", "Check the clock of the controller."))
+    elif clock.state == "suspect" and clock.own_ms is None:
+        servers = ", ".join(clock.silent[:3]) or "its time source"
+        yield _disagreement(
+            f"{how}, and its own time source did not answer ({servers})",
+            f"Open UDP 123 from the host to {servers}, or name a time source that answers (the controller is the only reference).",
+        )
+    elif clock.state == "suspect":
+        yield _disagreement(
+            f"{how} and {duration(clock.own_ms or 0)} off its own time source {clock.own_server}: three clocks, three times",
+            f"Find out which is right: {clock.own_server}, the host or the controller.",
+        )
+
+
+def _direction(offset_ms: int) -> str:
+    return "behind" if offset_ms > 0 else "ahead"
+
+
+def _disagreement(meaning: str, next_step: str) -> Finding:
+    return _condition("clock_disagrees", order=5, layer="clock", meaning=meaning, answer=ADMIN, next_step=next_step)
+
+
+def _time_service(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """How W32Time is set up. A clock that is right shows that whatever keeps it right works: then all of this is a notice."""
+    found = [*_time_disabled(situation), *_time_source(evidence, situation), *_time_silent(evidence, situation)]
+    is_right = situation.clock.state == "right"
+    about_time = any(routing.is_clock_code(_code(item)) for item in recent.failing)
+    for finding in found:
+        yield _as_notice(finding) if is_right and not (about_time and finding.condition == "service_disabled") else finding
+
+
+def _code(finding: Finding) -> int | None:
+    return None if finding.code is None else int(finding.code, 16)
+
+
+def _time_disabled(situation: Situation) -> Iterator[Finding]:
+    if situation.disabled is not None and "W32Time" in situation.disabled:
         yield _condition(
             "service_disabled",
-            51,
-            "clock",
-            "The service W32Time is disabled, so the clock drifts",
-            {"rung": "timesync"},
+            order=51,
+            layer="clock",
+            meaning="The service W32Time is disabled, so nothing keeps the clock right",
+            answer={"repair": "timesync"},
+            next_step="Enable W32Time, unless another program keeps the time.",
             of="W32Time",
         )
-    if kind == "NOSYNC" or (kind == "NT5DS" and about.domain_role in (0, 2)):
-        reason = "NoSync follows no source" if kind == "NOSYNC" else "NT5DS follows a domain, and the host is in none"
-        answer = {"owner": "policy"} if any(text.startswith("Type") for text in owned) else {"rung": "timesync"}
-        yield _condition("time_source_none", 53, "clock", f"W32Time has no source: {reason}", answer, history=right)
-    if number(data.get("client_enabled")) == 0:
+
+
+def _time_source(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
+    owned = time_policy(evidence)
+    kind = str(evidence.clock.type or "").upper()
+    if kind == "NOSYNC" or (kind == "NT5DS" and situation.domain_role in (0, 2)):
+        reason = "NT5DS follows a domain, and the host is in none"
+        if kind == "NOSYNC":
+            reason = "NoSync follows no source"
+        by_policy = any(text.startswith("Type") for text in owned)
+        yield _condition(
+            "time_source_none",
+            order=53,
+            layer="clock",
+            meaning=f"W32Time has no source: {reason}",
+            answer=POLICY if by_policy else {"repair": "timesync"},
+            next_step="Give W32Time a source.",
+        )
+    if evidence.clock.client_enabled == 0:
         yield _condition(
             "time_client_off",
-            54,
-            "clock",
-            "The NTP client of W32Time is off (NtpClient\\Enabled = 0)",
-            {"owner": "admin"},
-            history=right,
+            order=54,
+            layer="clock",
+            meaning="The NTP client of W32Time is off (NtpClient\\Enabled = 0)",
+            answer=ADMIN,
+            next_step="Set NtpClient\\Enabled to 1.",
         )
-    asked = own_sources(evidence)
-    if asked and not any(row.get("ok") for row in asked):
-        names = ", ".join(str(row.get("server")) for row in asked[:3])
-        # A domain member on NTP whose servers are silent can go back to its domain; anybody else needs a person.
-        strayed = kind == "NTP" and about.domain_role in (1, 3, 4) and not owned
-        answer = {"rung": "timesync"} if strayed else {"owner": "policy" if owned else "admin"}
-        yield _condition("time_source_silent", 55, "clock", f"No time source answered: {names}", answer, history=right)
 
 
-# --- services, network, cache, disk ---
-
-
-def _services(evidence: Evidence, about: Situation, failing: list[Finding]) -> Iterator[Finding]:
-    if about.disabled is None:
+def _time_silent(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
+    silent = situation.clock.silent
+    if not silent:
         return
-    table = {str(row.get("name")): row for row in rows(evidence.data("services"), "services")}
+    owned = time_policy(evidence)
+    # A domain member on NTP whose servers are silent can go back to its domain; anybody else needs a person. The forest-root PDC emulator
+    # (role 5) has nobody above it.
+    strayed = str(evidence.clock.type or "").upper() == "NTP" and situation.domain_role in (1, 3, 4) and not owned
+    answer: Mapping[str, str] = POLICY if owned else ADMIN
+    servers = ", ".join(silent[:3])
+    yield _condition(
+        "time_source_silent",
+        order=55,
+        layer="clock",
+        meaning=f"No time source answered: {servers}{_off(situation)}",
+        answer={"repair": "timesync"} if strayed else answer,
+        next_step=f"Open UDP 123 from the host to {servers}.",
+    )
+
+
+def _off(situation: Situation) -> str:
+    """How far the clock is off by the controller, for a sentence; nothing where it is not known."""
+    offset = situation.clock.controller_ms
+    if situation.clock.state != "suspect" or offset is None:
+        return ""
+    return f", and the clock is {apart(offset)} the controller's"
+
+
+# --- services ---
+
+
+def _services(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    if not evidence.has("services"):
+        return
     for name, wanted in routing.SERVICES.items():
-        row = table.get(name)
+        row = evidence.services.by_name(name)
         if row is None:
             continue
-        if not row.get("exists"):
-            if wanted["must_exist"]:
-                yield _condition(
-                    "service_missing", 57, "service", f"The service {name} does not exist", {"owner": "admin"}, of=name
-                )
-        elif name in about.disabled:
-            idle = wanted["needed"] == "failing" and not _concerns(name, failing)
-            answer = {"rung": wanted["rung"]} if wanted["rung"] else {"owner": "admin"}
-            untouched = "" if wanted["rung"] else "; it is protected or looks after itself, so no step here touches it"
+        if not row.exists:
+            yield from _missing(name, wanted)
+        elif row.start == 4:
+            yield _disabled(row, settings, situation, recent)
+        elif _should_run(row, wanted, evidence, situation):
             yield _condition(
-                "service_disabled",
-                56,
-                "service",
-                f"The service {name} is disabled{untouched}",
-                answer,
+                "service_stopped",
+                order=56,
+                layer="service",
+                meaning=f"The service {name} starts automatically but does not run",
+                answer={"repair": "reset"},
+                next_step=f"Start {name}.",
                 of=name,
-                history="nothing: no failure here needs it" if idle else None,
             )
+        if row.exists:
+            yield from _program(row, wanted)
 
 
-def _concerns(name: str, failing: list[Finding]) -> bool:
+def _missing(name: str, wanted: Mapping[str, object]) -> Iterator[Finding]:
+    if not wanted.get("must_exist"):
+        return
+    finding = _condition(
+        "service_missing",
+        order=3,
+        layer="service",
+        meaning=f"The service {name} does not exist",
+        answer=ADMIN,
+        next_step=f"Make the service {name} again: import its key from a host of the same build, then restart. "
+        "Neither DISM nor a reset makes a service.",
+        of=name,
+    )
+    yield replace(finding, blocking=True)
+
+
+def _disabled(row: Service, settings: Settings, situation: Situation, recent: Recent) -> Finding:
+    """Disabled beside success is meant so. Disabled while something fails is a fault; with a policy beside it, the policy owner's."""
+    wanted = routing.SERVICES[row.name]
+    repair = wanted.get("repair")
+    finding = _condition(
+        "service_disabled",
+        order=6,
+        layer="service",
+        meaning=f"The service {row.name} is disabled",
+        answer={"repair": str(repair)} if repair else ADMIN,
+        next_step=f"{wanted['owner_step']}.",
+        of=row.name,
+    )
+    if wanted["needed"] == "always" and not recent.has_searched(situation.now, _quiet_days(row.name, settings)):
+        return _by_policy(finding, situation) or finding
+    if not _concerns(row.name, recent):
+        return _as_notice(finding)
+    return _by_policy(finding, situation) or finding
+
+
+def _quiet_days(name: str, settings: Settings) -> int:
+    """So long a host may be silent with that service disabled. Without wuauserv no search comes at all, and searches are daily."""
+    if name == "wuauserv":
+        return 2
+    return settings.stale_days
+
+
+def _by_policy(finding: Finding, situation: Situation) -> Finding | None:
+    """A host whose automatic updates a policy turns off is patched by another product: nobody enables a service there."""
+    named = [
+        text
+        for text in situation.policies
+        if text.startswith(("NoAutoUpdate", "DisableWindowsUpdateAccess", "NoWindowsUpdate", "AllowUpdateService"))
+    ]
+    if not named:
+        return None
+    return replace(
+        finding,
+        answer=_owner(situation),
+        meaning=f"{finding.meaning}, and a policy turns automatic updates off ({', '.join(named)})",
+        next_step=f"Leave it so if another product patches the host; else have the policy ({named[0]}) "
+        f"and the start type of {finding.name} put right.",
+        blocking=True,
+    )
+
+
+def _concerns(name: str, recent: Recent) -> bool:
     """Whether an active failure may come from this service being disabled."""
-    codes = {item.code for item in failing}
-    if codes & {"0x80070422", "0x80070426"}:
+    if routing.SERVICES[name]["needed"] == "always":
+        return any(_may_be_the_services(item) for item in recent.failing)
+    codes = [code for item in recent.failing if (code := _code(item)) is not None]
+    if any(routing.is_service_code(code) for code in codes):
         return True
-    return name == "wlidsvc" and any(item.area == "upgrade" for item in failing)
+    if name == "DoSvc" and any(code >> 16 == _DELIVERY_OPTIMIZATION for code in codes):
+        return True
+    if name == "msiserver" and _INSTALLER_SERVICE_FAILURE in codes:
+        return True
+    return name == "wlidsvc" and any(item.layer == "upgrade" for item in recent.failing)
 
 
-def _endpoints(evidence: Evidence) -> Iterator[Finding]:
-    for row in rows(evidence.data("sources"), "endpoints"):
-        if row.get("ok"):
+def _may_be_the_services(item: Finding) -> bool:
+    """Whether a failure may come from a disabled service: searches and downloads, and installations that miss files or a service.
+
+    An installer of .NET or a driver that fails does not.
+    """
+    if item.layer in ("scan", "download", "cache"):
+        return True
+    code = _code(item)
+    return routing.is_service_code(code) or code in _MISSING_FILES
+
+
+# The facility of Delivery Optimization's own codes, and ERROR_INSTALL_SERVICE_FAILURE.
+_DELIVERY_OPTIMIZATION = 0x80D0
+_INSTALLER_SERVICE_FAILURE = 0x80070641
+# ERROR_FILE_NOT_FOUND, ERROR_PATH_NOT_FOUND: what a download that never came leaves.
+_MISSING_FILES = (0x80070002, 0x80070003)
+
+
+def _should_run(row: Service, wanted: Mapping[str, object], evidence: Evidence, situation: Situation) -> bool:
+    """A needed automatic service that does not run, long enough after the start of the host."""
+    if row.state != "stopped" or row.start != 2 or row.trigger or not wanted.get("automatic"):
+        return False
+    if situation.boot_time is None or situation.now is None or situation.now - situation.boot_time < _START_GRACE_S:
+        return False
+    # UsoSvc does not start while an update waits for its restart or is at work.
+    return evidence.servicing.in_progress in (None, 0)
+
+
+def _program(row: Service, wanted: Mapping[str, object]) -> Iterator[Finding]:
+    """A service whose program is another one than Windows ships: update disablers rename it."""
+    for label, path, known in (
+        ("ServiceDll", row.service_dll, wanted.get("service_dll")),
+        ("ImagePath", row.image_path, wanted.get("image")),
+    ):
+        names = [str(name).lower() for name in (known if isinstance(known, list) else [known]) if name]
+        if not path or not names or _is_known(path, names):
             continue
-        role = "wsus" if row.get("role") == "wsus" else "proxy"
-        what = "update server (WSUS)" if role == "wsus" else "proxy"
-        where = f"{row.get('host')}:{row.get('port')}"
-        why = f": {str(row['error'])[:120]}" if row.get("error") else ""
-        yield _condition(
-            "unreachable",
-            80,
-            "network",
-            f"The {what} {where} does not answer from the host{why}",
-            {"owner": role},
-            of=f"{role}:{where}",
+        finding = _condition(
+            "service_program",
+            order=3,
+            layer="service",
+            meaning=f"{label} of the service {row.name} is {path[:80]}, which is not what Windows ships",
+            answer=ADMIN,
+            next_step=f"Put {label} of {row.name} back to %SystemRoot%\\System32\\{names[0]}, then restart.",
+            of=row.name,
         )
+        yield replace(finding, blocking=row.name == "wuauserv")
 
 
-def _cache(evidence: Evidence, failing: list[Finding]) -> Iterator[Finding]:
-    asked = any(item.answer.get("rung") == "reset" for item in failing)
-    for row in rows(evidence.data("cache"), "folders"):
-        if row.get("reparse"):
-            name = str(row.get("name"))
-            yield _condition(
-                "cache_is_link",
-                81,
-                "cache",
-                f"{row.get('path') or name} is a link, and no reset follows a link",
-                {"owner": "admin"},
-                of=name,
-                history=None if asked else "nothing: no failure asks for a reset of it",
-            )
+_PROGRAM = re.compile(r"^(?:%systemroot%|%windir%|\\systemroot|[a-z]:\\windows)\\system32\\([^\\ ]+)")
+
+
+def _is_known(path: str, names: Sequence[str]) -> bool:
+    """Whether a path is one of these programs in System32, without regard to case, quotes, or how the folder is written."""
+    found = _PROGRAM.match(" ".join(path.replace('"', "").lower().split()))
+    return found is not None and found.group(1) in names
+
+
+# --- network, cache, disk ---
+
+
+def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    for row in evidence.sources.endpoints:
+        if row.ok or (row.role == "wsus" and not situation.wsus):
+            continue
+        what = "WSUS" if row.role == "wsus" else "proxy"
+        where = f"{row.host}:{row.port}"
+        why = f" ({row.error[:80]})" if row.error else ""
+        finding = _condition(
+            "unreachable",
+            order=3,
+            layer="network",
+            meaning=f"The {what} {where} does not answer from this host{why}",
+            answer={"owner": row.role},
+            next_step=f"Check the {what} and TCP {row.port} from the host to {row.host}.",
+            of=f"{row.role}:{where}",
+        )
+        # One connection that did not come about, beside searches that do, proves nothing.
+        yield _as_notice(finding) if recent.is_fine(situation.now, 1) else replace(finding, blocking=True)
+
+
+def _cache(evidence: Evidence, recent: Recent) -> Iterator[Finding]:
+    asked = any(item.answer.get("repair") == "reset" for item in recent.failing)
+    for row in evidence.cache.folders:
+        if not row.reparse:
+            continue
+        finding = _condition(
+            "cache_is_link",
+            order=7,
+            layer="cache",
+            meaning=f"{row.path or row.name} is a link, and no reset follows a link",
+            answer=ADMIN,
+            next_step=f"Put a folder in the place of the link {row.path or row.name}.",
+            of=row.name,
+        )
+        yield finding if asked else _as_notice(finding)
 
 
 def _disk(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
-    disk = evidence.data("disk")
-    free = number(disk.get("free"))
-    if free is not None and free < settings.min_free_bytes:
-        yield _condition(
-            "low_space",
-            82,
-            "disk",
-            f"Drive {disk.get('drive') or 'C:'} has {free / GIB:.1f} GiB free, "
-            f"updates want {settings.min_free_bytes / GIB:.0f}",
-            {"owner": "admin"},
-        )
+    free = evidence.disk.free
+    if free is None or free >= settings.min_free_bytes:
+        return
+    drive = evidence.disk.drive or "C:"
+    finding = _condition(
+        "low_space",
+        order=60,
+        layer="disk",
+        meaning=f"{drive} has {free / GIB:.1f} GB free, an update needs about {settings.min_free_bytes / GIB:.0f}",
+        answer=ADMIN,
+        next_step=f"Free space on {drive}, then run this again.",
+    )
+    yield replace(finding, blocking=True)

@@ -2,78 +2,176 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a host said about itself, checked field by field before anything is decided from it.
 
-A host may be broken or hostile: every value is compared with one declarative table; what that does not name is dropped.
+A host may be broken or hostile. Only the shape, size and depth of the whole refuse a document. A bad field spoils its own section alone: on
+a broken host the odd value may be the fault that is looked for.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from . import _arrival, logs
-from .logs import Record, clean
+from . import _arrival, fields
+from . import sections as parts
+from .fields import CUT, Check, Faults, FieldError, many, one_line, record, refusal
 
 MAX_BYTES = 256 * 1024
+MAX_DEPTH = 64
 STATUSES = ("ok", "partial", "absent", "denied", "timeout", "failed")
 
-# The services whose state decides whether updates work, by key name, with the names Windows shows in English.
-SERVICES = {
-    "wuauserv": "windows update",
-    "BITS": "background intelligent transfer service",
-    "CryptSvc": "cryptographic services",
-    "TrustedInstaller": "windows modules installer",
-    "msiserver": "windows installer",
-    "AppIDSvc": "application identity",
-    "wlidsvc": "microsoft account sign-in assistant",
-    "UsoSvc": "update orchestrator service",
-    "DoSvc": "delivery optimization",
-    "WaaSMedicSvc": "windows update medic service",
-    "W32Time": "windows time",
-}
+_USABLE = ("ok", "partial")
+# Fields of rows that most rows lack: a document has many rows.
+_SPARSE = ("trigger", "image_path", "service_dll", "service", "caller", "classes", "channel")
+_MOST_WHY = 600
+_MOST_WHY_OF_HOST = 300
+
+# The services that a look reads, by key name.
+SERVICES = (
+    "wuauserv",
+    "BITS",
+    "CryptSvc",
+    "TrustedInstaller",
+    "msiserver",
+    "AppIDSvc",
+    "wlidsvc",
+    "UsoSvc",
+    "DoSvc",
+    "WaaSMedicSvc",
+    "W32Time",
+)
+
+T = TypeVar("T")
 
 
 class EvidenceError(ValueError):
-    """The document is not what the contract says; the message is one line that names the path."""
+    """The document cannot be taken at all; the message is one line that says why."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the look; `data` is empty when there is none."""
+    """One part of a look: `data` is the dataclass of `sections` for it, None when there is none that can be used."""
 
     status: str
-    ms: int
-    why: str | None
-    data: Mapping[str, Any]
+    ms: int = 0
+    why: str | None = None
+    data: object | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything one look at a host gave; `asked_ms` and `answered_ms` are the controller's clock."""
+    """Everything one look at a host gave; `asked_ms` and `answered_ms` are the controller's clock.
+
+    The properties never are None: where a section is missing or could not be gathered, nothing in its dataclass is known.
+    """
 
     asked_ms: int | None
     answered_ms: int | None
     sections: Mapping[str, Section]
-
-    def data(self, name: str) -> Mapping[str, Any]:
-        """Data of a section, {} when it is missing or has none that can be used."""
-        section = self.sections.get(name)
-        return section.data if section is not None and section.status in ("ok", "partial") else {}
 
     def status(self, name: str) -> str:
         """Status of a section, `missing` when it was never gathered."""
         section = self.sections.get(name)
         return "missing" if section is None else section.status
 
+    def has(self, name: str) -> bool:
+        """Whether a section has data that may be used."""
+        section = self.sections.get(name)
+        return section is not None and section.status in _USABLE and section.data is not None
+
+    def cut(self, name: str) -> bool:
+        """Whether something of a section was left out for want of room."""
+        section = self.sections.get(name)
+        return section is not None and section.status == "partial" and CUT in (section.why or "")
+
+    @property
+    def host(self) -> parts.Host:
+        """The machine."""
+        return self._data("host", parts.Host)
+
+    @property
+    def clock(self) -> parts.Clock:
+        """The host's clock and its time sources."""
+        return self._data("clock", parts.Clock)
+
+    @property
+    def services(self) -> parts.Services:
+        """The Windows services that updates need."""
+        return self._data("services", parts.Services)
+
+    @property
+    def history(self) -> parts.History:
+        """The update history."""
+        return self._data("history", parts.History)
+
+    @property
+    def events(self) -> parts.Events:
+        """Events that decide."""
+        return self._data("events", parts.Events)
+
+    @property
+    def reporting(self) -> parts.Log:
+        """ReportingEvents.log."""
+        return self._data("reporting", parts.Log)
+
+    @property
+    def cbs(self) -> parts.Log:
+        """CBS.log."""
+        return self._data("cbs", parts.Log)
+
+    @property
+    def servicing(self) -> parts.Servicing:
+        """Whether servicing is at work."""
+        return self._data("servicing", parts.Servicing)
+
+    @property
+    def reboot(self) -> parts.Reboot:
+        """The markers of a pending restart."""
+        return self._data("reboot", parts.Reboot)
+
+    @property
+    def policy(self) -> parts.Policy:
+        """Policies that decide about updates."""
+        return self._data("policy", parts.Policy)
+
+    @property
+    def sources(self) -> parts.Sources:
+        """Where updates come from."""
+        return self._data("sources", parts.Sources)
+
+    @property
+    def cache(self) -> parts.Cache:
+        """The folders that a reset renews."""
+        return self._data("cache", parts.Cache)
+
+    @property
+    def disk(self) -> parts.Disk:
+        """The system drive."""
+        return self._data("disk", parts.Disk)
+
+    @property
+    def upgrade(self) -> parts.Upgrade:
+        """What feature upgrades left behind."""
+        return self._data("upgrade", parts.Upgrade)
+
+    @property
+    def scan(self) -> parts.Scan:
+        """The live search of this look."""
+        return self._data("scan", parts.Scan)
+
+    def _data(self, name: str, kind: type[T]) -> T:
+        section = self.sections.get(name)
+        if section is not None and section.status in _USABLE and isinstance(section.data, kind):
+            return section.data
+        return kind()
+
     @property
     def now(self) -> int:
         """The host's own clock when the look ended (Unix seconds), else the controller's."""
-        end = self.data("clock").get("end_ms")
-        if isinstance(end, int):
-            return end // 1000
+        end_ms = self.clock.end_ms
+        if end_ms is not None:
+            return end_ms // 1000
         return (self.answered_ms or self.asked_ms or 0) // 1000
 
     def offset_to_controller(self) -> tuple[int, int] | None:
@@ -81,11 +179,10 @@ class Evidence:
 
         The look began after it was asked for and ended before it was answered, which bounds the offset from both sides.
         """
-        clock = self.data("clock")
-        start, end = clock.get("start_ms"), clock.get("end_ms")
-        if not isinstance(start, int) or not isinstance(end, int) or self.asked_ms is None or self.answered_ms is None:
+        start_ms, end_ms = self.clock.start_ms, self.clock.end_ms
+        if start_ms is None or end_ms is None or self.asked_ms is None or self.answered_ms is None:
             return None
-        low, high = end - self.answered_ms, start - self.asked_ms
+        low, high = end_ms - self.answered_ms, start_ms - self.asked_ms
         return (low + high) // 2, abs(high - low + 1) // 2
 
     def to_document(self) -> dict[str, Any]:
@@ -94,409 +191,223 @@ class Evidence:
             "schema": 1,
             "taken": {"asked_ms": self.asked_ms, "answered_ms": self.answered_ms},
             "sections": {
-                name: {"status": s.status, "ms": s.ms, "why": s.why, "data": dict(s.data) if s.data else None}
-                for name, s in self.sections.items()
+                name: {"status": section.status, "ms": section.ms, "why": section.why, "data": fields.plain(section.data, _SPARSE)}
+                for name, section in self.sections.items()
             },
         }
 
 
-# --- the table --------------------------------------------------------------------------------------------------------
+# --- the fields -------------------------------------------------------------------------------------------------------
 
-_Check = Callable[[object, str], Any]
-_BIG = 1 << 63
+_NUMBER = fields.whole()
+_COUNT = fields.whole(0, expected="a number from 0 on")
+# A year that a date can hold, so that nobody who reckons with it has to look again.
+_TIME = fields.whole(-(1 << 34), 1 << 37, "a time in Unix seconds")
+_TIME_MS = fields.whole(-(1 << 44), 1 << 47, "a time in Unix milliseconds")
+_OFFSET_MS = fields.whole(-(1 << 47), 1 << 47, "milliseconds")
+_UNSIGNED = fields.whole(0, (1 << 32) - 1, "unsigned seconds")
+_CODE = fields.whole(-(1 << 31), (1 << 32) - 1, "an HRESULT")
+_NAME = fields.text(200)
+_PATH = fields.text(300)
+_NAMES = many(_NAME, 300)
+_GUIDS = many(fields.guid, 32)
+_VALUES = fields.table(fields.number_or_text, 200)
+_FLAG = fields.flag
 
-
-def _bad(path: str, value: object, expected: str) -> EvidenceError:
-    if isinstance(value, str):
-        # Never the text itself: whoever passed the wrong variable may have passed a secret.
-        shown = f"text of length {len(value)}"
-    elif isinstance(value, Mapping):
-        shown = "an object"
-    elif isinstance(value, (list, tuple)):
-        shown = "a list"
-    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > _BIG:
-        shown = "a huge number"
-    else:
-        shown = "null" if value is None else clean(ascii(value), 40)
-    return EvidenceError(f"evidence: {path} is {shown}, expected {expected}")
-
-
-def _whole(low: int = -_BIG, high: int = _BIG, expected: str = "a number") -> _Check:
-    def check(value: object, path: str) -> int:
-        if isinstance(value, float) and math.isfinite(value):
-            value = round(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _bad(path, value, expected)
-        return int(value)
-
-    return check
-
-
-def _text(limit: int = 200) -> _Check:
-    def check(value: object, path: str) -> str:
-        if not isinstance(value, str):
-            raise _bad(path, value, "text")
-        return clean(value, limit)
-
-    return check
-
-
-def _log_line(value: object, path: str) -> str:
-    """A line of a log keeps its tabs: they part its columns."""
-    if not isinstance(value, str):
-        raise _bad(path, value, "text")
-    return "\t".join(clean(part, 400) for part in value[:400].split("\t"))
-
-
-def _flag(value: object, path: str) -> bool:
-    if not isinstance(value, bool):
-        raise _bad(path, value, "true or false")
-    return bool(value)
-
-
-def _one_of(*names: str) -> _Check:
-    def check(value: object, path: str) -> str:
-        if isinstance(value, str):
-            for name in names:
-                if name == value:
-                    return name
-        raise _bad(path, value, f"one of {', '.join(names)}")
-
-    return check
-
-
-def _maybe(inner: _Check) -> _Check:
-    return lambda value, path: None if value is None else inner(value, path)
-
-
-def _many(inner: _Check, limit: int = 300) -> _Check:
-    def check(value: object, path: str) -> list[Any]:
-        if not isinstance(value, (list, tuple)):
-            raise _bad(path, value, "a list")
-        if len(value) > limit:
-            raise EvidenceError(f"evidence: {path} has {len(value)} items, expected at most {limit}")
-        return [inner(item, f"{path}[{index}]") for index, item in enumerate(value)]
-
-    return check
-
-
-def _fields(required: str, **checks: _Check) -> _Check:
-    needed = tuple(required.split())
-
-    def check(value: object, path: str) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise _bad(path, value, "an object")
-        for name in needed:
-            if name not in value:
-                raise EvidenceError(f"evidence: {path}.{name} is missing")
-        return {name: inner(value[name], f"{path}.{name}") for name, inner in checks.items() if name in value}
-
-    return check
-
-
-def _number_or_text(value: object, path: str) -> int | str | None:
-    if isinstance(value, str):
-        return clean(value, 400)
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return int(value)
-    return int(_whole(expected="a number or text")(value, path))
-
-
-def _shown(value: object, path: str) -> str:
-    if isinstance(value, str):
-        return clean(value, 200)
-    if value is None:
-        return ""
-    if isinstance(value, (bool, int)):
-        return str(int(_whole()(int(value), path)))
-    raise _bad(path, value, "text")
-
-
-def _named(inner: _Check, limit: int = 200) -> _Check:
-    def check(value: object, path: str) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise _bad(path, value, "an object")
-        if len(value) > limit:
-            raise EvidenceError(f"evidence: {path} has {len(value)} names, expected at most {limit}")
-        result = {}
-        for name, item in value.items():
-            if not isinstance(name, str):
-                raise EvidenceError(f"evidence: {path} has a name that is no text")
-            result[clean(name, 100)] = inner(item, f"{path}.{clean(name, 40)}")
-        return result
-
-    return check
-
-
-_INT = _whole()
-_COUNT = _whole(0, expected="a number from 0 on")
-_TIME = _maybe(_whole(-(1 << 40), 1 << 40, "a time in Unix seconds"))
-_CODE = _whole(-(1 << 31), (1 << 32) - 1, "an HRESULT")
-_NAME = _text(200)
-_VALUES = _named(_number_or_text)
-_LOG_FIELDS: dict[str, _Check] = {
-    "path": _text(300),
-    "size": _COUNT,
-    "read": _COUNT,
-    "modified": _TIME,
-    "kinds": _many(_fields("last", kind=_text(200), count=_COUNT, first=_maybe(_log_line), last=_log_line), 200),
-}
-_LOG = _fields("kinds", **_LOG_FIELDS)
-_SOURCE = _fields(
-    "server",
-    server=_NAME,
-    ok=_flag,
-    offset_ms=_maybe(_INT),
-    rtt_ms=_maybe(_INT),
-    stratum=_maybe(_INT),
-    error=_maybe(_NAME),
+_TIME_SOURCE = record(
+    parts.TimeSource, server=_NAME, ok=_FLAG, offset_ms=_OFFSET_MS, rtt_ms=_NUMBER, stratum=_NUMBER, error=_NAME
 )
-_STATES = (
-    "stopped",
-    "start_pending",
-    "stop_pending",
-    "running",
-    "continue_pending",
-    "pause_pending",
-    "paused",
-)
-_SERVICE = _fields(
-    "name exists",
+_SERVICE = record(
+    parts.Service,
     name=_NAME,
-    exists=_flag,
-    start=_maybe(_whole(0, 4, "a number 0 to 4")),
-    delayed=_maybe(_flag),
-    state=_maybe(_one_of(*_STATES)),
-    dependents=_maybe(_many(_NAME)),
+    exists=_FLAG,
+    start=fields.whole(0, 4, "a number 0 to 4"),
+    delayed=_FLAG,
+    state=fields.one_of(
+        "stopped", "start_pending", "stop_pending", "running", "continue_pending", "pause_pending", "paused"
+    ),
+    trigger=_FLAG,
+    image_path=_PATH,
+    service_dll=_PATH,
+    dependents=_NAMES,
 )
+_HISTORY_ENTRY = record(
+    parts.HistoryEntry,
+    time=_TIME,
+    operation=_NUMBER,
+    result=_NUMBER,
+    hresult=_CODE,
+    title=_NAME,
+    update_id=fields.guid,
+    service=fields.guid,
+    caller=_NAME,
+    classes=_GUIDS,
+)
+_EVENT = record(
+    parts.Event,
+    channel=_NAME,
+    provider=_NAME,
+    id=fields.whole(0, 65535, "an event id"),
+    time=_TIME,
+    record=_COUNT,
+    data=fields.table(fields.as_text, 64),
+)
+_REACH = record(parts.Reach, channel=_NAME, oldest=_TIME, complete=_FLAG)
+_LOG_KIND = record(parts.LogKind, last=fields.log_line, count=_COUNT, first=fields.log_line)
+_LOG = record(
+    parts.Log,
+    "kinds",
+    path=_PATH,
+    size=_COUNT,
+    read=_COUNT,
+    modified=_TIME,
+    oldest=fields.log_line,
+    kinds=many(_LOG_KIND, 200, newest_last=True),
+)
+_UPDATE_SERVICE = record(parts.UpdateService, id=fields.guid, name=_NAME, default=_FLAG, managed=_FLAG)
+_ENDPOINT = record(
+    parts.Endpoint, role=fields.one_of("wsus", "proxy"), host=_NAME, port=_COUNT, ok=_FLAG, ms=_NUMBER, error=_NAME
+)
+_CACHE_FOLDER = record(
+    parts.CacheFolder,
+    name=fields.one_of("SoftwareDistribution", "catroot2"),
+    exists=_FLAG,
+    path=_PATH,
+    reparse=_FLAG,
+    created=_TIME,
+    files=_COUNT,
+    bytes=_COUNT,
+    complete=_FLAG,
+    data_store=_FLAG,
+    data_store_created=_TIME,
+    backups=_NAMES,
+)
+_OFFERED_UPDATE = record(parts.OfferedUpdate, title=_NAME, kb=many(fields.kb, 32), id=fields.guid, classes=_GUIDS)
 
-_SECTIONS: dict[str, _Check] = {
-    "host": _fields(
-        "",
-        build=_maybe(_COUNT),
-        revision=_maybe(_COUNT),
-        edition=_maybe(_NAME),
-        product_type=_maybe(_one_of("client", "server", "domain_controller")),
-        domain_role=_maybe(_whole(0, 5, "a number 0 to 5")),
-        domain=_maybe(_NAME),
-        ps_version=_maybe(_NAME),
-        ps_edition=_maybe(_NAME),
-        language_mode=_maybe(_NAME),
-        elevated=_maybe(_flag),
-        is_64bit=_maybe(_flag),
-        culture=_maybe(_NAME),
+_SECTIONS: dict[str, Check] = {
+    "host": record(
+        parts.Host,
+        build=_COUNT,
+        revision=_COUNT,
+        edition=_NAME,
+        product_type=fields.one_of("client", "server", "domain_controller"),
+        domain_role=fields.whole(0, 5, "a number 0 to 5"),
+        domain=_NAME,
+        ps_version=_NAME,
+        ps_edition=_NAME,
+        language_mode=_NAME,
+        elevated=_FLAG,
+        is_64bit=_FLAG,
+        culture=_NAME,
         boot_time=_TIME,
-        uptime_s=_maybe(_COUNT),
     ),
-    "clock": _fields(
-        "",
-        start_ms=_maybe(_INT),
-        end_ms=_maybe(_INT),
-        zone=_maybe(_NAME),
-        type=_maybe(_NAME),
-        servers=_maybe(_many(_NAME)),
-        policy=_maybe(_VALUES),
-        max_pos=_maybe(_whole(0, (1 << 32) - 1, "unsigned seconds")),
-        max_neg=_maybe(_whole(0, (1 << 32) - 1, "unsigned seconds")),
-        client_enabled=_maybe(_INT),
-        sources=_maybe(_many(_SOURCE, 64)),
+    "clock": record(
+        parts.Clock,
+        start_ms=_TIME_MS,
+        end_ms=_TIME_MS,
+        zone=_NAME,
+        utc_offset_s=fields.whole(-86400, 86400, "seconds of at most a day"),
+        type=_NAME,
+        servers=_NAMES,
+        policy=_VALUES,
+        max_pos=_UNSIGNED,
+        max_neg=_UNSIGNED,
+        client_enabled=_NUMBER,
+        sources=many(_TIME_SOURCE, 64),
     ),
-    "services": _fields("services", services=_many(_SERVICE, 64)),
-    "history": _fields(
-        "",
-        total=_maybe(_COUNT),
-        entries=_many(
-            _fields(
-                "",
-                time=_TIME,
-                operation=_maybe(_INT),
-                result=_maybe(_INT),
-                hresult=_maybe(_CODE),
-                title=_maybe(_NAME),
-                update_id=_maybe(_NAME),
-                client=_maybe(_NAME),
-            ),
-            100,
-        ),
-    ),
-    "events": _fields(
-        "records",
-        records=_many(
-            _fields(
-                "provider id",
-                channel=_maybe(_NAME),
-                provider=_NAME,
-                id=_whole(0, 65535, "an event id"),
-                time=_TIME,
-                record=_maybe(_COUNT),
-                data=_maybe(_named(_shown, 64)),
-            ),
-            400,
-        ),
-    ),
+    "services": record(parts.Services, "services", services=many(_SERVICE, 64)),
+    "history": record(parts.History, "entries", total=_COUNT, entries=many(_HISTORY_ENTRY, 100)),
+    "events": record(parts.Events, "records", records=many(_EVENT, 400), reach=many(_REACH, 16)),
     "reporting": _LOG,
     "cbs": _LOG,
-    "servicing": _fields(
-        "",
-        in_progress=_maybe(_INT),
-        processes=_maybe(_many(_NAME)),
-        sessions_pending=_maybe(_INT),
-        installer_in_progress=_maybe(_flag),
-        setup_in_progress=_maybe(_flag),
-        upgrade_in_progress=_maybe(_flag),
+    "servicing": record(
+        parts.Servicing,
+        in_progress=_NUMBER,
+        processes=_NAMES,
+        sessions_pending=_NUMBER,
+        installer_in_progress=_FLAG,
+        setup_in_progress=_FLAG,
+        upgrade_in_progress=_FLAG,
     ),
-    "reboot": _fields("markers", markers=_many(_NAME, 32), file_renames=_maybe(_COUNT)),
-    "policy": _fields(
-        "",
-        wu=_maybe(_VALUES),
-        au=_maybe(_VALUES),
-        user=_maybe(_VALUES),
-        ux=_maybe(_VALUES),
-        mdm=_maybe(_VALUES),
-        mdm_wins=_maybe(_INT),
-        servicing=_maybe(_VALUES),
-        configmgr=_maybe(_flag),
+    "reboot": record(parts.Reboot, "markers", markers=many(_NAME, 32), file_renames=_COUNT),
+    "policy": record(
+        parts.Policy,
+        wu=_VALUES,
+        au=_VALUES,
+        user=_VALUES,
+        ux=_VALUES,
+        mdm=_VALUES,
+        mdm_wins=_NUMBER,
+        servicing=_VALUES,
+        tls=_VALUES,
+        configmgr=_FLAG,
     ),
-    "sources": _fields(
-        "",
-        services=_maybe(
-            _many(_fields("id", id=_NAME, name=_maybe(_NAME), default=_maybe(_flag), managed=_maybe(_flag)), 64)
-        ),
+    "sources": record(
+        parts.Sources,
+        services=many(_UPDATE_SERVICE, 64),
         last_search=_TIME,
         last_install=_TIME,
-        endpoints=_maybe(
-            _many(
-                _fields(
-                    "role",
-                    role=_one_of("wsus", "proxy"),
-                    host=_maybe(_NAME),
-                    port=_maybe(_COUNT),
-                    ok=_maybe(_flag),
-                    ms=_maybe(_INT),
-                    error=_maybe(_NAME),
-                ),
-                64,
-            )
-        ),
+        endpoints=many(_ENDPOINT, 64),
     ),
-    "cache": _fields(
-        "folders",
-        folders=_many(
-            _fields(
-                "name exists",
-                name=_one_of("SoftwareDistribution", "catroot2"),
-                path=_maybe(_text(300)),
-                exists=_flag,
-                reparse=_maybe(_flag),
-                created=_TIME,
-                files=_maybe(_COUNT),
-                bytes=_maybe(_COUNT),
-                complete=_maybe(_flag),
-                data_store=_maybe(_flag),
-                data_store_created=_TIME,
-                backups=_maybe(_many(_NAME)),
-            ),
-            8,
-        ),
+    "cache": record(parts.Cache, "folders", folders=many(_CACHE_FOLDER, 8)),
+    "disk": record(parts.Disk, drive=_NAME, free=_COUNT, size=_COUNT),
+    "upgrade": record(
+        parts.Upgrade,
+        osupgrade=_VALUES,
+        box_result=_CODE,
+        failure_count=_NUMBER,
+        install_attempts=_NUMBER,
+        setupdiag=_VALUES,
+        logs=many(_LOG, 16),
     ),
-    "disk": _fields("", drive=_maybe(_NAME), free=_maybe(_COUNT), size=_maybe(_COUNT)),
-    "upgrade": _fields(
-        "",
-        osupgrade=_maybe(_VALUES),
-        box_result=_maybe(_CODE),
-        failure_count=_maybe(_INT),
-        install_attempts=_maybe(_INT),
-        setupdiag=_maybe(_VALUES),
-        logs=_maybe(_many(_LOG, 16)),
-    ),
-    "runs": _fields("folders", folders=_many(_NAME, 1000)),
-    "scan": _fields(
-        "",
-        result=_maybe(_INT),
-        hresult=_maybe(_CODE),
-        count=_maybe(_COUNT),
-        seconds=_maybe(_COUNT),
-        warnings=_maybe(_many(_CODE, 100)),
+    "scan": record(
+        parts.Scan,
+        result=_NUMBER,
+        hresult=_CODE,
+        count=_COUNT,
+        seconds=_COUNT,
+        warnings=many(_CODE, 100),
+        updates=many(_OFFERED_UPDATE, 30),
     ),
 }
 
-_SECTION = _fields("status", status=_one_of(*STATUSES), ms=_maybe(_COUNT), why=_maybe(_text(300)))
-_TAKEN = _fields("", asked_ms=_maybe(_INT), answered_ms=_maybe(_INT))
+
+@dataclass(frozen=True)
+class _Head:
+    status: str | None = None
+    ms: int = 0
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class _Taken:
+    asked_ms: int | None = None
+    answered_ms: int | None = None
+
+
+_HEAD = record(_Head, status=fields.one_of(*STATUSES), ms=_COUNT, why=fields.text(_MOST_WHY))
+_TAKEN = record(_Taken, asked_ms=_TIME_MS, answered_ms=_TIME_MS)
 
 
 # --- in ---------------------------------------------------------------------------------------------------------------
-
-
-def _no_constant(name: str) -> Any:
-    raise EvidenceError(f"evidence: {name} is no number that JSON knows")
-
-
-def _load(document: object, what: str) -> Mapping[object, object]:
-    if isinstance(document, (bytes, bytearray)):
-        if len(document) > MAX_BYTES:
-            raise EvidenceError(f"evidence: {what} has {len(document)} bytes, expected at most {MAX_BYTES}")
-        try:
-            document = bytes(document).decode("utf-8-sig")
-        except UnicodeDecodeError:
-            raise EvidenceError(f"evidence: {what} is not UTF-8") from None
-    if isinstance(document, str):
-        if len(document) > MAX_BYTES:
-            raise EvidenceError(f"evidence: {what} has {len(document)} characters, expected at most {MAX_BYTES}")
-        try:
-            document = json.loads(document, parse_constant=_no_constant)
-        except EvidenceError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise EvidenceError(f"evidence: {what} is not JSON: {clean(str(error), 80)}") from None
-    if not isinstance(document, Mapping):
-        raise EvidenceError(f"evidence: {what} is not an object")
-    return document
-
-
-def _sections(value: object) -> dict[str, Section]:
-    if not isinstance(value, Mapping):
-        raise _bad("sections", value, "an object")
-    sections: dict[str, Section] = {}
-    for name, check in _SECTIONS.items():
-        if name not in value:
-            continue
-        path, raw = f"sections.{name}", value[name]
-        head = _SECTION(raw, path)
-        data = raw.get("data") if isinstance(raw, Mapping) else None
-        # Section `disk` and its like may be there in part; what is there is checked whatever the status says.
-        checked = {} if data is None else check(data, f"{path}.data")
-        sections[name] = Section(head["status"], head.get("ms") or 0, head.get("why"), checked)
-    return sections
-
-
-def _schema(document: Mapping[object, object], what: str) -> None:
-    schema = document.get("schema")
-    if isinstance(schema, bool) or not isinstance(schema, int) or schema != 1:
-        raise _bad(f"{what}schema", schema, "1")
-
-
-def _bounded(found: Evidence, document: object) -> Evidence:
-    if isinstance(document, Mapping) and len(json.dumps(found.to_document())) > MAX_BYTES:
-        raise EvidenceError(f"evidence: the document is larger than {MAX_BYTES} bytes")
-    return found
 
 
 def parse(document: object) -> Evidence:
     """Check an untrusted evidence document.
 
     Args:
-        document: the document as an object, or as JSON in text or UTF-8 bytes.
+        document: the document, or a result of a module that holds it under `evidence`; as an object, or as JSON in text or UTF-8 bytes.
 
     Raises:
-        EvidenceError: something is not what the contract says. The message is one line that names the path.
+        EvidenceError: it is no evidence, or too large or too deep. The message is one line.
     """
-    loaded = _load(document, "the document")
-    _schema(loaded, "")
-    taken = _TAKEN(loaded.get("taken") or {}, "taken")
-    found = Evidence(taken.get("asked_ms"), taken.get("answered_ms"), _sections(loaded.get("sections")))
-    return _bounded(found, document)
+    loaded = _evidence_of(_load(document, "the document"))
+    _check_size(loaded, "the document")
+    _check_schema(loaded, "schema")
+    taken = _Taken()
+    if isinstance(loaded.get("taken"), Mapping):
+        taken = _TAKEN(loaded["taken"], "taken", Faults())
+    return _bounded(Evidence(taken.asked_ms, taken.answered_ms, _sections(loaded.get("sections"))))
 
 
 def from_reply(reply: object, asked_ms: int | None, answered_ms: int | None) -> Evidence:
@@ -511,144 +422,131 @@ def from_reply(reply: object, asked_ms: int | None, answered_ms: int | None) -> 
         EvidenceError: as `parse`, or the agent refused the request.
     """
     loaded = _load(reply, "the reply")
-    _schema(loaded, "reply.")
-    if loaded.get("refused") is not None:
-        raise EvidenceError(f"evidence: the agent refused: {clean(str(loaded['refused']), 200)}")
+    _check_size(loaded, "the reply")
+    _check_schema(loaded, "reply.schema")
+    _check_not_refused(loaded.get("refused"))
     if loaded.get("op") not in ("observe", "apply"):
-        raise _bad("reply.op", loaded.get("op"), '"observe"')
+        raise _error(refusal("reply.op", loaded.get("op"), '"observe"'))
     sections = _sections(_arrival.complete(loaded.get("sections"), SERVICES))
-    return _bounded(Evidence(asked_ms, answered_ms, sections), reply)
+    return _bounded(Evidence(asked_ms, answered_ms, sections))
 
 
-# --- records ----------------------------------------------------------------------------------------------------------
+def _check_not_refused(refused: object) -> None:
+    if refused is None:
+        return
+    if not isinstance(refused, str):
+        raise _error(refusal("reply.refused", refused, "text"))
+    raise EvidenceError(f"evidence: the agent refused: {one_line(refused, 200)}")
 
 
-def _our_service(data: Mapping[str, str]) -> str | None:
-    """Key name of the service an event is about, if one of ours; an unknown (translated) name is none."""
-    names = [
-        str(data.get("service") or ""),
-        logs.service_key(data) or "",
-        str(data.get("param1") or ""),
-        str(data.get("param2") or ""),
-    ]
-    for name in names:
-        lower = name.lower()
-        for key, display in SERVICES.items():
-            if lower in (key.lower(), display):
-                return key
-    return None
+def _error(error: FieldError) -> EvidenceError:
+    return EvidenceError(f"evidence: {error}")
 
 
-def _events(evidence: Evidence) -> list[Record]:
-    found = []
-    for event in evidence.data("events").get("records") or ():
-        data = event.get("data") or {}
-        provider = event["provider"]
-        if provider == "Service Control Manager":
-            ours = _our_service(data)
-            if ours is None:
-                continue
-            data = {**data, "service": ours}
-        record = logs.event_record(provider, event["id"], event.get("time"), data)
-        if record is not None:
-            found.append(record)
-    return found
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number that JSON knows")
 
 
-def _history(evidence: Evidence) -> list[Record]:
-    found = []
-    for entry in evidence.data("history").get("entries") or ():
-        result, code = entry.get("result"), (entry.get("hresult") or 0) & 0xFFFFFFFF
-        update = logs.update_id(entry.get("update_id")) or logs.update_id(entry.get("title"))
-        title, time = entry.get("title") or "", entry.get("time")
-        failed = bool(code & 0x80000000)
-        if result in (4, 5) or (result == 3 and failed):
-            marker = None if failed else "install_failed" if result == 4 else "install_aborted"
-            found.append(
-                Record(
-                    "history",
-                    "install",
-                    time,
-                    code=code if failed else None,
-                    marker=marker,
-                    update=update,
-                    text=title,
-                    first=time,
-                )
-            )
-        elif result in (2, 3) and entry.get("operation") in (1, None):
-            found.append(Record("history", "install", time, ok=True, update=update, text=title, first=time))
-    return found
+def _load(document: object, what: str) -> Mapping[Any, Any]:
+    """The document as an object."""
+    if isinstance(document, (bytes, bytearray)):
+        if len(document) > MAX_BYTES:
+            raise EvidenceError(f"evidence: {what} has {len(document)} bytes, expected at most {MAX_BYTES}")
+        try:
+            document = bytes(document).decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise EvidenceError(f"evidence: {what} is not UTF-8") from None
+    if isinstance(document, str):
+        if len(document) > MAX_BYTES:
+            raise EvidenceError(f"evidence: {what} has {len(document)} characters, expected at most {MAX_BYTES}")
+        try:
+            document = json.loads(document, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise EvidenceError(f"evidence: {what} is not JSON: {one_line(str(error), 80)}") from None
+    if not isinstance(document, Mapping):
+        raise EvidenceError(f"evidence: {what} is not an object")
+    return document
 
 
-def _scan(evidence: Evidence) -> list[Record]:
-    found = []
-    last = evidence.data("sources").get("last_search")
-    if last is not None:
-        found.append(
-            Record("history", "scan", last, ok=True, text="the agent's own last successful search", first=last)
-        )
-    scan, now = evidence.data("scan"), evidence.now
-    result, code = scan.get("result"), (scan.get("hresult") or 0) & 0xFFFFFFFF
-    if code & 0x80000000:
-        found.append(Record("scan", "scan", now, code=code, text=f"search result {result}", first=now))
-    elif result in (4, 5):
-        found.append(Record("scan", "scan", now, marker="scan_failed", text=f"search result {result}", first=now))
-    elif result in (2, 3):
-        found.append(Record("scan", "scan", now, ok=True, text=f"{scan.get('count')} updates found", first=now))
-        # Succeeded with errors: one of several services did not answer.
-        for warning in dict.fromkeys(scan.get("warnings") or () if result == 3 else ()):
-            if warning & 0x80000000:
-                found.append(
-                    Record(
-                        "scan",
-                        "scan",
-                        now,
-                        code=warning & 0xFFFFFFFF,
-                        text="warning of a search that succeeded",
-                        first=now,
-                    )
-                )
-    return found
+def _evidence_of(loaded: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """The evidence document, which may stand in the result of a module."""
+    if "sections" in loaded:
+        return loaded
+    if loaded.get("evidence") is not None:
+        return _load(loaded["evidence"], "what stands under the key evidence")
+    if "schema" in loaded:
+        return loaded
+    raise EvidenceError(f"evidence: {_what_to_pass(loaded)}")
 
 
-_ISO = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})")
-_HEX = re.compile(r"\b0x([89c][0-9a-f]{7})\b", re.I)
+def _what_to_pass(loaded: Mapping[Any, Any]) -> str:
+    if isinstance(loaded.get("results"), (list, tuple)):
+        return "this is the result of a loop; pass one of its results"
+    if "verdict" in loaded:
+        return "this result holds no evidence; look with return_evidence: always"
+    return "this is no evidence document; pass the result of win_wu_info, its key evidence, or a file that evidence_dir holds"
 
 
-def _upgrade(evidence: Evidence) -> list[Record]:
-    upgrade = evidence.data("upgrade")
-    found: list[Record] = []
-    box = upgrade.get("box_result")
-    if box is not None and box & 0x80000000:
-        found.append(
-            Record("registry", "upgrade", None, code=box & 0xFFFFFFFF, text="result of the last feature upgrade")
-        )
-    diagnosis = upgrade.get("setupdiag") or {}
-    if diagnosis:
-        words = " ".join(f"{name}={value}" for name, value in diagnosis.items())
-        code = _HEX.search(words)
-        profile = str(diagnosis.get("ProfileName") or "")
-        if code or "fail" in profile.lower():
-            text = clean(f"{profile} {diagnosis.get('FailureData') or diagnosis.get('FailureDetails') or ''}")
-            marker = None if code else "setup_failed"
-            found.append(
-                Record(
-                    "registry", "upgrade", None, code=int(code.group(1), 16) if code else None, marker=marker, text=text
-                )
-            )
-    for log in upgrade.get("logs") or ():
-        found += logs.read_lines("setup", log["kinds"])
-    return found
+def _check_size(loaded: Mapping[Any, Any], what: str) -> None:
+    wrong = fields.excess(loaded, MAX_BYTES, MAX_DEPTH)
+    if wrong:
+        raise EvidenceError(f"evidence: {what} {wrong}")
 
 
-def records(evidence: Evidence) -> list[Record]:
-    """Everything in the evidence that is a failure or a success, as records, in no promised order."""
-    return [
-        *_events(evidence),
-        *_history(evidence),
-        *_scan(evidence),
-        *logs.read_lines("reporting", evidence.data("reporting").get("kinds") or ()),
-        *logs.read_lines("cbs", evidence.data("cbs").get("kinds") or ()),
-        *_upgrade(evidence),
-    ]
+def _check_schema(loaded: Mapping[Any, Any], path: str) -> None:
+    schema = loaded.get("schema")
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema != 1:
+        raise _error(refusal(path, schema, "1"))
+
+
+def _sections(value: object) -> dict[str, Section]:
+    if not isinstance(value, Mapping):
+        raise _error(refusal("sections", value, "an object"))
+    return {name: _section(name, value[name], check) for name, check in _SECTIONS.items() if name in value}
+
+
+def _section(name: str, value: object, check: Check) -> Section:
+    if not isinstance(value, Mapping):
+        return Section("failed", why=str(refusal(name, value, "an object")))
+    faults = Faults()
+    head = _HEAD(value, name, faults)
+    if head.status is None and value.get("status") is None:
+        faults.add(f"{name}.status is missing")
+    raw = value.get("data")
+    data: object | None = None
+    if raw is not None:
+        try:
+            data = check(raw, name, faults)
+        except FieldError as error:
+            faults.add(str(error))
+    status = _status(head.status, faults, usable=data is not None, given=raw is not None)
+    return Section(status, head.ms, _why(head.why, faults), data)
+
+
+def _status(status: str | None, faults: Faults, *, usable: bool, given: bool) -> str:
+    """The status of a section after its fields were read."""
+    if status not in (None, "ok", "partial"):
+        return str(status)
+    if not usable and (given or status is None):
+        return "failed"
+    if faults:
+        return "partial"
+    return status or "partial"
+
+
+def _why(why: str | None, faults: Faults) -> str | None:
+    if not faults:
+        return why
+    words = faults.words()
+    if why:
+        words = [one_line(why, _MOST_WHY_OF_HOST), *words]
+    if faults.cut:
+        words = [CUT, *(word for word in words if word != CUT)]
+    return one_line("; ".join(words), _MOST_WHY)
+
+
+def _bounded(evidence: Evidence) -> Evidence:
+    """What is taken can be written and taken again."""
+    if len(json.dumps(evidence.to_document())) > MAX_BYTES:
+        raise EvidenceError(f"evidence: the document is larger than {MAX_BYTES} bytes")
+    return evidence

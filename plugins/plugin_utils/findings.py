@@ -1,414 +1,522 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From evidence to findings: facts, each with a reason and one answer."""
+"""From states to findings: what asks for something, why, and who or what answers it."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from . import conditions, hresult, routing, situation
+from . import absence, conditions, hresult, routing, seen, situation, states, subjects
 from .evidence import Evidence
-from .evidence import records as records_of
-from .logs import Record
+from .finding import CLOSED, FAILING, UNKNOWN, UNTESTED, Finding
+from .observation import CANCELLED, Observation
 from .situation import Settings, Situation
+from .states import State, States
 
-__all__ = ["Finding", "Settings", "find", "from_records"]
+DAY = 86400
+# A code that persists longer than this has not passed by itself, so waiting is no answer any more.
+PASSES_WITHIN_S = DAY
+# Two tries so far apart are no accident of one evening.
+_RECURS_S = 20 * 3600
+# Updates that come and go count when they failed so often over so long.
+_ROLLING_TRIES, _ROLLING_S = 3, 3 * DAY
+# A failure of one update is history when others were installed since and the next patch cycle has begun.
+_ONE_OFF_S = 14 * DAY
+_MOST_LINES = 3
 
-Finding = conditions.Finding
-
-# A log that was written in an unknown time zone may be this far from UTC.
-_ZONE_S = 14 * 3600
-
-_KB = re.compile(r"(?<![A-Za-z])KB\d{6,8}(?!\d)", re.IGNORECASE)
-
-_SERVICE = re.compile(r"\bservice=(\w+)")
-
-_LAYER_ORDER = {
-    "scan": 10,
-    "cache": 11,
-    "download": 12,
-    "store": 13,
-    "install": 14,
-    "upgrade": 15,
-    "service": 16,
-    "clock": 17,
+# Where something was seen, for a sentence.
+LAYERS = {
+    "scan": "searches for updates",
+    "cache": "the data store and download cache",
+    "download": "downloads",
+    "install": "installations",
+    "store": "the component store",
+    "upgrade": "feature upgrades",
+    "service": "services",
+    "clock": "time synchronisation",
+    "sysprep": "Sysprep",
 }
+_ORDER = {"scan": 10, "cache": 11, "download": 12, "store": 13, "install": 14, "upgrade": 15, "service": 16, "clock": 17}
+
+# Conditions that the readers of logs name without a code.
+MARKERS = {
+    "sr_cannot_repair": "SFC found damaged files that it cannot repair",
+    "sr_damaged": "SFC found damaged files",
+    "repair_failed": "A repair of the component store failed",
+    "payload_corrupt": "The component store holds a damaged payload",
+    "manifest_corrupt": "The component store holds a damaged manifest",
+    "store_corrupt": "The component store is marked as damaged",
+    "cannot_connect": "The update agent could not reach its server",
+    "proxy_credentials": "The proxy wants credentials that the update agent does not have",
+    "self_update_failed": "The update agent could not update itself",
+    "rolled_back": "An installation was rolled back",
+    "install_aborted": "An installation was aborted",
+    "install_failed": "An installation failed",
+    "download_failed": "A download failed",
+    "scan_failed": "A search for updates failed",
+    "service_failed": "A service that updates need failed to start or ended",
+    "setup_failed": "A feature upgrade failed",
+}
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a look, or a set of logs, comes to before the verdict."""
+
+    findings: tuple[Finding, ...]
+    states: States
+    situation: Situation
 
 
 def find(evidence: Evidence, settings: Settings) -> list[Finding]:
     """Everything that is wrong with a host, most important first, history last."""
-    return find_in(evidence, records_of(evidence), settings)
+    return list(diagnose(evidence, settings).findings)
 
 
-def find_in(evidence: Evidence, seen: Iterable[Record], settings: Settings) -> list[Finding]:
-    """The same, with the records given."""
-    about = situation.of(evidence, settings)
-    seen = list(seen)
-    successes = [*(record for record in seen if record.ok), *_agent_dates(evidence)]
-    found = _from_codes(seen, successes, about, settings)
-    found += conditions.find(evidence, settings, about, found)
-    stale = _stale(evidence, successes, found, about, settings)
-    if stale is not None:
-        found.append(stale)
-    return _ordered([*found, *_hints(found, settings)])
+def diagnose(evidence: Evidence, settings: Settings, more: Iterable[Observation] = ()) -> Diagnosis:
+    """The findings of a host, with the states that they come from; `more` was seen beside the evidence."""
+    host = situation.of(evidence, settings)
+    host = replace(host, restart_pending=bool(conditions.reboot_markers(evidence)))
+    known = states.of([*seen.observations(evidence), *more], host)
+    host = _by_search_in_use(host, known)
+    found, host = _from_states(known, host, settings)
+    active = tuple(item for item in found if item.active and item.code is not None and item.state != UNTESTED)
+    recent = conditions.Recent(active, absence.last_search(known, host), absence.last_quality_success(known, host))
+    found += conditions.find(evidence, settings, host, recent)
+    found += absence.find(evidence, known, settings, host)
+    found = [_explained(item, found) for item in found]
+    return Diagnosis(tuple(_ordered([*found, *_hints(found, settings)])), known, host)
 
 
-def from_records(records: Iterable[Record], settings: Settings, now: int | None = None) -> list[Finding]:
+def from_observations(observations: Iterable[Observation], settings: Settings, now: int | None = None) -> list[Finding]:
     """The same from logs alone, without the host that wrote them: what only the host could say stays unknown."""
-    seen = list(records)
-    found = _from_codes(seen, [record for record in seen if record.ok], Situation(now=now), settings)
-    return _ordered([*found, *_hints(found, settings)])
+    return list(diagnose_logs(observations, settings, now).findings)
 
 
-def _ordered(found: list[Finding]) -> list[Finding]:
-    return sorted(found, key=lambda item: (not item.active, item.order, -(item.last_seen or 0), item.id))
+def diagnose_logs(observations: Iterable[Observation], settings: Settings, now: int | None = None) -> Diagnosis:
+    """The findings of logs alone, with the states that they come from."""
+    nobody = Situation(now=now, skew_s=settings.max_skew_s)
+    known = states.of(observations, nobody)
+    found, nobody = _from_states(known, nobody, settings)
+    return Diagnosis(tuple(_ordered([*found, *_hints(found, settings)])), known, nobody)
 
 
-def _agent_dates(evidence: Evidence) -> list[Record]:
-    """The update agent's own two dates, as successes."""
-    sources = evidence.data("sources")
-    return [
-        Record("registry", layer, time, ok=True)
-        for key, layer in (("last_search", "scan"), ("last_install", "install"))
-        if (time := situation.number(sources.get(key))) is not None
+def _ordered(found: Iterable[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda item: (item.superseded_by is not None, item.notice, item.order, -(item.last_seen or 0), item.id))
+
+
+def _by_search_in_use(host: Situation, known: States) -> Situation:
+    """Who was asked decides who answers: a WSUS that a policy names but nobody searches is not the one that failed."""
+    in_use = known.search.removeprefix("search:")
+    if in_use not in (situation.WSUS, situation.MICROSOFT):
+        return host
+    return replace(host, required_class=in_use)
+
+
+# --- failures ---
+
+
+def _from_states(known: States, host: Situation, settings: Settings) -> tuple[list[Finding], Situation]:
+    """A finding for each subject that failed. The store and the services come first: they decide what a failed installation asks for."""
+    host = replace(host, service_broken=_broken_services(known))
+    every = [state for state in known.by_subject.values() if state.failures]
+    first = [state for state in every if state.subject.startswith("store:")]
+    found = [_finding(state, known, host, settings) for state in first]
+    host = replace(host, store_damaged=any(item.active for item in found))
+    found += [_finding(state, known, host, settings) for state in every if state not in first]
+    return [*found, *_never_ending(known, host)], host
+
+
+_NEVER_ENDS = {"download": "download_never_ends"}
+
+
+def _never_ending(known: States, host: Situation) -> Iterator[Finding]:
+    """Downloads and installations that are begun again and again and never end: nothing fails, and nothing gets installed."""
+    for state in known.by_subject.values():
+        if state.alive or not state.subject.startswith(("update:", "upgrade:")) or subjects.is_rolling(state.subject):
+            continue
+        times = [time for one in state.started for time in (one.first, one.time) if time is not None]
+        tries = sum(max(1, one.count) for one in state.started)
+        if tries < _ROLLING_TRIES or max(times, default=0) - min(times, default=0) < _ROLLING_S:
+            continue
+        newest = state.started[-1]
+        name = newest.kb or newest.title or state.subject
+        marker = _NEVER_ENDS.get(newest.layer, "never_ended")
+        routed = routing.answer_for(
+            routing.Failure(newest.layer, marker=marker, subject=state.subject, kb=newest.kb, title=newest.title), host
+        )
+        yield Finding(
+            id=f"never_ends:{state.subject}",
+            subject=state.subject,
+            layer=newest.layer,
+            meaning=f"{name} was begun {tries} times in {(max(times) - min(times)) // DAY} days, and neither succeeded nor failed",
+            answer=routed.answer,
+            next_step=routed.next_step,
+            condition="never_ends",
+            kb=newest.kb,
+            title=newest.title,
+            lines=tuple(one.line for one in state.started[-1:]),
+            source=newest.source,
+            first_seen=min(times),
+            last_seen=max(times),
+            count=tries,
+            order=18,
+        )
+
+
+def _broken_services(known: States) -> tuple[str, ...]:
+    """Services whose program could not be loaded: a file, a path, a module, a procedure that is not there, or a bad path name."""
+    codes = (0x80070002, 0x80070003, 0x8007007E, 0x800700A1, 0x8007007F)
+    alive = [state for state in known.alive() if state.subject.startswith("service:")]
+    return tuple(state.subject.partition(":")[2] for state in alive if any(one.code in codes for one in state.failures))
+
+
+def _finding(state: State, known: States, host: Situation, settings: Settings) -> Finding:
+    if not state.alive:
+        return _history(state, host)
+    weight = _weight(state, known, host)
+    finding = _alive(state, known, host, settings)
+    if weight == _NOTHING:
+        return replace(finding, state=CLOSED, superseded_by="nothing: updates of Windows do not depend on it")
+    if weight == _NOTICE:
+        return replace(finding, notice=True)
+    return finding
+
+
+_FAULT, _NOTICE, _NOTHING = "fault", "notice", "nothing"
+
+
+def _weight(state: State, known: States, host: Situation) -> str:
+    """Whether the subject's failure is a fault of updates, worth a word, or nothing."""
+    subject = state.subject
+    kind = subject.partition(":")[0]
+    if kind == "search":
+        return _fault_or(_NOTHING, subject in (known.search, subjects.UNKNOWN_SEARCH))
+    if kind == "app":
+        return _NOTHING
+    if kind == "upgrade":
+        return _fault_or(_NOTHING, any(one.marker != "on_the_way" for one in state.failures))
+    if all(_is_cancelled(one) for one in state.failures):
+        return _fault_or(_NOTHING, _keeps_failing(state))
+    if subjects.is_rolling(subject):
+        return _fault_or(_NOTICE, _keeps_failing(state))
+    if kind == "service":
+        return _service_weight(subject.partition(":")[2], host)
+    if subject == "clock":
+        return _fault_or(_NOTICE, not host.host)
+    if kind in ("update", "servicing") and subject not in (subjects.OS, subjects.DOTNET, subjects.SSU):
+        return _one_off_weight(state, known, host)
+    return _FAULT
+
+
+def _is_cancelled(one: Observation) -> bool:
+    """Whether somebody or the agent itself gave the try up: WU_E_CALL_CANCELLED, ERROR_CANCELLED."""
+    return one.outcome == CANCELLED or one.code in (0x8024000B, 0x800704C7)
+
+
+def _fault_or(other: str, is_fault: bool) -> str:
+    if is_fault:
+        return _FAULT
+    return other
+
+
+def _keeps_failing(state: State) -> bool:
+    """Three tries over three days: it does not come and go any more."""
+    if state.first is None or state.last is None:
+        return False
+    return state.tries >= _ROLLING_TRIES and state.last - state.first >= _ROLLING_S
+
+
+def _service_weight(name: str, host: Situation) -> str:
+    if not host.host:
+        return _fault_or(_NOTHING, name in routing.SERVICES)
+    return _fault_or(_NOTICE, routing.SERVICES.get(name, {}).get("needed") == "always")
+
+
+def _one_off_weight(state: State, known: States, host: Situation) -> str:
+    """A fault if nothing else was tried since, else for two weeks: then the next patch cycle has passed it by."""
+    if host.now is None or state.last is None or host.now - state.last <= _ONE_OFF_S:
+        return _FAULT
+    others = [one for other in known.by_subject.values() if other.subject != state.subject for one in _tries(other)]
+    return _fault_or(_NOTICE, not any(one.time is not None and one.time > state.last for one in others))
+
+
+def _tries(state: State) -> list[Observation]:
+    """The installations of a subject that count as another try of the host."""
+    if not subjects.is_quality(state.subject):
+        return []
+    return [one for one in (*state.failures, *state.successes) if one.layer == "install"]
+
+
+def _alive(state: State, known: States, host: Situation, settings: Settings) -> Finding:
+    failure, routed, verdict_of_state = _routed(state, known, host, settings)
+    lead = _lead(state)
+    told = _Told.of(failure.code, failure.marker)
+    times = [one.time for one in state.failures if one.time is not None and not host.is_future(one.time)]
+    codes = dict.fromkeys(one.code for one in sorted(state.failures, key=states.newness, reverse=True) if one.code is not None)
+    return Finding(
+        id=f"{told.name}@{state.subject}",
+        subject=state.subject,
+        layer=lead.layer,
+        meaning=_meaning(told, routed, host),
+        answer=routed.answer,
+        next_step=routed.next_step,
+        state=verdict_of_state,
+        code=told.code,
+        codes=tuple(hresult.hex_of(code) for code in codes),
+        condition=told.condition,
+        symbol=told.symbol,
+        name=failure.name,
+        kb=failure.kb,
+        title=failure.title,
+        lines=_lines(state),
+        source=lead.source,
+        first_seen=state.first,
+        last_seen=max(times, default=None),
+        count=state.tries,
+        notice=routed.notice,
+        # No search succeeds until its owner has acted: nothing that a repair here does could be proved.
+        blocking=state.subject.startswith("search:") and "owner" in routed.answer and not routed.notice,
+        attempt=routed.attempt,
+        order=_order(state, lead),
+        related_codes=_related(state),
+    )
+
+
+def _order(state: State, lead: Observation) -> int:
+    return 9 if lead.source == "scan" else _ORDER.get(lead.layer, 19)
+
+
+def _lead(state: State) -> Observation:
+    """The failure that stands for all: a final result of set-up before errors on the way, else the newest."""
+    final = [one for one in state.failures if one.marker != "on_the_way"]
+    with_code = [one for one in final if one.code is not None]
+    chosen = with_code or final or list(state.failures)
+    return replace(state, failures=tuple(chosen)).newest
+
+
+def _related(state: State) -> tuple[str, ...]:
+    codes = [code for one in state.failures for code in one.related]
+    codes += [one.code for one in _newest_reasons(state) if one.code is not None]
+    return tuple(dict.fromkeys(hresult.hex_of(code) for code in codes))[:8]
+
+
+def _newest_reasons(state: State) -> list[Observation]:
+    return sorted(state.reasons, key=states.newness, reverse=True)
+
+
+# SetupDiag names the reason, set-up the file; the others repeat the code.
+_LINE_ORDER = {"registry": 0, "setup": 1}
+
+
+def _lines(state: State) -> tuple[str, ...]:
+    """Up to three lines of the logs: what the servicing stack said first, then the failure itself."""
+    newest_first = sorted(state.failures, key=states.newness, reverse=True)
+    ranked = sorted(_newest_reasons(state), key=lambda one: one.name is None)
+    ranked += sorted(newest_first, key=lambda one: _LINE_ORDER.get(one.source, 2))
+    return tuple(dict.fromkeys(one.line for one in ranked if one.line))[:_MOST_LINES]
+
+
+def _routed(state: State, known: States, host: Situation, settings: Settings) -> tuple[routing.Failure, routing.Routed, str]:
+    """Who or what answers the failure, and whether it is still untested."""
+    failure = _as_failure(state, known, host)
+    host = _with_proved_clock(state, known, host)
+    hopeful = replace(failure, restarted_since=False, reset_tried=False)
+    answer = routing.answer_for(hopeful, host)
+    tried = _tried_since(state, hopeful, answer, host, settings)
+    if tried is not None and host.now is not None and host.now - tried <= settings.stale_days * DAY:
+        return failure, answer, UNTESTED
+    if tried is not None:
+        failure = replace(failure, restarted_since=True, reset_tried=True)
+    return failure, routing.answer_for(failure, host), state.name
+
+
+def _as_failure(state: State, known: States, host: Situation) -> routing.Failure:
+    lead = _lead(state)
+    named = (lead, *reversed(state.failures), *_newest_reasons(state))
+    final = [one for one in state.failures if one.marker == "final"]
+    inner = next((one.name for one in (*_newest_reasons(state), lead, *final) if one.name), None)
+    asked = subjects.SERVICE_CLASSES.get(lead.service or "", None)
+    if state.subject.startswith("search:"):
+        asked = state.subject.removeprefix("search:")
+    return routing.Failure(
+        layer=lead.layer,
+        code=lead.code,
+        marker=lead.marker,
+        subject=state.subject,
+        asked=asked,
+        kb=next((one.kb for one in named if one.kb), None),
+        title=next((one.title for one in named if one.title), None),
+        name=inner,
+        lasting=_is_lasting(state, known, host),
+        restarted_since=host.restarted_since(state.first),
+        reset_tried=_reset_did_not_cure(state, lead.code, host),
+    )
+
+
+def _is_lasting(state: State, known: States, host: Situation) -> bool:
+    """Whether it has not passed by itself: searches until the last success is a day old, all else a day after it began."""
+    now = host.now or state.last
+    if now is None:
+        return True
+    if state.subject.startswith("search:"):
+        good = [time for name in (state.subject, known.search) if (time := known.get(name).last_success()) is not None]
+        return not any(0 <= now - time <= _passes_within(state) for time in good)
+    if state.first is None or state.last is None:
+        return True
+    return now - state.first > PASSES_WITHIN_S or state.last - state.first > _RECURS_S
+
+
+def _passes_within(state: State) -> int:
+    """So old the last success may be. Hosts search every 22 hours: after one miss it is always older than a day."""
+    if state.tries == 1:
+        return PASSES_WITHIN_S + _RECURS_S
+    return PASSES_WITHIN_S
+
+
+def _reset_did_not_cure(state: State, code: int | None, host: Situation) -> bool:
+    """Whether the same subject failed before and after a reset of ours, and never went well in between: another cures it no better."""
+    reset = max((host.reset_at[name] for name in routing.reset_folders(code) if name in host.reset_at), default=None)
+    if reset is None or state.last is None or state.last < reset:
+        return False
+    before = state.first is not None and state.first < reset
+    good_since = any(one.earliest is not None and one.earliest > reset and not host.is_future(one.time) for one in state.successes)
+    return before and not good_since
+
+
+def _tried_since(state: State, failure: routing.Failure, answer: routing.Routed, host: Situation, settings: Settings) -> int | None:
+    """When, after the last try, something was done that may have cured it; None where it failed since, or nothing was done."""
+    if state.last is None or any(host.is_future(one.time) for one in state.failures):
+        return None
+    done: list[int] = []
+    if answer.answer.get("repair") == "reset":
+        done += [host.renewed[name][0] for name in routing.reset_folders(failure.code) if name in host.renewed]
+    if answer.answer.get("wait") == "restart" and host.boot_time is not None:
+        done.append(host.boot_time)
+    if routing.is_service_code(failure.code) or routing.is_clock_code(failure.code):
+        done += [time for _name, time in settings.repaired]
+    later = [time for time in done if time > state.last and not host.is_future(time)]
+    return max(later, default=None)
+
+
+def _with_proved_clock(state: State, known: States, host: Situation) -> Situation:
+    """TLS that went well after the failure speaks for the host's clock: a certificate of one file is not the clock's."""
+    if host.clock.state == "right" or state.last is None:
+        return host
+    good = [
+        one for name, other in known.by_subject.items() if name.startswith("search:") and name != "search:wsus" for one in other.successes
     ]
+    good = [one for one in good if one.source != "agent" and not host.is_future(one.time)]
+    if any(one.latest is not None and one.latest >= state.last for one in good):
+        return replace(host, clock=replace(host.clock, state="right"))
+    return host
 
 
-# --- failures that carry a code or a marker ---
+def _history(state: State, host: Situation) -> Finding:
+    """A failure that something has ended: told, but it asks for nothing."""
+    lead = _lead(state)
+    told = _Told.of(lead.code, lead.marker)
+    last_seen = lead.time
+    if host.is_future(last_seen):
+        last_seen = None
+    return Finding(
+        id=f"{told.name}@{state.subject}",
+        subject=state.subject,
+        layer=lead.layer,
+        meaning=told.meaning,
+        answer={"owner": "admin"},
+        next_step="",
+        state=CLOSED,
+        code=told.code,
+        condition=told.condition,
+        symbol=told.symbol,
+        name=lead.name,
+        kb=lead.kb,
+        title=lead.title,
+        source=lead.source,
+        first_seen=state.first,
+        last_seen=last_seen,
+        count=state.tries,
+        superseded_by=state.closed_by,
+        order=_ORDER.get(lead.layer, 19),
+    )
 
 
 @dataclass(frozen=True)
-class _Past:
-    """What has gone well, prepared for asking what it overtakes."""
+class _Told:
+    """How a failure is told: by its code, or by the marker where there is none."""
 
-    live_search: bool
-    by_layer: Mapping[str, list[Record]]
-    failed_upgrade: bool
-    place: Mapping[int, int]
+    name: str
+    meaning: str
+    code: str | None = None
+    symbol: str = ""
+    condition: str | None = None
 
     @classmethod
-    def of(cls, successes: Iterable[Record], failures: Iterable[Record], seen: Sequence[Record] = ()) -> _Past:
-        by_layer: dict[str, list[Record]] = {}
-        live = False
-        for record in successes:
-            by_layer.setdefault(record.layer, []).append(record)
-            live = live or (record.source == "scan" and record.layer == "scan")
-        failed_upgrade = any(
-            record.source != "setup"
-            and (record.layer == "upgrade" or routing.is_upgrade_code(record.code))
-            or (record.source == "setup" and record.marker is not None)
-            for record in failures
-        )
-        return cls(live, by_layer, failed_upgrade, {id(record): place for place, record in enumerate(seen)})
-
-    def after(self, failure: Record, layers: tuple[str, ...]) -> list[Record]:
-        """The successes in these layers that came after a failure."""
-        return [record for layer in layers for record in self.by_layer.get(layer, []) if self._is_after(record, failure)]
-
-    def _is_after(self, success: Record, failure: Record) -> bool:
-        # One reader gives records in the order of its log, which decides where the log has no times or equal ones.
-        follows = success.source == failure.source and self.place.get(id(success), -1) > self.place.get(id(failure), len(self.place))
-        if success.time is None or failure.time is None:
-            return follows and success.time is failure.time
-        if success.local_time == failure.local_time:
-            # The same zone wrote both, whichever it was.
-            return success.time > failure.time or (success.time == failure.time and follows)
-        return success.time - (_ZONE_S if success.local_time else 0) > failure.time + (_ZONE_S if failure.local_time else 0)
-
-    def later(self, layers: tuple[str, ...], than: int) -> list[Record]:
-        return [
-            record
-            for layer in layers
-            for record in self.by_layer.get(layer, [])
-            if record.time is not None and record.time - (_ZONE_S if record.local_time else 0) > than
-        ]
+    def of(cls, code: int | None, marker: str | None) -> _Told:
+        if code is None:
+            return cls(str(marker), MARKERS.get(str(marker), str(marker).replace("_", " ")), condition=marker)
+        info = hresult.describe(code)
+        return cls(info.hex, info.meaning or "A code that no table of this collection holds", info.hex, info.symbol)
 
 
-def _latest(record: Record) -> int | None:
-    """The latest moment that the record can stand for."""
-    return None if record.time is None else record.time + (_ZONE_S if record.local_time else 0)
+def _meaning(told: _Told, routed: routing.Routed, host: Situation) -> str:
+    if routed.answer.get("owner") in ("policy", "management") and host.policies:
+        return f"{told.meaning} ({', '.join(host.policies)})"
+    return told.meaning
 
 
-def _from_codes(
-    seen: Sequence[Record], successes: Iterable[Record], about: Situation, settings: Settings
-) -> list[Finding]:
-    groups: dict[tuple[str, int | None, str | None], list[Record]] = {}
-    for record in seen:
-        if not record.ok and (record.code is not None or record.marker) and _concerns_updates(record, about):
-            # A marker beside a code names the same failure; the code routes it.
-            key = (record.layer, record.code, None if record.code is not None else record.marker)
-            groups.setdefault(key, []).append(record)
-    past = _Past.of(successes, [record for group in groups.values() for record in group], seen)
-    # The component store comes first: whether it is damaged decides what a failed installation asks for.
-    found = [_finding(key, group, past, about, settings) for key, group in groups.items() if key[0] == "store"]
-    damaged = any(item.active and item.answer.get("rung") == "troubleshoot" for item in found)
-    about = replace(about, store_damaged=damaged)
-    found += [_finding(key, group, past, about, settings) for key, group in groups.items() if key[0] != "store"]
-    return found
-
-
-def _finding(
-    key: tuple[str, int | None, str | None], group: list[Record], past: _Past, about: Situation, settings: Settings
-) -> Finding:
-    layer, code, marker = key
-    answer = _answer(key, group, about)
-    reasons = [(record, _overtaken(record, answer, past, about, settings)) for record in group]
-    alive = [record for record, reason in reasons if reason is None]
-    overtaken_by: str | None = None
-    if alive:
-        answer = _answer(key, alive, about)
-        if answer.get("rung") == "reset" and _reset_did_not_cure(code, group, alive, past, about):
-            answer = _answer(key, alive, about, tried_reset=True)
-    else:
-        newest = max(reasons, key=lambda pair: pair[0].time or 0)
-        overtaken_by = newest[1]
-    shown = alive or group
-    info = None if code is None else hresult.describe(code)
-    name = info.hex if info is not None else str(marker)
-    newest_record = max(shown, key=lambda record: record.time or 0)
-    return Finding(
-        id=f"{name}@{layer}",
-        code=None if info is None else info.hex,
-        condition=marker,
-        symbol="" if info is None else info.symbol,
-        area=layer,
-        meaning=_meaning(info, marker, answer, about),
-        source=newest_record.source,
-        first_seen=_first(shown),
-        last_seen=newest_record.time,
-        count=_count(shown),
-        overtaken_by=overtaken_by,
-        answer=answer,
-        order=_order(layer, newest_record),
-        beside=tuple(dict.fromkeys(hresult.describe(other).hex for record in shown for other in record.beside)),
-    )
-
-
-def _concerns_updates(record: Record, about: Situation) -> bool:
-    """Whether it is about updates at all: the service manager logs the failures of every service.
-
-    A log that somebody asks about is explained whole; on a host only the services that updates need count.
-    """
-    if record.source == "scan" and routing.is_dotnet_code(record.code):
-        return False
-    return record.layer != "service" or not about.host or _is_update_service(record)
-
-
-def _is_update_service(record: Record) -> bool:
-    name = _service_of(record)
-    return name == "W32Time" or routing.SERVICES.get(name, {}).get("needed") == "always"
-
-
-def _service_of(record: Record) -> str:
-    named = _SERVICE.search(record.text)
-    return record.update or (named.group(1) if named else "")
-
-
-def _answer(
-    key: tuple[str, int | None, str | None], group: list[Record], about: Situation, *, tried_reset: bool = False
-) -> dict[str, str]:
-    layer, code, marker = key
-    if layer == "service" and not any(_is_update_service(record) for record in group):
-        return {"owner": "admin"}
-    times = [time for record in group if (time := _latest(record)) is not None]
-    seen = routing.Seen(layer, code, marker, _first(group), max(times, default=None), tried_reset)
-    return routing.answer_for(seen, about)
-
-
-def _order(layer: str, record: Record) -> int:
-    return 5 if record.source == "scan" else _LAYER_ORDER.get(layer, 19)
-
-
-def _first(group: Iterable[Record]) -> int | None:
-    return min((time for record in group for time in (record.first, record.time) if time is not None), default=None)
-
-
-def _count(group: Iterable[Record]) -> int:
-    """How often: one failure is written to several logs, so the sources are not added up."""
-    by_source: dict[str, int] = {}
-    for record in group:
-        by_source[record.source] = by_source.get(record.source, 0) + max(1, record.count)
-    return max(by_source.values(), default=0)
-
-
-def _meaning(info: hresult.CodeInfo | None, marker: str | None, answer: Mapping[str, str], about: Situation) -> str:
-    if info is None:
-        return conditions.MARKERS.get(str(marker), str(marker).replace("_", " "))
-    meaning = info.meaning or "A code that no table of this collection holds"
-    if answer.get("owner") in ("policy", "management") and about.policies:
-        meaning += f" ({', '.join(about.policies)})"
-    return meaning
-
-
-# --- what makes a failure history ---
-
-
-def _overtaken(
-    record: Record, answer: Mapping[str, str], past: _Past, about: Situation, settings: Settings
-) -> str | None:
-    """Why a failure is history, or None while it counts."""
-    if record.source == "scan":
-        return None
-    layer, time = record.layer, _latest(record)
-    if about.clock.state == "right" and (layer == "clock" or (layer == "service" and _service_of(record) == "W32Time")):
-        return "the clock, which is right now"
-    if record.source == "setup" and about.host and not past.failed_upgrade:
-        # Every installation of Windows leaves a setuperr.log with errors in it.
-        return "nothing: no feature upgrade is known to have failed"
-    if layer == "upgrade" and about.upgraded:
-        return "a feature upgrade since: the host runs what it was to bring"
-    if layer == "scan" and past.live_search:
-        return "a live search that succeeded now"
-    if record.code == 0x80070422 and routing.repairable_services(about) == ():
-        return "no update service is disabled any more"
-    if time is None:
-        return _later_success(record, past)
-    if about.now is not None and time > about.now + settings.max_skew_s and not record.local_time:
-        # Nothing can have been seen in the future: the clock was wrong when it was written.
-        return "the clock: it was wrong then and is right now" if about.clock.state == "right" else None
-    later = _later_success(record, past)
-    if later is not None:
-        return later
-    if answer.get("rung") == "reset" or layer == "cache":
-        renewed = _renewed_since(record.code, time, about)
-        if renewed is not None:
-            return renewed
-    if answer == {"wait": "restart"} and about.restarted_since(time):
-        return "a restart since"
-    if answer == {"wait": "retry"} and past.after(record, (layer,)):
-        return f"a later success in {conditions.LAYERS.get(layer, layer)}"
-    if _about_the_clock(record) and about.clock.state == "right" and past.after(record, ("clock",)):
-        return "a clock that was set right since"
-    return None
-
-
-def _later_success(record: Record, past: _Past) -> str | None:
-    if record.layer == "scan" and past.after(record, ("scan",)):
-        return "a later successful search"
-    if record.layer == "clock" and past.after(record, ("clock",)):
-        return "a later synchronisation of the clock"
-    if record.layer == "store":
-        # SFC looks at the files in use, DISM at the store: neither proves what the other one found.
-        cures = ("sr_repaired",) if (record.marker or "").startswith("sr_") else ("store_repaired", "store_clean")
-        if any(other.marker in cures for other in past.after(record, ("store",))):
-            return "a later repair of the component store that succeeded"
-    if record.layer == "upgrade" and past.after(record, ("upgrade",)):
-        return "a later feature upgrade that succeeded"
-    if record.layer == "service" and _service_of(record) != "W32Time" and past.after(record, ("scan",)):
-        return "a later successful search"
-    if record.layer in ("download", "install", "store"):
-        wanted = _update_keys(record)
-        layers = ("download", "install") if record.layer == "download" else ("install",)
-        if wanted and any(wanted & _update_keys(other) for other in past.after(record, layers)):
-            return "a later success of the same update"
-    return None
-
-
-def _update_keys(record: Record) -> set[str]:
-    """What names an update: its id, and the number of its article, which stays when a new revision gets a new id."""
-    keys = {name.upper() for name in _KB.findall(f"{record.update or ''} {record.text}")}
-    if record.update:
-        keys.add(record.update.strip("{} ").upper())
-    return keys
-
-
-def _renewed_since(code: int | None, time: int, about: Situation) -> str | None:
-    folder = "catroot2" if routing.is_signature_code(code) else "SoftwareDistribution"
-    renewed = about.renewed.get(folder)
-    return renewed[1] if renewed is not None and renewed[0] > time else None
-
-
-def _about_the_clock(record: Record) -> bool:
-    return record.code is not None and "timesync" in hresult.describe(record.code).remedies and record.layer != "store"
-
-
-def _reset_did_not_cure(
-    code: int | None, group: Iterable[Record], alive: Iterable[Record], past: _Past, about: Situation
-) -> bool:
-    """Whether we reset the cache before, nothing went well since, and the same failure came again.
-
-    Another reset would cure it no better.
-    """
-    folder = "catroot2" if routing.is_signature_code(code) else "SoftwareDistribution"
-    reset = about.reset_at.get(folder)
-    if reset is None:
-        return False
-    before = any(time < reset for record in group for time in (record.first, record.time) if time is not None)
-    since = all(record.time is None or record.time >= reset for record in alive)
-    return before and since and not past.later(("scan", "download", "install"), reset)
-
-
-# --- no failure and no success either ---
-
-
-def _stale(
-    evidence: Evidence, successes: Iterable[Record], found: Iterable[Finding], about: Situation, settings: Settings
-) -> Finding | None:
-    if about.now is None or any(item.active and item.area in ("scan", "cache") for item in found):
-        return None
-    times = [
-        record.time
-        for record in successes
-        if record.time is not None
-        and record.layer in ("scan", "download", "install")
-        and record.time <= about.now + settings.max_skew_s
-    ]
-    last = max(times, default=None)
-    if last is not None and about.now - last <= settings.stale_days * 86400:
-        return None
-    if last is not None:
-        meaning = f"No successful search for updates for {(about.now - last) // 86400} days"
-    else:
-        wanted = ("sources", "events", "history", "reporting")
-        unread = [f"{name} {evidence.status(name)}" for name in wanted if not evidence.data(name)]
-        meaning = "No successful search for updates is known" + (f" (not read: {', '.join(unread)})" if unread else "")
-    return Finding(
-        id="stale",
-        code=None,
-        condition="stale",
-        symbol="",
-        area="scan",
-        meaning=meaning,
-        source="sources",
-        first_seen=None,
-        last_seen=last,
-        count=1,
-        overtaken_by=None,
-        answer={"wait": "scan"},
-        order=110,
-    )
+def _explained(finding: Finding, found: Sequence[Finding]) -> Finding:
+    """A failed search whose cause stands beside it as a condition is answered by who answers for the cause."""
+    if not finding.active or finding.code is None:
+        return finding
+    code = int(finding.code, 16)
+    causes = [item for item in found if item.active and item.code is None and item.id != finding.id]
+    for item in causes:
+        if item.condition == "low_space" and hresult.describe(code).area == "disk":
+            return replace(finding, answer=item.answer, next_step=item.next_step, blocking=True)
+        if item.condition == "cache_is_link" and finding.answer.get("repair") == "reset":
+            return replace(finding, answer=item.answer, next_step=item.next_step)
+        if not finding.subject.startswith("search:"):
+            continue
+        if item.condition in ("service_missing", "service_program") and routing.is_missing_service_code(code):
+            return replace(finding, answer=item.answer, next_step=item.next_step, blocking=True)
+        if item.condition == "clock_disagrees" and routing.is_clock_code(code):
+            return replace(finding, answer=item.answer, next_step=item.next_step, blocking=True)
+    return finding
 
 
 def _hints(found: Iterable[Finding], settings: Settings) -> list[Finding]:
     """What somebody reported and nothing on the host shows: said, but never acted on."""
-    shown = {item.code for item in found}
+    shown = {code for item in found for code in (item.code, *item.codes)}
     hints = []
     for code in dict.fromkeys(settings.reported):
         info = hresult.describe(code)
-        if info.hex not in shown:
-            hints.append(
-                Finding(
-                    id=f"{info.hex}@reported",
-                    code=info.hex,
-                    condition=None,
-                    symbol=info.symbol,
-                    area="reported",
-                    meaning=info.meaning,
-                    source="reported",
-                    first_seen=None,
-                    last_seen=None,
-                    count=1,
-                    overtaken_by="nothing: only reported, the host shows no trace of it",
-                    answer={"wait": "scan"},
-                    order=120,
-                )
+        if info.hex in shown:
+            continue
+        hints.append(
+            Finding(
+                id=f"{info.hex}@reported",
+                subject="reported",
+                layer="reported",
+                meaning=info.meaning,
+                answer={"wait": "search"},
+                next_step="Search for updates and look again.",
+                state=CLOSED,
+                code=info.hex,
+                symbol=info.symbol,
+                source="reported",
+                superseded_by="nothing: only reported, the host shows no trace of it",
+                order=120,
             )
+        )
     return hints
 
 
-def to_dicts(found: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings as plain data, in their order."""
-    return [item.to_dict() for item in found]
+def is_unknown(finding: Finding) -> bool:
+    """Whether a success of its subject is there that cannot be ordered against the failure."""
+    return finding.state == UNKNOWN
+
+
+__all__ = ["FAILING", "LAYERS", "Diagnosis", "Finding", "Settings", "diagnose", "diagnose_logs", "find", "from_observations", "is_unknown"]

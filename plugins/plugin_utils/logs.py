@@ -2,67 +2,30 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Readers of the logs Windows writes while it services itself: what in them is a failure, and what is noise.
 
-All patterns are linear in the length of a line, and lines are cut before any pattern sees them.
+They make observations and decide nothing: what cures a failure is for `states`. All patterns are linear in the length of a
+line, and lines are cut before any pattern sees them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
-from ._log_agent import REPORT, report, reporting, wulog
-from ._log_events import TEXT_EVENT, event_fields, event_record, event_text, event_xml, service_key
+from ._log_agent import REPORT, REPORT_TIME, report, report_time, reporting, wulog
+from ._log_events import TEXT_EVENT, event_observation, event_text, event_xml, service_key
 from ._log_servicing import DATED, SETUPDIAG_SIGN, Servicing, servicing, setupdiag
-from ._records import MAX_LINE, Collector, Record, clean, decode, stamp, update_id
+from ._records import MAX_LINE, Collector, clean, decode, stamp_of
+from ._records import guid_of as guid
+from ._records import kb_of as kb
+from .observation import Observation
+from .sections import LogKind
 
 __all__ = [
-    "TAIL_BYTES", "Record", "clean", "decode", "event_fields", "event_record", "kind_of", "overtaken_by", "read", "read_lines",
-    "service_key", "standing", "update_id",
+    "TAIL_BYTES", "clean", "decode", "event_observation", "guid", "kb", "kind_of", "read", "read_lines", "service_key",
 ]  # fmt: skip
 
 TAIL_BYTES = 64 * 1024 * 1024
-
-_STORE_CURES = ("store_repaired", "store_clean")
-
-
-def _cures(success: Record, failure: Record) -> bool:
-    if success.layer != failure.layer:
-        return False
-    if failure.layer == "store":
-        # sfc looks at files in use, DISM at the store: neither proves what the other one found.
-        if (failure.marker or "").startswith("sr_"):
-            return success.marker == "sr_repaired"
-        return success.marker in _STORE_CURES
-    if failure.layer in ("download", "install"):
-        return success.update is not None and success.update == failure.update
-    return failure.layer != "service" or (success.update is not None and success.update == failure.update)
-
-
-def overtaken_by(record: Record, records: list[Record]) -> Record | None:
-    """The later success that makes a failure history.
-
-    Args:
-        record: a failure, one of `records`.
-        records: what one reader gave, in its order (which decides where times are equal or unknown).
-    """
-    if record.ok:
-        return None
-    at = next((index for index, other in enumerate(records) if other is record), -1)
-    for index, other in enumerate(records):
-        if not other.ok or not _cures(other, record):
-            continue
-        no_order = record.time is None or other.time is None or record.time == other.time
-        later = index > at if no_order else (other.time or 0) > (record.time or 0)
-        if later:
-            return other
-    return None
-
-
-def standing(records: list[Record]) -> list[Record]:
-    """The failures that no later success in the same list overtakes."""
-    return [record for record in records if not record.ok and overtaken_by(record, records) is None]
-
 
 _SERVICING_SIGN = re.compile(
     r"(?:^|\n)\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, )?"
@@ -76,23 +39,25 @@ _WU_SIGN = re.compile(
 )
 
 
-def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[Record]:
+def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[Observation]:
     """Read a whole log, or the tail of one, recognised by its content.
 
     Never raises, whatever the bytes are; rubbish gives nothing. Takes time linear in the length.
 
     Args:
         data: the file as it is (callers pass at most the last TAIL_BYTES).
-        name: the file's name, a help only where the content says nothing.
+        name: the file's name. It keeps the order of lines apart from another file's, and helps where the content says nothing.
         zone_offset_s: the host's local time minus UTC in seconds, for logs that write local time.
 
     Returns:
-        Failures and successes in the order of when each was seen last.
+        What was seen, in the order of when each was seen last.
     """
     text = decode(bytes(data[-TAIL_BYTES:]))
-    out = Collector(zone_offset_s)
-    if kind := _kind(text, name):
-        _READERS[kind](text, out)
+    kind = _kind(text, name)
+    if kind is None:
+        return []
+    out = Collector(zone_offset_s, _channel(kind, name))
+    _READERS[kind](text, out)
     return out.result()
 
 
@@ -115,7 +80,9 @@ _READERS: dict[str, Callable[[str, Collector], None]] = {
 
 
 def _kind(text: str, name: str) -> str | None:
-    sample = text if len(text) < 400_000 else text[:300_000] + "\n" + text[-100_000:]
+    sample = text
+    if len(text) > 400_000:
+        sample = text[:300_000] + "\n" + text[-100_000:]
     if "<Event " in sample and ("<System>" in sample or "<Provider " in sample):
         return "events"
     if TEXT_EVENT.search(sample) and "Event ID:" in sample:
@@ -126,37 +93,44 @@ def _kind(text: str, name: str) -> str | None:
         return "reporting"
     if SETUPDIAG_SIGN.search(sample) or "setupdiagresults" in name.lower():
         return "setupdiag"
-    return "servicing" if _SERVICING_SIGN.search(sample) else None
+    if _SERVICING_SIGN.search(sample):
+        return "servicing"
+    return None
 
 
-def read_lines(kind: str, groups: Iterable[Mapping[str, Any]], zone_offset_s: int | None = None) -> list[Record]:
-    """Read the groups of a LOG that the host filtered.
+def _channel(kind: str, name: str) -> str:
+    """What the places of one log count in; another file of the kind is another channel."""
+    return f"{kind}:{name}" if name else kind
+
+
+def read_lines(kind: str, groups: Iterable[LogKind], zone_offset_s: int | None = None, name: str = "") -> list[Observation]:
+    """Read the groups of a log that the host filtered.
 
     Args:
-        kind: `cbs`, `setup`, `dism` or `reporting`.
-        groups: `{"count", "first", "last"}`, in the order of their last lines. `first` may be the time alone, as the first
-            line writes it, or None where it is the last line.
+        kind: `cbs`, `setup`, `dism` or `reporting`; with `name` the channel in which the order of groups counts.
+        groups: in the order of their last lines.
         zone_offset_s: as in `read`.
+        name: the log's path, where there is more than one of a kind.
     """
-    out = Collector(zone_offset_s)
+    out = Collector(zone_offset_s, _channel(kind, name))
+    if kind == "reporting":
+        for place, group in enumerate(groups):
+            _report_group(place, group, out)
+        return out.result()
     stream = Servicing(out)
     for group in groups:
-        last = str(group.get("last") or "")[:MAX_LINE]
-        first = str(group.get("first") or last)[:MAX_LINE]
-        number = group.get("count")
-        count = max(int(number), 1) if isinstance(number, int) else 1
-        if kind == "reporting":
-            match, before = REPORT.search(last), REPORT.search(first)
-            if before is None and match is not None:
-                before = REPORT.search(last[: match.start(1)] + first + last[match.end(3) :])
-            if before is not None and match is not None and before.group(0) != match.group(0):
-                report(before, out, 1, "reporting")
-                count = max(count - 1, 1)
-            if match is not None:
-                report(match, out, count, "reporting")
-        else:
-            # The comma that follows the time where it is a whole line.
-            dated = DATED.match(f"{first}, ")
-            stream.line(last, count, stamp(dated.group(1), dated.group(2)) if dated else None)
+        # The comma that follows the time where it is a whole line.
+        first = stamp_of(DATED.match(f"{(group.first or '')[:MAX_LINE]}, "))
+        stream.line(group.last[:MAX_LINE], max(group.count, 1), first)
     stream.close()
     return out.result()
+
+
+def _report_group(place: int, group: LogKind, out: Collector) -> None:
+    match = REPORT.search(group.last[:MAX_LINE])
+    seen = match and report(match, "reporting")
+    if seen is None:
+        return
+    first = REPORT_TIME.search((group.first or "")[:MAX_LINE])
+    began = first and report_time(*first.groups())
+    out.add(replace(seen, place=place, channel=out.channel, count=max(group.count, 1), first=began))

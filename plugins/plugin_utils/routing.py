@@ -1,66 +1,165 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From a failure to its answer: who or what can cure it."""
+"""Who can act on a failure, and what he does next.
+
+`data/routing.json` holds for each place and kind of code a list of words. Each word is a function here that gives the answer or declines,
+so that a wrong answer is either a wrong row of the table or a wrong function, never a mixture of both.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import hresult
-from .situation import Situation
+from . import hresult, updates
 
-# A code that persists longer than this has not passed by itself, so waiting is no answer any more.
-PASSES_WITHIN_S = 24 * 3600
+if TYPE_CHECKING:
+    from .situation import Situation
 
 _DATA = Path(__file__).with_name("data")
 _TABLE: dict[str, Any] = json.loads((_DATA / "routing.json").read_text(encoding="utf-8"))
 _CODES: dict[int, dict[str, list[str]]] = {int(code, 16): row for code, row in _TABLE["codes"].items()}
-SERVICES: dict[str, dict[str, Any]] = json.loads((_DATA / "services.json").read_text(encoding="utf-8"))["services"]
-STOP_ORDER: tuple[str, ...] = tuple(json.loads((_DATA / "services.json").read_text(encoding="utf-8"))["stop_order"])
+_STEPS: dict[str, str] = _TABLE["steps"]
+_SPACE_CODES = frozenset(int(code, 16) for code in _TABLE["space_codes"])
+_SIGNATURES = tuple((int(low, 16), int(high, 16)) for low, high in _TABLE["signature_codes"])
+_MISSING_SERVICE = frozenset(int(code, 16) for code in _TABLE["missing_service_codes"])
+_DISABLED_SERVICE = 0x80070422
+_BOTH_FOLDERS = frozenset(int(code, 16) for code in _TABLE["both_folders"])
+_UPGRADES = range(int(_TABLE["upgrade_codes"]["from"], 16), int(_TABLE["upgrade_codes"]["to"], 16) + 1)
+_RANGES = tuple((range(int(span["from"], 16), int(span["to"], 16) + 1), span) for span in _TABLE["ranges"])
+_SERVICE_TABLE: dict[str, Any] = json.loads((_DATA / "services.json").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = _SERVICE_TABLE["services"]
+STOP_ORDER: tuple[str, ...] = tuple(_SERVICE_TABLE["stop_order"])
+_TIME_SERVICE = "W32Time"
 
-# A reset renews the data store and the download cache: it is an answer only to what was seen at work with them.
-_RESET_LAYERS = ("cache", "scan", "download", "install")
+# Layers at which the data store and the download cache are at work: a reset renews both, so it is an answer only there.
+_CACHE_LAYERS = ("cache", "scan", "download", "install")
+_WSUS, _STORE = "wsus", "store"
+
+# HTTP statuses that the update agent has codes of its own for.
+_HTTP = {0x8024401F: 500, 0x80244021: 502, 0x80244022: 503, 0x80244023: 504}
+_GIB = 1024**3
+_MAX_NAME = 80
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One failure as it is routed."""
+class Failure:
+    """A failing subject, as it is routed.
+
+    Attributes:
+        layer: `scan`, `download`, `install`, `store`, `cache`, `upgrade`, `service`, `clock`.
+        asked: class of the update service that was asked: `wsus`, `microsoft`, `store`, `flighting`, `offline`, `unknown`.
+        name: component, package, installer, Windows service, or the phase of an upgrade.
+        lasting: it has not passed: no success for a day, or it was tried for longer than a day.
+        restarted_since: the host has started since the first failure of it.
+        reset_tried: a reset of ours lies between two failures of it, without a success since.
+    """
 
     layer: str
     code: int | None = None
     marker: str | None = None
-    first: int | None = None
-    last: int | None = None
-    tried_reset: bool = False
+    subject: str = ""
+    asked: str | None = None
+    kb: str | None = None
+    title: str | None = None
+    name: str | None = None
+    lasting: bool = True
+    restarted_since: bool = False
+    reset_tried: bool = False
 
 
-def answer_for(seen: Seen, situation: Situation) -> dict[str, str]:
-    """Exactly one of rung, wait, owner."""
-    for word in _words(seen):
-        answer = _answer(word, seen, situation)
-        if answer is not None:
-            return answer
-    return {"owner": "admin"}
+@dataclass(frozen=True)
+class Routed:
+    """Who acts, and how.
+
+    Attributes:
+        answer: exactly one of `repair` (`reset`, `timesync`), `wait` (`restart`, `retry`), `owner` (`wsus`, `proxy`, `policy`,
+            `management`, `hardware`, `admin`).
+        next_step: one sentence that names the thing.
+        step: the name of that sentence in the table.
+        attempt: `osupgrade` where it may be tried once, though nothing shows that it helps.
+        notice: true, but nothing is wrong for it.
+        blocking: no search can succeed until it is mended.
+    """
+
+    answer: dict[str, str]
+    next_step: str
+    step: str = ""
+    attempt: str | None = None
+    notice: bool = False
+    blocking: bool = False
 
 
-def repairable_services(situation: Situation) -> tuple[str, ...] | None:
-    """The disabled services whose start type a reset repairs, None when the start types are not known."""
-    if situation.disabled is None:
-        return None
-    return tuple(name for name in situation.disabled if SERVICES.get(name, {}).get("rung") == "reset")
+@dataclass(frozen=True)
+class _Case:
+    failure: Failure
+    situation: Situation
+    step: str | None = None
+
+
+_Word = Callable[[_Case], "Routed | None"]
+
+
+def answer_for(failure: Failure, situation: Situation) -> Routed:
+    """Who can act on a failure of a host."""
+    case = _Case(failure, situation)
+    routed = _no_concern(case) or _first(_words(failure), case) or _admin(case)
+    return replace(routed, blocking=_is_blocking(routed, failure))
+
+
+def _first(words: list[str], case: _Case) -> Routed | None:
+    """The answer of the first word that does not decline."""
+    for entry in words:
+        word, _colon, step = entry.partition(":")
+        routed = _WORDS[word](replace(case, step=step or None))
+        if routed is not None:
+            return routed
+    return None
+
+
+def _is_blocking(routed: Routed, failure: Failure) -> bool:
+    if routed.notice:
+        return False
+    owner = routed.answer.get("owner")
+    if owner == "admin":
+        return routed.step in _TABLE["blocking_steps"] and (failure.layer == "scan" or "service_" in routed.step)
+    return failure.layer == "scan" and owner in ("wsus", "proxy", "policy", "management")
+
+
+# --- what a code is ---
 
 
 def is_signature_code(code: int | None) -> bool:
     """Whether the code is about catalogues and signatures, whose cache is catroot2."""
-    return code is not None and any(_low(pair[0]) <= code <= _low(pair[1]) for pair in _TABLE["signature_codes"])
+    return code is not None and any(low <= code <= high for low, high in _SIGNATURES)
+
+
+def reset_folders(code: int | None) -> tuple[str, ...]:
+    """The cache folders that a reset for this code renews."""
+    if code in _BOTH_FOLDERS or is_signature_code(code):
+        return ("SoftwareDistribution", "catroot2")
+    return ("SoftwareDistribution",)
 
 
 def is_service_code(code: int | None) -> bool:
     """Whether the code says that a service is not there to be used: its start type is what a reset repairs."""
     return code is not None and any(words[0] == "services" for words in _CODES.get(code, {}).values())
+
+
+def is_missing_service_code(code: int | None) -> bool:
+    """Whether the code says that the program or the registration of a service is gone."""
+    return code in _MISSING_SERVICE
+
+
+def is_clock_code(code: int | None) -> bool:
+    """Whether a wrong clock explains the code: TLS, certificates, signatures."""
+    if code is None:
+        return False
+    info = hresult.describe(code)
+    return info.area == "time_tls" and "timesync" in info.remedies
 
 
 def is_dotnet_code(code: int | None) -> bool:
@@ -70,72 +169,511 @@ def is_dotnet_code(code: int | None) -> bool:
 
 def is_upgrade_code(code: int | None) -> bool:
     """Whether the code comes from the set-up of a feature upgrade, wherever it was seen."""
-    span = _TABLE["upgrade_codes"]
-    return code is not None and _low(span["from"]) <= code <= _low(span["to"])
+    return code is not None and code in _UPGRADES
 
 
-def _low(text: str) -> int:
-    return int(text, 16)
+def passes(failure: Failure) -> bool:
+    """Whether this kind of failure usually passes by itself, so that it is left alone for a day."""
+    return any(word.partition(":")[0] == "retry" for word in _words(failure))
 
 
-def _words(seen: Seen) -> list[str]:
-    if seen.code is None:
-        return list(_TABLE["markers"].get(seen.marker) or _TABLE["marker_layers"].get(seen.layer) or ["admin"])
-    info = hresult.describe(seen.code)
-    remedies = [_TABLE["remedies"].get(word, "admin") for word in info.remedies]
-    layer = "upgrade" if is_upgrade_code(seen.code) else seen.layer
+def repairable_services(situation: Situation) -> tuple[str, ...] | None:
+    """The disabled services whose start type a reset repairs, None when the start types are not known."""
+    if situation.disabled is None:
+        return None
+    return tuple(name for name in situation.disabled if SERVICES.get(name, {}).get("repair") == "reset")
+
+
+# --- the table ---
+
+
+def _layer(failure: Failure) -> str:
+    if is_upgrade_code(failure.code) or (failure.layer == "install" and failure.subject.startswith("upgrade:")):
+        return "upgrade"
+    return failure.layer
+
+
+def _words(failure: Failure) -> list[str]:
+    layer = _layer(failure)
+    if failure.code is None:
+        return list(_TABLE["markers"].get(failure.marker) or _TABLE["marker_layers"].get(layer) or ["admin"])
+    code = hresult.nt_to_win32(failure.code)
+    info = hresult.describe(code)
     words: list[str] = []
-    for word in _row(seen.code, layer, info.area):
-        words.extend(remedies if word == "remedies" else [word])
+    for word in _row(code, layer, info.area):
+        words.extend(_remedies(info, layer) if word == "remedies" else [word])
     return words
 
 
 def _row(code: int, layer: str, area: str) -> list[str]:
     by_code = _CODES.get(code, {})
-    if layer in by_code or "*" in by_code:
-        return list(by_code.get(layer) or by_code["*"])
-    for span in _TABLE["ranges"]:
-        if _low(span["from"]) <= code <= _low(span["to"]) and area in span.get("areas", [area]):
-            return list(span["answer"])
-    by_layer = _TABLE["layers"].get(layer, {})
-    return list(by_layer.get(area) or _TABLE["areas"].get(area) or ["admin"])
+    keys = (layer, "work", "*") if layer in _CACHE_LAYERS else (layer, "*")
+    row = next((by_code[key] for key in keys if key in by_code), None) or _of_range(code, layer, area)
+    if row is None:
+        by_layer = _TABLE["layers"].get(layer, {})
+        row = by_layer.get(area) or by_layer.get("*") or _TABLE["areas"].get(area) or ["admin"]
+    return list(row)
 
 
-def _answer(word: str, seen: Seen, situation: Situation) -> dict[str, str] | None:
-    """The answer that a word stands for, or None where it declines."""
-    if word == "reset":
-        if seen.layer not in _RESET_LAYERS:
-            return None
-        if (seen.layer == "install" and situation.store_damaged) or seen.tried_reset:
-            return {"rung": "troubleshoot"}
-        return {"rung": "reset"}
-    if word == "troubleshoot":
-        return None if seen.layer == "upgrade" else {"rung": "troubleshoot"}
-    if word == "timesync":
-        return None if situation.clock.state == "right" else {"rung": "timesync"}
-    if word == "clock":
-        return {"rung": "timesync"} if situation.clock.state == "off" else None
-    if word == "upgrade":
-        if situation.client is False:
-            return {"owner": "admin"}
-        return None if situation.upgrade_allowed else {"rung": "osupgrade"}
-    if word == "services":
-        return None if repairable_services(situation) == () else {"rung": "reset"}
-    if word == "restart":
-        return None if situation.restarted_since(seen.last) else {"wait": "restart"}
-    if word == "restart_only":
-        return {"wait": "restart"}
-    if word == "retry":
-        lasting = seen.first is not None and seen.last is not None and seen.last - seen.first > PASSES_WITHIN_S
-        return None if lasting else {"wait": "retry"}
-    if word == "source":
-        return {"owner": "wsus" if situation.wsus else "proxy" if situation.proxy else "admin"}
-    if word == "proxy":
-        return {"owner": "wsus" if situation.wsus and not situation.proxy else "proxy"}
-    if word == "policy":
-        return {"owner": "management" if situation.managed else "policy"}
-    if word == "wait":
-        return {"wait": "retry"}
-    if word == "drivers":
-        return {"rung": "drivers"}
-    return {"owner": word}
+def _of_range(code: int, layer: str, area: str) -> list[str] | None:
+    for codes, span in _RANGES:
+        if code in codes and layer in span.get("layers", [layer]) and area in span.get("areas", [area]):
+            row: list[str] = span["answer"]
+            return row
+    return None
+
+
+def _remedies(info: hresult.CodeInfo, layer: str) -> list[str]:
+    """The remedies of the code's own row. DISM only where the code speaks of files: an exception is no damage."""
+    no_damage = layer != _STORE and info.area in _TABLE["no_damage_areas"]
+    wanted = [name for name in info.remedies if not (name == "troubleshoot" and no_damage)]
+    return [word for name in wanted for word in _TABLE["remedies"].get(name, [])]
+
+
+# --- what is no concern of Windows Update ---
+
+
+def _no_concern(case: _Case) -> Routed | None:
+    """True things for which nothing is wrong: another service's search, an app of the Store, a service that updates do not need."""
+    failure, situation = case.failure, case.situation
+    if failure.layer == "service" and failure.name and not _is_ours(failure.name):
+        return _notice(replace(case, step="foreign_service"))
+    if failure.layer != "scan":
+        of_the_store = failure.asked == _STORE or failure.subject.startswith("app:")
+        return _only(of_the_store, _notice(replace(case, step="app")))
+    other = failure.asked in (_STORE, "flighting", "offline")
+    if not other and situation.host:
+        other = failure.asked in (_WSUS, "microsoft") and failure.asked != situation.required_class
+    return _only(other, _notice(replace(case, step="other_class")))
+
+
+def _is_ours(name: str) -> bool:
+    return name.lower() in {known.lower() for known in (*SERVICES, _TIME_SERVICE)}
+
+
+# --- the words: each gives the answer, or None where it declines ---
+
+
+def _only(holds: bool, routed: Routed) -> Routed | None:
+    if holds:
+        return routed
+    return None
+
+
+def _reset(case: _Case) -> Routed | None:
+    failure, situation = case.failure, case.situation
+    if failure.layer not in _CACHE_LAYERS:
+        return None
+    if situation.service_broken:
+        return _owner("admin", replace(case, step="service_dll"))
+    if failure.layer == "install" and situation.store_damaged:
+        return _dism(replace(case, step=None))
+    if failure.reset_tried:
+        return None
+    return _repair("reset", case)
+
+
+def _listed_reset(case: _Case) -> Routed | None:
+    """A reset where the code's own row lists it, and no WSUS answered: what a server says is not cured on its clients."""
+    code = case.failure.code
+    if code is None or "reset" not in hresult.describe(code).remedies or _asks_wsus(case):
+        return None
+    return _reset(case)
+
+
+def _dism(case: _Case) -> Routed | None:
+    return _owner("admin", replace(case, step=case.step or "dism"))
+
+
+def _timesync(case: _Case) -> Routed | None:
+    clock = case.situation.clock
+    if clock.state == "right":
+        return None
+    if clock.state == "off":
+        return _repair("timesync", case)
+    if clock.silent:
+        return _owner("admin", replace(case, step="time_silent"))
+    return _only(clock.state != "suspect", _repair("timesync", case))
+
+
+def _clock(case: _Case) -> Routed | None:
+    return _only(case.situation.clock.state == "off", _repair("timesync", case))
+
+
+def _tls(case: _Case) -> Routed | None:
+    return _only(case.situation.tls12_off, _owner("admin", replace(case, step="tls")))
+
+
+def _signature(case: _Case) -> Routed | None:
+    """A file's signature is the clock's matter only where that is known to be wrong, or where a search failed by it."""
+    if not is_signature_code(case.failure.code):
+        return None
+    by_clock = _timesync(case) if case.failure.layer == "scan" else _clock(case)
+    return by_clock or _reset(case) or _source(replace(case, step="signature"))
+
+
+def _services(case: _Case) -> Routed | None:
+    failure, situation = case.failure, case.situation
+    if situation.service_broken:
+        return _owner("admin", replace(case, step="service_dll"))
+    repairable = repairable_services(situation)
+    if repairable is None:
+        # Of all codes only this one says that a start type is the cause.
+        return _only(failure.code == _DISABLED_SERVICE, _repair("reset", replace(case, step="services")))
+    if failure.layer == "service" and failure.name:
+        repairable = tuple(name for name in repairable if name.lower() == str(failure.name).lower())
+    if repairable:
+        return _repair("reset", replace(case, step="services"))
+    if _owned_start_types(situation) and is_service_code(failure.code):
+        return _owner("admin", replace(case, step="start_type"))
+    return None
+
+
+def _service_dll(case: _Case) -> Routed | None:
+    return _only(bool(case.situation.service_broken), _owner("admin", replace(case, step="service_dll")))
+
+
+def _restart(case: _Case) -> Routed | None:
+    """It may help, once. It cures no installation."""
+    if case.failure.layer == "install":
+        return None
+    return _restart_once(case)
+
+
+def _restart_once(case: _Case) -> Routed | None:
+    if case.failure.restarted_since:
+        return None
+    return _wait("restart", case)
+
+
+def _retry(case: _Case) -> Routed | None:
+    if case.failure.lasting:
+        return None
+    return _wait("retry", case)
+
+
+def _wsus(case: _Case) -> Routed | None:
+    return _only(_asks_wsus(case), _server(case))
+
+
+def _server(case: _Case) -> Routed:
+    """The owner of the WSUS; of the policy where that names nobody's server."""
+    if case.situation.client is not False and _is_nobodys(case.situation.wsus_server):
+        return _owner("policy", replace(case, step="fake"))
+    return _owner("wsus", case)
+
+
+def _source(case: _Case) -> Routed:
+    """Whoever serves the updates that were asked for."""
+    if _asks_wsus(case):
+        return _server(case)
+    return _owner("proxy" if case.situation.proxy else "admin", case)
+
+
+def _proxy(case: _Case) -> Routed:
+    # HTTP 407 comes from a proxy, whether the host's settings name one or not.
+    if case.step != "login" and _asks_wsus(case) and not case.situation.proxy:
+        return _server(case)
+    return _owner("proxy", case)
+
+
+def _proxy_if_any(case: _Case) -> Routed | None:
+    return _only(case.situation.proxy, _owner("proxy", case))
+
+
+def _policy(case: _Case) -> Routed:
+    return _owner("management" if case.situation.managed else "policy", case)
+
+
+def _policy_if_wsus(case: _Case) -> Routed | None:
+    return _only(_asks_wsus(case), _policy(case))
+
+
+def _feature(case: _Case) -> Routed | None:
+    """Files of a feature that was switched off: they come from a source or, by policy, from Microsoft; the store is sound."""
+    name = (case.failure.name or "").lower()
+    if not (case.failure.subject.startswith("feature:") or name.startswith("netfx")):
+        return None
+    features = replace(case, step="features")
+    return _policy_if_wsus(features) or _owner("admin", features)
+
+
+def _title(case: _Case) -> Routed | None:
+    """What an installer's mere failure means by the update that it came with."""
+    failure = case.failure
+    if updates.is_false_failure(failure.kb, failure.code):
+        return _notice(replace(case, step="false_failure"))
+    if updates.is_winre(failure.kb, failure.title):
+        return _owner("admin", replace(case, step="recovery_partition"))
+    if updates.updates_itself(failure.kb) or (updates.rolling_kb(failure.kb) and not failure.lasting):
+        return _notice(replace(case, step="rolling"))
+    return None
+
+
+def _upgrade(case: _Case) -> Routed:
+    """The inner reason decides. `AllowOSUpgrade` may be tried once on a client; nothing shows that Windows 10 or 11 reads it."""
+    routed = _owner("admin", replace(case, step=case.step or "setup"))
+    situation = case.situation
+    if situation.host and situation.client is True and not situation.upgrade_allowed:
+        return replace(routed, attempt="osupgrade")
+    return routed
+
+
+def _disk(case: _Case) -> Routed:
+    if case.failure.code in _SPACE_CODES:
+        return _owner("admin", replace(case, step="space"))
+    return _owner("admin", replace(case, step="disk"))
+
+
+def _hardware(case: _Case) -> Routed:
+    return _owner("hardware", case)
+
+
+def _admin(case: _Case) -> Routed:
+    if case.failure.reset_tried and case.step is None:
+        return _owner("admin", replace(case, step="reset_tried"))
+    return _owner("admin", case)
+
+
+def _notice(case: _Case) -> Routed:
+    name, sentence = _sentence("notice", case)
+    return Routed({"owner": "admin"}, sentence, name, notice=True)
+
+
+_WORDS: dict[str, _Word] = {
+    "reset": _reset,
+    "listed_reset": _listed_reset,
+    "dism": _dism,
+    "timesync": _timesync,
+    "clock": _clock,
+    "tls": _tls,
+    "signature": _signature,
+    "services": _services,
+    "service_dll": _service_dll,
+    "restart": _restart,
+    "restart_once": _restart_once,
+    "retry": _retry,
+    "wsus": _wsus,
+    "server": _server,
+    "source": _source,
+    "proxy": _proxy,
+    "proxy_if_any": _proxy_if_any,
+    "policy": _policy,
+    "policy_if_wsus": _policy_if_wsus,
+    "feature": _feature,
+    "title": _title,
+    "upgrade": _upgrade,
+    "disk": _disk,
+    "hardware": _hardware,
+    "admin": _admin,
+    "notice": _notice,
+}
+
+
+def _asks_wsus(case: _Case) -> bool:
+    """Whether it was a WSUS that was asked: what the failure itself says outranks what the policy wants."""
+    if case.failure.asked in (None, "unknown"):
+        return case.situation.wsus
+    return case.failure.asked == _WSUS
+
+
+def _is_nobodys(address: str | None) -> bool:
+    """Whether a WSUS address is the client itself or a name that cannot exist: privacy tools write such ones."""
+    host = _host_of(address or "")
+    return host in ("localhost", "0.0.0.0", "::1") or host.startswith("127.") or host.endswith((".invalid", ".localhost"))
+
+
+def _host_of(address: str) -> str:
+    text = address.rpartition("//")[2].partition("/")[0].lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.rpartition(":")[0] or text
+
+
+def _owned_start_types(situation: Situation) -> tuple[str, ...]:
+    """Disabled services whose start type only a person can set."""
+    rows = (SERVICES.get(name) for name in situation.disabled or ())
+    return tuple(row["owner_step"] for row in rows if row is not None and row["repair"] is None)
+
+
+# --- answers and sentences ---
+
+
+def _repair(name: str, case: _Case) -> Routed:
+    step, sentence = _sentence(name, case)
+    return Routed({"repair": name}, sentence, step)
+
+
+def _wait(name: str, case: _Case) -> Routed:
+    step, sentence = _sentence(name, case)
+    return Routed({"wait": name}, sentence, step)
+
+
+def _owner(name: str, case: _Case) -> Routed:
+    step, sentence = _sentence(name, case)
+    return Routed({"owner": name}, sentence, step)
+
+
+def _sentence(who: str, case: _Case) -> tuple[str, str]:
+    """The name of the next step and its sentence, with the things named."""
+    names = (f"{who}:{case.step}", case.step or "", f"{who}@{_layer(case.failure)}", who)
+    step = next(name for name in names if name in _STEPS)
+    return step, f"{_STEPS[step].format_map(_names(case))}."
+
+
+def _names(case: _Case) -> dict[str, str]:
+    """The things that a sentence can name, each with a word to stand in for it."""
+    failure, situation = case.failure, case.situation
+    name = (failure.name or "")[:_MAX_NAME]
+    named = _worded(": ", name)
+    phase = name.startswith("0x") and f", phase {name}"
+    return {
+        "code": _code_words(failure),
+        "http": str(_http(failure.code) or "an error"),
+        "update": _update(failure),
+        "named": named,
+        "phase": phase or named,
+        "installer": name or "the installer",
+        "service": _worded("the service ", name, "the service"),
+        "app": name or "the app",
+        "server": _server_words(case),
+        **_server_names(situation),
+        "policies": ", ".join(situation.policies) or "HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate",
+        "drive": situation.drive,
+        "free": _size(situation.free_bytes),
+        "time": ", ".join(situation.clock.silent) or situation.clock.own_server or "of this host",
+        "broken": ", ".join(situation.service_broken) or name or "wuauserv",
+        "disabled": ", ".join(repairable_services(situation) or ()) or "the disabled services",
+        "start_steps": "; ".join(_owned_start_types(situation)),
+    }
+
+
+def _server_names(situation: Situation) -> dict[str, str]:
+    address, proxy = situation.wsus_server, situation.proxy_server
+    port = (address or "").rpartition(":")[2]
+    return {
+        "wsus": _worded("WSUS ", address, "the WSUS"),
+        "wsus_address": address or "the address",
+        "port": f"TCP {port}" if port.isdigit() else "its port",
+        "proxy": _worded("the proxy ", proxy, "the proxy"),
+    }
+
+
+def _worded(before: str, name: str | None, otherwise: str = "") -> str:
+    """A name with a word before it, or what stands in where there is none."""
+    if name:
+        return f"{before}{name}"
+    return otherwise
+
+
+def _server_words(case: _Case) -> str:
+    if _asks_wsus(case):
+        return _server_names(case.situation)["wsus"]
+    return "Microsoft's update servers"
+
+
+def _code_words(failure: Failure) -> str:
+    if failure.code is None:
+        return (failure.marker or "no code").replace("_", " ")
+    return hresult.hex_of(failure.code)
+
+
+def _update(failure: Failure) -> str:
+    if failure.kb:
+        return failure.kb
+    return f'"{failure.title[:_MAX_NAME]}"' if failure.title else "the update"
+
+
+def _http(code: int | None) -> int | None:
+    if code is not None and code >> 16 == 0x8019:
+        return code & 0xFFFF
+    return _HTTP.get(code or 0)
+
+
+def _size(free: int | None) -> str:
+    return "too few bytes" if free is None else f"{free / _GIB:.1f} GB"
+
+
+# --- one code by itself ---
+
+_PLACES = (
+    ("a search", "scan"),
+    ("a download", "download"),
+    ("an installation", "install"),
+    ("CBS.log", "store"),
+    ("set-up", "upgrade"),
+    ("a service's start", "service"),
+    ("the time service", "clock"),
+)
+_FILE_AREAS = ("store", "servicing_cbs", "other", "disk", "permission", "reboot", "driver")
+_ANSWER_WORDS = {
+    "reset": "a reset of the update cache",
+    "timesync": "setting the clock",
+    "restart": "a restart, once",
+    "retry": "a retry for a day",
+    "wsus": "the owner of the WSUS",
+    "proxy": "the owner of the proxy",
+    "policy": "the owner of the policy",
+    "management": "the device management",
+    "hardware": "the hardware",
+    "admin": "an administrator",
+}
+
+
+def by_place(code: int, unknown: Situation) -> list[tuple[str, str, str]]:
+    """What a code asks for, by where it is seen: the place, who or what helps, and the next step, in words.
+
+    Args:
+        unknown: a situation of which nothing is known.
+    """
+    if not code & 0x80000000 or (not hresult.is_known(code) and not hresult.describe(code).remedies):
+        return []
+    rows: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for asked in ("microsoft", _WSUS):
+        for place, layer in _places(code):
+            words, step = _in_words(Failure(layer, code, asked=asked), unknown)
+            rows.setdefault((words, step), []).append((place, asked))
+    return [(_place_words(places), words, step) for (words, step), places in rows.items()]
+
+
+def _places(code: int) -> Iterator[tuple[str, str]]:
+    known = hresult.nt_to_win32(code)
+    area, explicit = hresult.describe(code).area, _CODES.get(known, {})
+    for place, layer in _PLACES:
+        if layer in ("scan", "download", "install"):
+            shown = not is_upgrade_code(code)
+        elif layer in ("store", "upgrade"):
+            shown = area in _FILE_AREAS or layer in explicit or (layer == "upgrade" and is_upgrade_code(code))
+        else:
+            shown = layer in explicit or area == layer
+        if shown:
+            yield place, layer
+
+
+def _in_words(failure: Failure, unknown: Situation) -> tuple[str, str]:
+    """What helps at first and, where that is a mere wait, what helps when it stays."""
+    first = answer_for(replace(failure, lasting=False), unknown)
+    later = answer_for(replace(failure, restarted_since=True), unknown)
+    words = _answer_words(first)
+    if "wait" in first.answer and later.answer != first.answer:
+        return f"{words}, then {_answer_words(later)}", later.next_step
+    if first.answer == {"repair": "timesync"}:
+        right = answer_for(failure, replace(unknown, clock=replace(unknown.clock, state="right")))
+        return f"{words} where it is wrong, else {_answer_words(right)}", right.next_step
+    return words, first.next_step
+
+
+def _answer_words(routed: Routed) -> str:
+    if routed.notice:
+        return "nothing"
+    short: str | None = _TABLE["short"].get(routed.step)
+    return short or _ANSWER_WORDS[next(iter(routed.answer.values()))]
+
+
+def _place_words(places: list[tuple[str, str]]) -> str:
+    names = list(dict.fromkeys(place for place, _asked in places))
+    joined = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    asked = {server for _place, server in places}
+    if len(asked) == 2:
+        return f"in {joined}"
+    return f"in {joined}, {'with' if _WSUS in asked else 'without'} a WSUS"

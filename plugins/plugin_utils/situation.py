@@ -8,38 +8,47 @@ import re
 from calendar import timegm
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from statistics import median_low
-from typing import Any
+from urllib.parse import urlsplit
 
 from .evidence import Evidence
+from .sections import Policy, TimeSource, Values
 
 GIB = 1024**3
+DAY = 86400
 
-_BACKUP = re.compile(r"\.wu_repair-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]+$")
+_BACKUP = re.compile(r"\.wu_repair-(\d{8}T\d{6})Z-[0-9a-f]+$")
+_NO_POLICY: Values = {}
+
+WSUS, MICROSOFT = "wsus", "microsoft"
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the user decides about finding.
 
-    `reference` is whose time is believed (`source` or `controller`); `reported` are codes that somebody else saw:
-    hints, never evidence.
+    `behind_days`: so long without a quality update is normal. `reference` is whose time is believed (`source` or `controller`); `reported`
+    are codes that somebody else saw: hints, never evidence. `repaired` names the repairs of this run with the host's time before each: what
+    failed before it and was not tried since is untested.
     """
 
     max_skew_s: int = 300
     stale_days: int = 14
+    behind_days: int = 45
     min_free_bytes: int = 3 * GIB
     reference: str = "source"
     reported: tuple[int, ...] = ()
+    repaired: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Clock:
     """How right the host's clock is.
 
-    `state`: `right`, `off` (beyond max_skew, by whoever is believed), `suspect` (only the controller says so) or
-    `unknown`. `own_ms` is source minus host, by the host's own configured source; `controller_ms` is controller minus
-    host, with its bound.
+    `state`: `right`, `off` (beyond max_skew, by whoever is believed), `suspect` (somebody says so whom nobody else supports) or `unknown`.
+    `own_ms` is source minus host, by the host's own configured source; `controller_ms` is controller minus host, with its bound.
+    `source_differs`: host and controller agree, only the source does not. `silent`: the servers that did not answer, where none did.
     """
 
     state: str = "unknown"
@@ -47,33 +56,57 @@ class Clock:
     own_server: str | None = None
     controller_ms: int | None = None
     bound_ms: int = 0
+    source_differs: bool = False
+    silent: tuple[str, ...] = ()
 
     @property
     def offset_ms(self) -> int | None:
         """What would have to be added to the host's clock, by the best that is known."""
-        return self.own_ms if self.own_ms is not None else self.controller_ms
+        return self.controller_ms if self.own_ms is None else self.own_ms
 
 
 @dataclass(frozen=True)
 class Situation:
-    """One host as a whole. Without a host (logs alone) everything stays unknown."""
+    """One host as a whole. Without a host (logs alone) everything stays unknown.
+
+    `required_class` is the kind of update service that policy wants asked for quality updates. `renewed` says of each cache folder when it
+    was last made anew and how that is known; `reset_at` when we set it aside. `service_broken` names services without a program.
+    """
 
     now: int | None = None
+    skew_s: int = 300
     host: bool = False
     boot_time: int | None = None
+    build: int | None = None
+    revision: int | None = None
+    edition: str | None = None
+    product_type: str | None = None
     client: bool | None = None
     domain_role: int | None = None
-    wsus: bool = False
+    required_class: str = MICROSOFT
+    wsus_server: str | None = None
     proxy: bool = False
+    proxy_server: str | None = None
     managed: bool = False
     policies: tuple[str, ...] = ()
     clock: Clock = field(default_factory=Clock)
     disabled: tuple[str, ...] | None = None
+    service_broken: tuple[str, ...] = ()
     renewed: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     reset_at: Mapping[str, int] = field(default_factory=dict)
     upgrade_allowed: bool = False
-    upgraded: bool = False
+    target_build: int | None = None
     store_damaged: bool = False
+    tls12_off: bool = False
+    restart_pending: bool = False
+    held_back: bool = False
+    drive: str = "C:"
+    free_bytes: int | None = None
+
+    @property
+    def wsus(self) -> bool:
+        """Whether a WSUS answers for this host's quality updates."""
+        return self.required_class == WSUS
 
     @property
     def domain_member(self) -> bool:
@@ -83,6 +116,10 @@ class Situation:
     def restarted_since(self, time: int | None) -> bool:
         """Whether the host has started after that time."""
         return self.boot_time is not None and time is not None and self.boot_time > time
+
+    def is_future(self, time: int | None) -> bool:
+        """Whether that time has not come yet by the host's own clock."""
+        return time is not None and self.now is not None and time > self.now + self.skew_s
 
 
 def number(value: object) -> int | None:
@@ -96,166 +133,223 @@ def number(value: object) -> int | None:
     return None
 
 
-def values(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A map inside a section, {} when it is not there."""
-    found = data.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def lookup(data: Mapping[str, Any], name: str) -> Any:
+def lookup(values: Values, name: str) -> int | str | None:
     """A registry value by its name, whatever its case."""
     wanted = name.lower()
-    for key, value in data.items():
-        if key.lower() == wanted:
-            return value
-    return None
+    return next((value for key, value in values.items() if key.lower() == wanted), None)
 
 
-def rows(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """A list of maps inside a section, [] when it is not there."""
-    found = data.get(name)
-    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, (list, tuple)) else []
+def is_set(values: Values, name: str, wanted: int = 1) -> bool:
+    """Whether a registry value is that number."""
+    return number(lookup(values, name)) == wanted
 
 
 def backup_time(name: str) -> int | None:
-    """When one of our own backups was made, from its name."""
+    """When one of our own backups was made, from its name; None for a name that is none of ours, or holds no date."""
     found = _BACKUP.search(name)
-    return timegm(tuple(int(part) for part in found.groups()) + (0, 0, 0)) if found else None
+    if found is None:
+        return None
+    try:
+        return timegm(datetime.strptime(found.group(1), "%Y%m%dT%H%M%S").timetuple())
+    except ValueError:
+        # Anybody may name a folder so.
+        return None
 
 
 def of(evidence: Evidence, settings: Settings) -> Situation:
     """The situation of a host."""
-    host, policy, upgrade = evidence.data("host"), evidence.data("policy"), evidence.data("upgrade")
-    services = {str(row.get("name")): row for row in rows(evidence.data("services"), "services")}
-    product = host.get("product_type")
-    managed, policies = _policies(policy)
+    host, policy = evidence.host, evidence.policy
+    services = evidence.services.services
+    disabled = tuple(row.name for row in services if row.exists and row.start == 4) if services else None
+    proxy = next((row for row in evidence.sources.endpoints if row.role == "proxy"), None)
     return Situation(
         now=evidence.now or None,
+        skew_s=settings.max_skew_s,
         host=True,
-        boot_time=number(host.get("boot_time")),
-        client=None if product is None else product == "client",
-        domain_role=number(host.get("domain_role")),
-        wsus=_uses_wsus(evidence),
-        proxy=any(row.get("role") == "proxy" for row in rows(evidence.data("sources"), "endpoints")),
-        managed=managed,
-        policies=policies,
+        boot_time=host.boot_time,
+        build=host.build,
+        revision=host.revision,
+        edition=host.edition,
+        product_type=host.product_type,
+        client=None if host.product_type is None else host.product_type == "client",
+        domain_role=host.domain_role,
+        required_class=required_class(evidence),
+        wsus_server=wsus_server(policy),
+        proxy=proxy is not None,
+        proxy_server=None if proxy is None else f"{proxy.host}:{proxy.port}",
+        managed=_is_managed(policy),
+        policies=_restricting(policy),
         clock=clock_of(evidence, settings),
-        disabled=tuple(name for name, row in services.items() if row.get("exists") and row.get("start") == 4)
-        if services
-        else None,
+        disabled=disabled,
         renewed=_renewed(evidence),
-        reset_at=_reset_at(evidence),
-        upgraded=_upgraded(host, values(upgrade, "setupdiag")),
-        upgrade_allowed=number(lookup(values(upgrade, "osupgrade"), "AllowOSUpgrade")) == 1,
+        reset_at=reset_at(evidence),
+        upgrade_allowed=is_set(evidence.upgrade.osupgrade, "AllowOSUpgrade"),
+        target_build=_target_build(evidence.upgrade.setupdiag),
+        tls12_off=is_set(policy.tls, "Enabled", 0) or is_set(policy.tls, "DisabledByDefault"),
+        held_back=_is_held_back(policy),
+        drive=evidence.disk.drive or "C:",
+        free_bytes=evidence.disk.free,
     )
 
 
-def _upgraded(host: Mapping[str, Any], diagnosis: Mapping[str, Any]) -> bool:
-    """Whether the host runs by now what the failed upgrade was to bring: SetupDiag's result stays for ever."""
-    target = re.match(r"\d+\.\d+\.(\d+)", str(lookup(diagnosis, "TargetOSVersion") or ""))
-    build = number(host.get("build"))
-    return target is not None and build is not None and build >= int(target.group(1))
+def _target_build(diagnosis: Values | None) -> int | None:
+    """The build that a failed upgrade was to bring: SetupDiag's result stays for ever."""
+    target = re.match(r"\d+\.\d+\.(\d+)", str(lookup(diagnosis or _NO_POLICY, "TargetOSVersion") or ""))
+    return int(target.group(1)) if target else None
 
 
-def own_sources(evidence: Evidence) -> list[Mapping[str, Any]]:
+# --- the clock ---
+
+
+def own_sources(evidence: Evidence) -> list[TimeSource]:
     """The time sources that the host itself is configured to follow, as they were asked.
 
     A look may ask more servers than these; where the host names its servers (Type NTP), only they count.
     """
-    clock = evidence.data("clock")
-    asked = rows(clock, "sources")
-    configured = clock.get("servers")
-    listed = configured if isinstance(configured, (list, tuple)) else ()
-    names = {str(item).split(",", maxsplit=1)[0].strip().lower() for item in listed}
-    if str(clock.get("type") or "").upper() == "NTP" and names:
-        return [row for row in asked if str(row.get("server")).split(",", maxsplit=1)[0].strip().lower() in names]
-    return asked
+    clock = evidence.clock
+    names = {_server(item) for item in clock.servers}
+    if str(clock.type or "").upper() == "NTP" and names:
+        return [row for row in clock.sources if _server(row.server) in names]
+    return list(clock.sources)
+
+
+def _server(text: str) -> str:
+    return text.split(",", maxsplit=1)[0].strip().lower()
 
 
 def clock_of(evidence: Evidence, settings: Settings) -> Clock:
     """How right the clock is, by the host's own source and by the controller."""
-    limit = settings.max_skew_s * 1000
-    answers = [
-        (offset, str(row.get("server")))
-        for row in own_sources(evidence)
-        if row.get("ok") and (offset := number(row.get("offset_ms"))) is not None
-    ]
+    asked = own_sources(evidence)
+    answers = [(row.offset_ms, row.server) for row in asked if row.ok and row.offset_ms is not None]
     own, server = None, None
     if answers:
         own = median_low([offset for offset, _name in answers])
         server = next(name for offset, name in answers if offset == own)
     measured = evidence.offset_to_controller()
     controller, bound = (None, 0) if measured is None else (-measured[0], measured[1])
-    disagrees = None if controller is None else abs(controller) - bound > limit
-
-    if settings.reference == "controller" and disagrees is not None:
-        state = "off" if disagrees else "right"
-    elif own is not None:
-        state = "off" if abs(own) > limit else "right"
-    elif disagrees is None:
-        state = "unknown"
-    else:
-        state = "suspect" if disagrees else "right"
-    return Clock(state, own, server, controller, bound)
+    silent = () if answers else tuple(row.server for row in asked)
+    state, source_differs = _clock_state(own, controller, bound, settings)
+    return Clock(state, own, server, controller, bound, source_differs, silent)
 
 
-def _uses_wsus(evidence: Evidence) -> bool:
-    policy, sources = evidence.data("policy"), evidence.data("sources")
-    if number(lookup(values(policy, "au"), "UseWUServer")) == 1 and lookup(values(policy, "wu"), "WUServer"):
-        return True
-    if lookup(values(policy, "mdm"), "UpdateServiceUrl"):
-        return True
-    if any(row.get("role") == "wsus" for row in rows(sources, "endpoints")):
-        return True
-    return any(row.get("default") and row.get("managed") for row in rows(sources, "services"))
+def _clock_state(own: int | None, controller: int | None, bound: int, settings: Settings) -> tuple[str, bool]:
+    """Who says so: `state` of Clock, and whether only the source differs."""
+    limit = settings.max_skew_s * 1000
+    apart = None if controller is None else abs(controller) - bound > limit
+    if settings.reference == "controller" and apart is not None:
+        return ("off" if apart else "right"), False
+    if own is None:
+        if apart is None:
+            return "unknown", False
+        return ("suspect" if apart else "right"), False
+    if abs(own) <= limit:
+        return "right", False
+    if controller is None:
+        return "off", False
+    if not apart:
+        # One answer without a signature against the controller and the host: nothing is set by it.
+        return "right", True
+    agree = abs(own - controller) - bound <= limit
+    return ("off" if agree else "suspect"), False
+
+
+# --- where updates come from ---
+
+
+def required_class(evidence: Evidence) -> str:
+    """The kind of update service that policy wants asked for quality updates: `wsus` or `microsoft`.
+
+    The scan source policy (SetPolicyDrivenUpdateSourceForQualityUpdates: 0 Windows Update, 1 WSUS) decides over a WSUS that is set
+    (MicrosoftDocs, "Use Windows Update client policies and WSUS together").
+    """
+    policy = evidence.policy
+    driven = is_set(policy.wu, "UseUpdateClassPolicySource") or is_set(policy.au, "UseUpdateClassPolicySource")
+    for values, in_force in ((policy.wu, driven), (policy.mdm, True)):
+        source = number(lookup(values, "SetPolicyDrivenUpdateSourceForQualityUpdates"))
+        if in_force and source in (0, 1):
+            return WSUS if source == 1 and wsus_server(policy) else MICROSOFT
+    if wsus_server(policy):
+        return WSUS
+    if any(row.default and row.managed for row in evidence.sources.services or ()):
+        return WSUS
+    return MICROSOFT
+
+
+def wsus_server(policy: Policy) -> str | None:
+    """The WSUS that a policy names, as `wsus.corp.example:8530`; None where none is in use."""
+    address = lookup(policy.wu, "WUServer") if is_set(policy.au, "UseWUServer") else None
+    address = address or lookup(policy.mdm, "UpdateServiceUrl")
+    if not isinstance(address, str) or not address.strip():
+        return None
+    try:
+        parts = urlsplit(address.strip() if "//" in address else f"http://{address.strip()}")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return address.strip()[:80]
+    return f"{parts.hostname}:{port}" if parts.hostname else address.strip()[:80]
 
 
 _BLOCKING = {
     "wu": ("DisableWindowsUpdateAccess", "DoNotConnectToWindowsUpdateInternetLocations", "SetDisableUXWUAccess"),
-    "au": ("UseWUServer",),
-    "user": ("DisableWindowsUpdateAccess", "NoWindowsUpdate"),
+    "au": ("UseWUServer", "NoAutoUpdate"),
+    "user": ("DisableWindowsUpdateAccess", "NoWindowsUpdate", "NoAutoUpdate"),
 }
 
 
-def _policies(policy: Mapping[str, Any]) -> tuple[bool, tuple[str, ...]]:
-    """Whether ConfigMgr or MDM decides (and no group policy does), and the policies that restrict updates, by name."""
-    named = [
-        f"{name} = 1"
-        for group, names in _BLOCKING.items()
-        for name in names
-        if number(lookup(values(policy, group), name)) == 1
-    ]
-    if number(lookup(values(policy, "mdm"), "AllowUpdateService")) == 0:
+def _restricting(policy: Policy) -> tuple[str, ...]:
+    """The policies that restrict updates, by name and value."""
+    groups = {"wu": policy.wu, "au": policy.au, "user": policy.user}
+    named = [f"{name} = 1" for group, names in _BLOCKING.items() for name in names if is_set(groups[group], name)]
+    if is_set(policy.mdm, "AllowUpdateService", 0):
         named.append("AllowUpdateService = 0 (MDM)")
-    group_policy = bool(values(policy, "wu")) or bool(values(policy, "au"))
-    mdm = bool(values(policy, "mdm"))
-    managed = bool(policy.get("configmgr")) or (mdm and (not group_policy or policy.get("mdm_wins") == 1))
-    return managed, tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys(named))
 
 
-def _reset_at(evidence: Evidence) -> dict[str, int]:
+def _is_managed(policy: Policy) -> bool:
+    """Whether ConfigMgr or MDM decides, and no group policy does."""
+    group_policy = bool(policy.wu) or bool(policy.au)
+    return bool(policy.configmgr) or (bool(policy.mdm) and (not group_policy or policy.mdm_wins == 1))
+
+
+def deferral_days(policy: Policy) -> int:
+    """So many days a policy or a person holds quality updates back (DeferQualityUpdatesPeriodInDays, at most 30)."""
+    days = [number(lookup(values, "DeferQualityUpdatesPeriodInDays")) for values in (policy.wu, policy.mdm, policy.ux)]
+    return max((day for day in days if day is not None and 0 <= day <= 30), default=0)
+
+
+def _is_held_back(policy: Policy) -> bool:
+    """Whether something pauses or defers quality updates, so that an update which is not offered tells nothing."""
+    paused = [lookup(values, name) for values in (policy.wu, policy.mdm, policy.ux) for name in _PAUSES]
+    return deferral_days(policy) > 0 or any(value not in (None, 0, "", "0") for value in paused)
+
+
+_PAUSES = ("PauseQualityUpdatesStartTime", "PauseQualityUpdatesEndTime", "PauseUpdatesExpiryTime", "PauseQualityUpdates")
+
+
+# --- the cache ---
+
+
+def reset_at(evidence: Evidence) -> dict[str, int]:
     """When we last set each cache folder aside, by our own backups."""
-    found = {}
-    for row in rows(evidence.data("cache"), "folders"):
-        times = [time for name in row.get("backups") or () if (time := backup_time(str(name))) is not None]
+    latest = {}
+    for row in evidence.cache.folders:
+        times = [time for name in row.backups if (time := backup_time(name)) is not None and time <= evidence.now + DAY]
         if times:
-            found[str(row.get("name"))] = max(times)
-    return found
+            latest[row.name] = max(times)
+    return latest
 
 
 def _renewed(evidence: Evidence) -> dict[str, tuple[int, str]]:
     """When each cache folder was last made anew, and how that is known.
 
-    NTFS gives a folder that is made again within seconds the creation time of the one that was renamed away
-    (tunnelling), so the folder's own `created` is never believed.
+    NTFS gives a folder that is made again within seconds the creation time of the one that was renamed away (tunnelling), so the folder's
+    own `created` is never believed.
     """
-    found: dict[str, tuple[int, str]] = {}
-    ours = _reset_at(evidence)
-    for row in rows(evidence.data("cache"), "folders"):
-        name = str(row.get("name"))
-        store = number(row.get("data_store_created"))
-        if store is not None and row.get("data_store"):
-            found[name] = (store, "a data store that was made since")
-        if name in ours and (name not in found or ours[name] > found[name][0]):
-            found[name] = (ours[name], "a reset since")
-    return found
+    renewed: dict[str, tuple[int, str]] = {}
+    ours = reset_at(evidence)
+    for row in evidence.cache.folders:
+        if row.data_store_created is not None and row.data_store:
+            renewed[row.name] = (row.data_store_created, "a data store that was made since")
+        if row.name in ours and (row.name not in renewed or ours[row.name] > renewed[row.name][0]):
+            renewed[row.name] = (ours[row.name], "a reset since")
+    return renewed

@@ -1,171 +1,462 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From findings to a verdict: one name, one sentence."""
+"""From findings to a verdict: one name, one sentence, one next step. The two tables of docs/architecture.md, each row a function."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from . import conditions, hresult
-from .conditions import LAYERS, Finding
+from . import absence, coverage, findings, hresult, repairs, routing, seen
+from .coverage import Coverage
 from .evidence import Evidence
-from .plan import Outcome, Plan, route
-from .rungs import BY_NAME, Proof
+from .finding import UNKNOWN, UNTESTED, Finding
+from .observation import Observation
+from .repairs import Proof
+from .situation import Settings
 
 # What each verdict is to ansible. `changed` is only what it may be: whether something was changed, the outcome says.
-TABLE: dict[str, str] = {
+OUTCOME = {
     "healthy": "ok",
-    "stale": "ok",
     "sick": "ok",
+    "needs_action": "ok",
     "restart_required": "ok",
     "busy": "ok",
-    "not_this_host": "ok",
-    "repaired": "changed",
+    "stale": "ok",
+    "behind": "ok",
+    "unknown": "ok",
     "unproven": "changed",
+    "repaired": "changed",
     "unresolved": "changed",
     "unsupported": "failed",
-    "unreachable": "failed",
     "failed": "failed",
+    "unreachable": "unreachable",
 }
 
+# The default of wu_repair_fail_on.
+RED = ("unreachable", "unsupported", "failed", "unknown", "unresolved")
+
 OWNERS = {
-    "wsus": "whoever runs the update server (WSUS)",
+    "wsus": "whoever runs the WSUS",
     "proxy": "whoever runs the proxy",
-    "policy": "whoever owns the policy",
+    "policy": "the owner of the policy",
     "hardware": "whoever owns the hardware",
     "management": "whoever runs the device management",
     "admin": "an administrator",
 }
 
+_MOST = 300
+# Conditions that are a verdict of their own and no failure.
+_ABSENCE = (absence.STALE, absence.BEHIND)
+# These need no server to be repaired, and nothing works without them.
+_REPAIRED_FIRST = ("clock_off", "time_source_none", "time_source_silent", "service_disabled", "service_stopped")
+_SEARCH_REFUSED = {
+    "denied": "Become SYSTEM on the host (become_method runas), which may search",
+    "timeout": "Give the search more time (scan_timeout)",
+}
+
 
 def is_failure(name: str) -> bool:
     """Whether the verdict fails the task."""
-    return TABLE.get(name) == "failed"
+    return OUTCOME.get(name) in ("failed", "unreachable")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One name, one sentence, the findings behind it, and what they ask for.
+    """One name, one sentence, the next step.
 
-    `asks`: rungs in the order in which they would be climbed. `owners`: whose the rest is. `proof` and `changed` are
-    of a repair.
+    Attributes:
+        msg: one printable line of at most 300 characters, the cause first.
+        next_step: what a person does next; '' where there is nothing to do.
+        owner: who must act, where somebody must.
+        repairs: the repairs of this release that active findings ask for, in order.
+        attempts: changes that may be tried once although they are not known to cure.
+        why: code or condition of the finding that decided.
+        findings: ids of the findings behind it.
+        search: a live search would tell more.
     """
 
     name: str
-    sentence: str
+    msg: str
+    next_step: str = ""
+    owner: str | None = None
+    repairs: tuple[str, ...] = ()
+    attempts: tuple[str, ...] = ()
+    why: str = ""
     findings: tuple[str, ...] = ()
-    asks: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
-    proof: Proof | None = None
-    changed: bool = False
-
-    @property
-    def ansible(self) -> str:
-        """What it is to ansible: ok, changed or failed."""
-        return TABLE[self.name]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The parts that every module returns."""
-        return {"verdict": self.name, "msg": self.sentence, "asks": list(self.asks)}
+    search: bool = False
 
 
-def judge(found: Sequence[Finding], evidence: Evidence | None) -> Verdict:
-    """The verdict of a look. Without evidence (logs alone) it is about what the logs show.
+@dataclass(frozen=True)
+class Judged:
+    """What a look came to."""
 
-    What must come first wins: a host at work is left alone, a restart comes before a repair, a repair before an owner,
-    since what the host itself can cure may be all there is. What else was found stays in `asks` and `owners`.
-    """
-    notices = [item for item in found if item.active and item.notice]
-    active = [item for item in found if item.active and not item.notice]
-    asks = tuple(route(active, "routed"))
-    owners = tuple(dict.fromkeys(item.answer["owner"] for item in active if "owner" in item.answer))
-    now = None if evidence is None else evidence.now
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    coverage: Coverage
 
-    def verdict(name: str, sentence: str, behind: Sequence[Finding] = ()) -> Verdict:
-        return Verdict(name, sentence, tuple(item.id for item in behind), asks, owners)
 
+def look(evidence: Evidence, settings: Settings) -> Judged:
+    """Judge one look."""
+    found = findings.diagnose(evidence, settings).findings
+    covered = coverage.of(evidence)
+    return Judged(found, judge(found, evidence, covered), covered)
+
+
+def logs(observations: Iterable[Observation], settings: Settings, now: int | None = None) -> Judged:
+    """Judge logs alone, without the host that wrote them."""
+    diagnosis = findings.diagnose_logs(observations, settings, now)
+    verdict = judge(diagnosis.findings, None, None)
+    if verdict.name == "healthy" and not any(one.ok for one in diagnosis.states.observations):
+        verdict = replace(verdict, name="unknown", msg="The logs show neither a failure nor a success of Windows Update.")
+    return Judged(diagnosis.findings, verdict, Coverage())
+
+
+# --- the verdict of a look: the first row that holds ---
+
+
+def judge(found: Sequence[Finding], evidence: Evidence | None, covered: Coverage | None) -> Verdict:
+    """The verdict of a look. Without evidence (logs alone) it is about what the logs show."""
     if evidence is not None:
         reason = _unsupported(evidence)
         if reason is not None:
-            return Verdict("unsupported", reason)
-    servicing = _answered(active, "wait", "servicing")
-    if servicing:
-        return verdict("busy", f"{servicing[0].meaning}.", servicing)
-    waiting = _answered(active, "wait", "restart")
-    restart = [item for item in waiting if _restart_is_pending(item)]
-    if restart:
-        then = f" Then: {', '.join(asks)}." if asks else ""
-        return verdict("restart_required", f"{say(restart[0], now)}: a restart comes first.{then}", restart)
-    sick = [item for item in active if "rung" in item.answer]
-    if sick:
-        return verdict("sick", f"{_reason(sick, asks[0], now)}: {_rung_can(asks[0])}.{_besides(owners, asks)}", sick)
-    if waiting:
-        return verdict("restart_required", f"{say(waiting[0], now)}: a restart is the first thing to try.", waiting)
-    owned = [item for item in active if "owner" in item.answer]
-    if owned:
-        who = OWNERS.get(owned[0].answer["owner"], owned[0].answer["owner"])
-        return verdict(
-            "not_this_host", f"{say(owned[0], now)}: this is for {who}, not for a repair of the host.", owned
+            return Verdict("unsupported", reason[0], reason[1], "admin")
+    active = [item for item in found if item.active and item.condition not in _ABSENCE]
+    rest = _Rest(tuple(found), tuple(active), evidence, covered)
+    for row in (_servicing, _restart, _blocked, _sick, _restart_may_help, _needs_action, _retry, _untested, _absent, _unknown):
+        verdict = row(rest)
+        if verdict is not None:
+            return verdict
+    return _healthy(rest)
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What the rows look at: all findings, the active ones, the look."""
+
+    found: tuple[Finding, ...]
+    active: tuple[Finding, ...]
+    evidence: Evidence | None
+    covered: Coverage | None
+
+    @property
+    def failing(self) -> list[Finding]:
+        """What counts now: neither unordered nor untested."""
+        return [item for item in self.active if item.state not in (UNTESTED, UNKNOWN)]
+
+    @property
+    def now(self) -> int | None:
+        return None if self.evidence is None else self.evidence.now
+
+    def waiting(self, what: str) -> list[Finding]:
+        return [item for item in self.failing if item.answer.get("wait") == what]
+
+    def verdict(self, name: str, behind: Sequence[Finding], *, msg: str, next_step: str, search: bool = False) -> Verdict:
+        owner, why = None, ""
+        if behind:
+            owner, why = behind[0].answer.get("owner"), behind[0].code or behind[0].condition or ""
+        return Verdict(
+            name,
+            one_line(msg),
+            next_step,
+            owner,
+            repairs.asked_for(self.found),
+            repairs.attempted(self.found),
+            why,
+            tuple(item.id for item in behind),
+            search,
         )
-    retry = _answered(active, "wait", "retry")
-    if retry:
-        return verdict("busy", f"{say(retry[0], now)}: it passes by itself, try again later.", retry)
-    stale = _answered(active, "wait", "scan")
-    if stale:
-        return verdict("stale", f"{stale[0].meaning}, and no failure either: a search would tell.", stale)
-    if evidence is None:
-        return verdict("healthy", "The logs show no failure that counts.")
-    said = "".join(f" {item.meaning}." for item in notices)
-    return verdict("healthy", f"Windows Update works: no failure counts, and a search succeeded lately.{said}", notices)
 
 
-def judge_repair(  # noqa: PLR0917 - before and after, in that order
-    plan: Plan,
-    outcome: Outcome | None,
-    before: Evidence,
-    after: Evidence | None,
-    found_before: Sequence[Finding],
-    found_after: Sequence[Finding] | None,
-) -> Verdict:
-    """The verdict of one rung.
+def _unsupported(evidence: Evidence) -> tuple[str, str] | None:
+    """Why the host can neither be looked into nor repaired, and what to do."""
+    host = evidence.host
+    if not evidence.has("host"):
+        return f"The host did not say what it is (section host: {evidence.status('host')}).", "Try ansible.windows.win_ping on it."
+    if host.elevated is False:
+        line = "The account has no administrator rights on the host: connect as a local administrator, or become one."
+        return line, "Connect as a local administrator, or become one."
+    if host.language_mode not in (None, "FullLanguage"):
+        line = f"PowerShell runs in {host.language_mode} on the host: an application control policy wants signed modules."
+        return line, "Sign the collection's modules, or allow them in the application control policy."
+    if host.is_64bit is False:
+        return (
+            "PowerShell is a 32-bit process on the host, which sees other folders and keys: use the 64-bit one",
+            "Use the 64-bit PowerShell.",
+        )
+    return None
 
-    Args:
-        plan: What was to be done.
-        outcome: What the agent said, None when nothing was sent (check mode, nothing to do, refused).
-        before: The look that the plan was made from.
-        after: The after-look, None when there is none.
-        found_before: Findings of `before`.
-        found_after: Findings of `after`.
+
+def _servicing(rest: _Rest) -> Verdict | None:
+    work = rest.waiting("servicing")
+    if not work:
+        return None
+    return rest.verdict("busy", work, msg=f"{work[0].meaning}. Left alone; run this again later.", next_step=work[0].next_step)
+
+
+def _restart(rest: _Rest) -> Verdict | None:
+    pending = [item for item in rest.failing if item.pending]
+    if not pending:
+        return None
+    return rest.verdict("restart_required", pending, msg=f"{pending[0].meaning}. {pending[0].next_step}", next_step=pending[0].next_step)
+
+
+def _blocked(rest: _Rest) -> Verdict | None:
+    blocking = [item for item in rest.failing if item.blocking]
+    first = [item for item in rest.failing if item.condition in _REPAIRED_FIRST and "repair" in item.answer]
+    if not blocking or first:
+        return None
+    owners = {item.answer.get("owner") for item in blocking}
+    same = [item for item in rest.failing if item.code is not None and item.layer == "scan" and item.answer.get("owner") in owners]
+    return _action(rest, [*blocking, *(item for item in same if not item.blocking)])
+
+
+def _sick(rest: _Rest) -> Verdict | None:
+    asking = [item for item in rest.failing if "repair" in item.answer]
+    if not asking:
+        return None
+    names = repairs.asked_for(rest.found)
+    first = [item for item in asking if item.answer["repair"] == names[0]]
+    causes = [item for item in first if item.code is None][:1]
+    failures = [item for item in first if item.code is not None][:1]
+    words = "; ".join(say(item, rest.now) for item in [*causes, *failures])
+    to_do = ", then ".join(_deed(name, asking) for name in names)
+    decided = failures or causes
+    verdict = rest.verdict(
+        "sick",
+        [*decided, *asking],
+        msg=_with_others(f"{words}. To do: {to_do}.", rest, {item.id for item in asking}),
+        next_step=f"Run fix_wu: it will {_deed(names[0], asking)}.",
+    )
+    return replace(verdict, owner=None, findings=tuple(dict.fromkeys(item.id for item in asking)))
+
+
+def _deed(name: str, asking: Sequence[Finding]) -> str:
+    """What a repair will do here: where services alone ask for a reset, no folder is touched."""
+    ours = [item for item in asking if item.answer["repair"] == name]
+    steps = dict.fromkeys(item.next_step.rstrip(".") for item in ours if item.condition in ("service_disabled", "service_stopped"))
+    if len(steps) == len(ours):
+        return " and ".join(f"{step[:1].lower()}{step[1:]}" for step in steps)
+    if all(item.condition == "time_source_silent" for item in ours):
+        return "turn the host back to the time of its domain"
+    return repairs.TITLES[name]
+
+
+def _restart_may_help(rest: _Rest) -> Verdict | None:
+    waiting = rest.waiting("restart")
+    if not waiting:
+        return None
+    return rest.verdict(
+        "restart_required",
+        waiting,
+        msg=f"{say(waiting[0], rest.now)}. A restart is the first thing to try.",
+        next_step=waiting[0].next_step,
+    )
+
+
+def _needs_action(rest: _Rest) -> Verdict | None:
+    owned = [item for item in rest.failing if "owner" in item.answer]
+    if not owned:
+        return None
+    return _action(rest, owned)
+
+
+def _action(rest: _Rest, owned: Sequence[Finding]) -> Verdict:
+    """Cause first, then the failure; who must act by the thing.
+
+    A condition (a WSUS that does not answer, a disabled service) explains a failure that its owner answers as well, so both are told.
     """
-    left = list(found_before if found_after is None else found_after)
-    state = judge(left, after or before)
-    if plan.refused is not None:
-        return _with(state, plan.refused.verdict, plan.refused.sentence, plan.reasons)
-    if not plan.steps:
-        return _nothing_to_do(plan, state)
-    if outcome is None:
-        would = "; ".join(plan.would)
-        return _with(state, state.name, f"{state.sentence} Would {would}." if would else state.sentence, state.findings)
-    stopped = _stopped(plan, outcome, state)
-    if stopped is not None:
-        return stopped
-    if after is None or found_after is None:
-        proof = Proof("unproven", None, "the host could not be looked at after the repair")
-    else:
-        proof = BY_NAME[plan.rung].proof(plan.steps, before, after, found_before, found_after)
-    return _proved(plan, outcome, proof, after, state)
+    ranked = sorted(owned, key=lambda item: (item.code is None and item.condition not in _CAUSES, item.order))
+    codes = [item for item in ranked if item.code is not None]
+    causes = [item for item in ranked if item.code is None]
+    lead = ranked[0]
+    if codes and (not causes or causes[0].condition not in _DECIDES_ALONE):
+        lead = codes[0]
+    cause = next((item for item in causes if item is not lead and item.answer == lead.answer and _explains(item, lead)), None)
+    words, step = say(lead, rest.now), lead.next_step
+    if cause is not None:
+        words, step = f"{cause.meaning}; {words}", cause.next_step
+    step = _sentence(step)
+    ordered = [lead, *(item for item in owned if item is not lead)]
+    told = {lead.id, "" if cause is None else cause.id}
+    return rest.verdict("needs_action", ordered, msg=_with_others(f"{words}. {step}", rest, told), next_step=step)
+
+
+def _with_others(msg: str, rest: _Rest, told: set[str]) -> str:
+    """The sentence, and what else somebody must act on, as far as there is room: a host may have two faults."""
+    others = [item for item in rest.failing if item.id not in told and ("owner" in item.answer or "repair" in item.answer)]
+    steps = {item.next_step for item in rest.failing if item.id in told}
+    for item in [item for item in others if item.next_step not in steps]:
+        more = f" Also: {say(item, rest.now)}."
+        if len(one_line(msg + more, 10 * _MOST)) > _MOST:
+            break
+        msg += more
+    return msg
+
+
+def _explains(cause: Finding, lead: Finding) -> bool:
+    """Whether a condition may be why a failure came about."""
+    code = None if lead.code is None else int(lead.code, 16)
+    if cause.condition == "low_space":
+        return code is not None and hresult.describe(code).area == "disk"
+    if cause.condition == "unreachable":
+        return lead.layer in ("scan", "download") and code not in _NAME_NOT_RESOLVED
+    if str(cause.condition).startswith("service_"):
+        return routing.is_service_code(code) or routing.is_missing_service_code(code) or lead.layer in ("scan", "download")
+    return cause.layer == "policy"
+
+
+# WU_E_PT_WINHTTP_NAME_NOT_RESOLVED, WININET_E_NAME_NOT_RESOLVED: no port answers under a name that nobody knows.
+_NAME_NOT_RESOLVED = (0x8024402C, 0x80072EE7)
+
+
+# Conditions that explain failures, and those that decide whatever code stands beside them.
+_CAUSES = (
+    "unreachable",
+    "low_space",
+    "service_missing",
+    "service_program",
+    "service_disabled",
+    "wsus_is_nobody",
+    "policy_blocks_updates",
+    "policy_incomplete",
+)
+_DECIDES_ALONE = ("wsus_is_nobody", "service_missing", "service_program", "policy_incomplete")
+
+
+def _retry(rest: _Rest) -> Verdict | None:
+    retry = rest.waiting("retry")
+    if not retry:
+        return None
+    return rest.verdict(
+        "busy", retry, msg=f"{say(retry[0], rest.now)}. It may pass by itself; run this again later.", next_step=retry[0].next_step
+    )
+
+
+def _untested(rest: _Rest) -> Verdict | None:
+    untested = [item for item in rest.active if item.state == UNTESTED]
+    if not untested:
+        return None
+    msg = f"{say(untested[0], rest.now)}. Something was done about it since, and nothing was tried yet."
+    step = "Let the host search for updates and install them (ansible.windows.win_updates), then look again."
+    verdict = rest.verdict(
+        "unproven", untested, msg=msg, next_step=step, search=_may_search(rest) and any(item.layer == "scan" for item in untested)
+    )
+    return replace(verdict, owner=None)
+
+
+def _absent(rest: _Rest) -> Verdict | None:
+    by_condition = {item.condition: item for item in rest.found if item.condition in _ABSENCE and item.active}
+    stale, behind = by_condition.get(absence.STALE), by_condition.get(absence.BEHIND)
+    if stale is not None:
+        refused = _search_refused(rest)
+        if refused is not None:
+            return rest.verdict(
+                "unknown", [stale], msg=f"{stale.meaning}, and a live search was not possible. {refused}", next_step=refused
+            )
+        return rest.verdict(
+            "stale",
+            [stale],
+            msg=f"{stale.meaning}, and no failure either: a search would tell.",
+            next_step=stale.next_step,
+            search=_may_search(rest),
+        )
+    if behind is not None:
+        return rest.verdict(
+            "behind", [behind], msg=f"{behind.meaning}. {behind.next_step}", next_step=behind.next_step, search=_may_search(rest)
+        )
+    return None
+
+
+def _may_search(rest: _Rest) -> bool:
+    """Whether a live search was not tried in this look."""
+    return rest.evidence is not None and rest.evidence.status("scan") == "missing"
+
+
+def _search_refused(rest: _Rest) -> str | None:
+    """What to do where a live search was tried and not carried out."""
+    if rest.evidence is None or seen.has_searched(rest.evidence) or rest.evidence.status("scan") == "missing":
+        return None
+    return f"{_SEARCH_REFUSED.get(rest.evidence.status('scan'), 'Look into the update agent of the host')}, then look again."
+
+
+def _unknown(rest: _Rest) -> Verdict | None:
+    unordered = [item for item in rest.active if item.state == UNKNOWN]
+    if rest.covered is not None and rest.covered.missing:
+        missing = rest.covered.missing
+        step = _to_see_more(missing)
+        msg = f"No failure was seen, but not enough either: {', '.join(missing)}. {step}"
+        return rest.verdict("unknown", unordered, msg=msg, next_step=step, search=_may_search(rest))
+    if unordered:
+        msg = f"{say(unordered[0], rest.now)}. Whether a later success ended it cannot be told from the times."
+        verdict = rest.verdict(
+            "unknown", unordered, msg=msg, next_step="Let the host search for updates, then look again.", search=_may_search(rest)
+        )
+        return replace(verdict, owner=None)
+    return None
+
+
+def _to_see_more(missing: Sequence[str]) -> str:
+    """What would answer the questions: more time, more rights, or a search that leaves a trace."""
+    words = " ".join(missing)
+    if "timeout" in words:
+        return "Run it again with a larger time_limit."
+    if "denied" in words:
+        return "Become SYSTEM on the host (become_method runas), then look again."
+    if "failed" in words or "missing" in words:
+        return "Look into what could not be read, then look again."
+    return "Let the host search for updates, then look again."
+
+
+def _healthy(rest: _Rest) -> Verdict:
+    if rest.evidence is None:
+        return rest.verdict("healthy", [], msg="The logs show no current failure.", next_step="")
+    notices = [item for item in rest.found if item.notice and item.superseded_by is None]
+    said = "".join(f" {say(item, rest.now)}: {item.meaning}." if item.code else f" {item.meaning}." for item in notices[:2])
+    return rest.verdict("healthy", [], msg=f"Windows Update works: no current failure, and a search succeeded lately.{said}", next_step="")
+
+
+# --- words ---
+
+
+def one_line(text: str, limit: int = _MOST) -> str:
+    """Text on one printable line, cut at a word."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    if len(line) <= limit:
+        return line
+    return f"{line[: limit - 3].rsplit(' ', 1)[0]}..."
+
+
+def _sentence(text: str) -> str:
+    return f"{text.rstrip('.')}." * bool(text)
 
 
 def say(item: Finding, now: int | None = None) -> str:
     """One finding in words, without a full stop."""
     if item.code is None:
         return item.meaning
-    name = f"{item.code} ({item.symbol})" if item.symbol else item.code
-    times = "once" if item.count == 1 else f"{item.count} times"
-    last = "" if item.last_seen is None or now is None else f", last {ago(now - item.last_seen)}"
-    return f"{name} in {LAYERS.get(item.area, item.area)}, {times}{last}"
+    parts = [item.code]
+    if item.symbol:
+        parts.append(f"({item.symbol})")
+    parts.append(f"in {findings.LAYERS.get(item.layer, item.layer)}")
+    if thing := _thing(item):
+        parts.append(f"of {thing}")
+    told = [" ".join(parts), _times(item.count)]
+    if item.last_seen is not None and now is not None:
+        told.append(f"last {ago(now - item.last_seen)}")
+    return ", ".join(told)
+
+
+def _times(count: int) -> str:
+    if count == 1:
+        return "once"
+    return f"{count} times"
+
+
+def _thing(item: Finding) -> str:
+    """What the finding is about, by name: the update, then the component that failed in it."""
+    update = item.kb or (item.title or "")[:80]
+    return ", ".join(dict.fromkeys(part for part in (update, item.name or "") if part and part not in update[:-1]))
 
 
 def ago(seconds: int) -> str:
@@ -173,173 +464,69 @@ def ago(seconds: int) -> str:
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= size:
             amount = seconds // size
-            return f"{amount} {unit}{'' if amount == 1 else 's'} ago"
-    return "just now" if seconds > -60 else "in the host's own future"
+            return f"{amount} {unit}{'s' * (amount != 1)} ago"
+    if seconds > -60:
+        return "just now"
+    return "in the host's own future"
 
 
-def _reason(sick: Sequence[Finding], rung: str, now: int | None) -> str:
-    """The cause and the failure that it made, where both are known; else the first finding."""
-    asking = [item for item in sick if item.answer["rung"] == rung]
-    causes = [item for item in asking if item.code is None][:1]
-    failures = [item for item in asking if item.code is not None][:1]
-    return "; ".join(say(item, now) for item in [*causes, *failures])
+# --- the verdict after a change ---
 
 
-def _restart_is_pending(item: Finding) -> bool:
-    """Whether Windows itself waits for the restart; for other codes it is only the first remedy to try."""
-    return item.code is None or hresult.describe(int(item.code, 16)).area == "reboot"
-
-
-def _answered(active: Sequence[Finding], key: str, value: str) -> list[Finding]:
-    return [item for item in active if item.answer.get(key) == value]
-
-
-def _rung_can(name: str) -> str:
-    return (
-        f"the rung {name} can repair it"
-        if name in BY_NAME
-        else f"it asks for the rung {name}, which this release cannot climb"
-    )
-
-
-def _besides(owners: Sequence[str], asks: Sequence[str]) -> str:
-    more = f" Also asked for: {', '.join(asks[1:])}." if len(asks) > 1 else ""
-    return more + (
-        f" Beside it something is for {' and '.join(OWNERS.get(who, who) for who in owners)}." if owners else ""
-    )
-
-
-def _unsupported(evidence: Evidence) -> str | None:
-    host = evidence.data("host")
-    if not host:
-        return f"The host did not say what it is (section host: {evidence.status('host')})."
-    if host.get("elevated") is False:
-        return "The logon has no elevated rights, so the host can neither be looked into nor repaired."
-    return None
-
-
-def _with(
-    state: Verdict,
-    name: str,
-    sentence: str,
-    behind: Sequence[str],
-    *,
-    proof: Proof | None = None,
-    changed: bool = False,
+def after_change(
+    *, failed: str | None, changed: bool, after: Verdict | None, after_strong_restart: bool, proof: Proof, what: str
 ) -> Verdict:
-    return Verdict(name, sentence, tuple(behind), state.asks, state.owners, proof, changed)
+    """The verdict of a repair.
 
-
-def _nothing_to_do(plan: Plan, state: Verdict) -> Verdict:
-    if not plan.reasons:
-        note = f" Not changed: {'; '.join(plan.notes)}." if plan.notes else ""
-        return _with(state, state.name, state.sentence + note, state.findings)
-    why = "; ".join(plan.notes) or "there is nothing on the host that it could change"
-    return _with(state, "unresolved", f"The rung {plan.rung} is asked for, but {why}.", plan.reasons)
-
-
-def _stopped(plan: Plan, outcome: Outcome, state: Verdict) -> Verdict | None:
-    """The verdict where the plan was not carried out to its end."""
-    if outcome.refused is not None:
-        return _with(
-            state, "failed", f"The agent refused the plan, nothing was changed: {outcome.refused}", plan.reasons
+    Args:
+        failed: why it did not come to its end, None where it did.
+        changed: whether the host is different from before.
+        after: the verdict of the look after it, None where there is none that can be read.
+        after_strong_restart: whether Windows waits for a restart now.
+        proof: whether what was asked for is gone; it never makes a verdict better than `after`.
+        what: what was done, in words.
+    """
+    if failed is not None:
+        return Verdict(
+            "failed", one_line(failed), "Look at the host, then run this again.", "admin", why=after.why if after is not None else ""
         )
-    if outcome.differs:
-        first = outcome.differs[0]
-        what = first["what"]
-        if what == "servicing":
-            return _with(state, "busy", "Servicing began after the look: nothing was changed.", plan.reasons)
-        if what == "reboot":
-            return _with(
-                state,
-                "restart_required",
-                "A restart has become pending since the look: nothing was changed.",
-                plan.reasons,
-            )
-        what = f"{what} {first['name'] or ''}".strip()
-        return _with(
-            state,
-            "failed",
-            f"The host changed between look and repair ({what}: {first['field']} is {first['found']}, "
-            f"not {first['expected']}): nothing was changed.",
-            plan.reasons,
-        )
-    if outcome.failed is not None:
-        step = plan.steps[outcome.failed.id - 1] if 1 <= outcome.failed.id <= len(plan.steps) else None
-        name = (
-            "a step"
-            if step is None
-            else f"{step.kind} {step.args.get('name') or step.args.get('folder') or ''}".strip()
-        )
-        stuck = [item for item in outcome.undone if not item.ok]
-        if stuck:
-            end = f"could not be undone: {', '.join(f'{item.kind} ({item.why or item.id})' for item in stuck)}"
-        elif outcome.changed:
-            end = "something is different from before all the same"
-        else:
-            end = "everything was undone"
-        return _with(
-            state, "failed", f"{name} failed: {outcome.failed.why}; {end}.", plan.reasons, changed=outcome.changed
-        )
-    accounted = {item.id for item in outcome.steps if item.status in ("done", "skipped")}
-    missing = set(range(1, len(plan.steps) + 1)) - accounted
-    if missing:
-        return _with(
-            state,
-            "failed",
-            f"The agent did not account for {len(missing)} of {len(plan.steps)} steps, so what was done is not known.",
-            plan.reasons,
-            changed=outcome.changed,
-        )
-    return None
-
-
-def _proved(plan: Plan, outcome: Outcome, proof: Proof, after: Evidence | None, state: Verdict) -> Verdict:
-    changed = outcome.changed
-    rest = _rest(plan, state)
-    if proof.status == "proved":
-        if not changed:
-            return _with(state, state.name, state.sentence, state.findings, proof=proof)
-        return _with(
-            state,
-            "repaired",
-            f"Repaired by {plan.rung}, proved by {proof.by}.{rest}",
-            plan.reasons,
-            proof=proof,
-            changed=True,
-        )
-    markers = [] if after is None else conditions.reboot_markers(after)
-    if markers:
-        return _with(
-            state,
-            "restart_required",
-            f"After {plan.rung} a restart is pending ({', '.join(markers)}): it decides whether the repair held.",
-            plan.reasons,
-            proof=proof,
-            changed=changed,
-        )
-    if proof.status == "refuted":
-        return _with(
-            state,
-            "unresolved",
-            f"{plan.rung} did not cure it: {proof.reason}.{rest}",
-            plan.reasons,
-            proof=proof,
-            changed=changed,
-        )
-    return _with(
-        state,
-        "unproven",
-        f"{plan.rung} was carried out, not proved: {proof.reason}.{rest}",
-        plan.reasons,
-        proof=proof,
-        changed=changed,
+    if after is None:
+        return Verdict("unproven", one_line(f"Done: {what}. The host could not be looked at afterwards."), "Look at the host again.")
+    if not changed and not what:
+        return after
+    done = f"Done: {what or 'nothing more'}."
+    if after_strong_restart:
+        return replace(after, name="restart_required", msg=one_line(f"{done} {after.msg}"))
+    if after.name in ("sick", "needs_action", "restart_required"):
+        return replace(after, name="unresolved", msg=one_line(f"{done} Not cured: {after.msg}"), repairs=after.repairs)
+    reason = proof.reason or "the look after it says more is needed"
+    if after.name in ("healthy", "behind") and proof.status == "proved":
+        proved = f"{done} Proved by {proof.by}."
+        if after.name == "behind":
+            proved += f" {after.msg}"
+        return replace(after, name="repaired", msg=one_line(proved))
+    if after.name in ("healthy", "behind"):
+        return replace(after, name="unproven", msg=one_line(f"{done} Not proved: {reason}."), next_step=_NEXT_TRY)
+    return replace(
+        after, name="unproven", msg=one_line(f"{done} Not proved: {reason}. {after.msg}"), next_step=after.next_step or _NEXT_TRY
     )
 
 
-def _rest(plan: Plan, state: Verdict) -> str:
-    others = [name for name in state.asks if name != plan.rung]
-    more = f" Still asked for: {', '.join(others)}." if others else ""
-    return more + (
-        f" The rest is for {' and '.join(OWNERS.get(who, who) for who in state.owners)}." if state.owners else ""
-    )
+_NEXT_TRY = "Let the host search for updates and install them (ansible.windows.win_updates), then look again."
+
+__all__ = [
+    "OUTCOME",
+    "OWNERS",
+    "RED",
+    "Judged",
+    "Proof",
+    "Verdict",
+    "after_change",
+    "ago",
+    "is_failure",
+    "judge",
+    "logs",
+    "look",
+    "one_line",
+    "say",
+]

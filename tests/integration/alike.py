@@ -30,7 +30,9 @@ APART = {
 ON_WINE = {
     "host.culture": "Wine has the language of the machine",
 }
-TIMES = re.compile(r"^(time|boot_time|start_ms|end_ms|modified|created|last_search|last_install|offset_ms|rtt_ms|ms|seconds|record)$|_ms$")
+TIMES = re.compile(
+    r"^(time|boot_time|start_ms|end_ms|modified|created|last_search|last_install|offset_ms|rtt_ms|ms|seconds|record|oldest)$|_ms$"
+)
 # What the modules of this collection may change, read through the platform's own functions on every backend.
 SERVICES = ["wuauserv", "BITS", "CryptSvc", "UsoSvc", "DoSvc", "W32Time", "TrustedInstaller", "msiserver", "wlidsvc"]
 KEYS = [

@@ -46,11 +46,15 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("win_wu_reset", {"evidence": SECRET}, "option evidence must be of type dict"),
     ("win_wu_reset", {"evidence": {"password": SECRET}}, "evidence:"),
     ("win_wu_reset", {"evidence": {"schema": 2, "sections": {}}}, "evidence:"),
-    ("win_wu_reset", {"evidence": {"schema": 1, "sections": {"host": {"status": "ok", "data": {"build": SECRET}}}}}, "sections.host"),
+    # A bad field spoils its section, and a host that does not say what it is cannot be repaired.
+    ("win_wu_reset", {"evidence": {"schema": 1, "sections": {"host": {"status": "ok", "data": {"build": SECRET}}}}, "force": True}, ""),
     ("win_wu_reset", {"folders": ["catroot"]}, "option folders must be one or more of: auto, SoftwareDistribution, catroot2"),
     ("win_wu_reset", {"run_id": f"..\\{SECRET}"}, "option run_id must look like"),
     ("win_wu_reset", {"keep_backups": -1}, "option keep_backups must be"),
     ("win_wu_reset", {"stop_timeout": 10**9}, "option stop_timeout must be"),
+    ("win_wu_info", {"case": {"mode": "some"}}, "option case.mode must be one of: look, routed, all"),
+    ("win_wu_info", {"case": {"repairs": ["rest"]}}, "option case.repairs knows the repairs"),
+    ("wu_case", {"case": {"schema": 9}}, "option case must be what an earlier task of this run returned"),
     ("win_timesync", {"source": "ntpp"}, "option source must be one of: auto, domain, ntp"),
     ("win_timesync", {"servers": [f"a b {SECRET}"]}, "option servers"),
     ("win_osupgrade_reg", {"state": "latest"}, "option state must be one of: present, absent"),
@@ -115,6 +119,7 @@ def test_option_is_refused_in_one_line(refused: tuple[list[dict[str, Any]], str]
     assert said in result["msg"]
     assert "\n" not in result["msg"]
     assert SECRET not in json.dumps(result)
+    assert result["verdict"] == "failed" or not said
 
 
 def test_no_secret_is_shown(refused: tuple[list[dict[str, Any]], str]) -> None:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""check_wu.yml, and fix_wu.yml --check, which says what the first rung would do and which come after it: nothing is changed."""
+"""check_wu.yml, and fix_wu.yml --check, which says what the first repair would do and which come after it: nothing is changed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_check_wu_names_every_host_and_counts_no_change(checked: Checked) -> Non
         assert any(name in line and was in line for line in checked.looked.splitlines()), name
 
 
-def test_row_says_what_the_rung_would_do(checked: Checked) -> None:
+def test_row_says_what_the_repair_would_do(checked: Checked) -> None:
     row = checked.routed["lost-cache"]
     assert (row["was"], row["did"], row["now"], row["proved_by"]) == ("sick", [], "sick", None)
     assert row["changed"] is True
@@ -83,7 +83,7 @@ def test_healthy_host_would_do_nothing(checked: Checked) -> None:
     assert (row["would"], row["if_not_cured"], row["changed"]) == ([], [], False)
 
 
-def test_later_rungs_are_only_named(checked: Checked) -> None:
+def test_later_repairs_are_only_named(checked: Checked) -> None:
     row = checked.howto["lost-cache"]
     assert (row["did"], row["now"]) == ([], "sick")
     assert any("clock" in sentence for sentence in row["would"])

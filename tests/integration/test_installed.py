@@ -15,7 +15,7 @@ from lab.controller import REPOSITORY, command, environment, fix
 
 from .conftest import MakeFleet
 
-SICK, HEALTHY = "lost-cache", "healthy-client"
+SICK, HEALTHY = "german-host", "healthy-client"
 
 pytestmark = pytest.mark.skipif(not Path(command("ansible-galaxy")).exists(), reason="no ansible-galaxy beside this Python")
 
@@ -55,7 +55,7 @@ def test_holds_what_a_user_needs_and_nothing_of_the_workshop(installed: Path) ->
     ("sort", "names"),
     [
         ("role", ["wu_repair"]),
-        ("module", ["win_wu_info", "win_timesync", "win_wu_reset", "win_osupgrade_reg", "wu_explain"]),
+        ("module", ["win_wu_info", "win_timesync", "win_wu_reset", "win_osupgrade_reg", "wu_case", "wu_explain"]),
         ("filter", ["report", "table", "result"]),
     ],
 )

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What holds a run back: batches, the failure limit, time limits, rungs that may not be climbed."""
+"""What holds a run back: batches, the failure limit, time limits, repairs that may not be made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_failed_repairs_end_the_run_before_its_next_batch(make_fleet: MakeFleet)
 
 
 def test_a_host_that_hangs_does_not_hold_the_others_up(make_fleet: MakeFleet) -> None:
-    fleet = make_fleet("model", "hanging-host", "lost-cache=sick-one", "healthy-client=well")
+    fleet = make_fleet("model", "hanging-host", "german-host=sick-one", "healthy-client=well")
     began = time.monotonic()
     rows, _done = fix(fleet, variables={"wu_repair_task_timeout": 6, "wu_repair_time_limit": 5})
     assert rows["hanging-host"]["now"] in ("failed", "unreachable")
@@ -33,7 +33,7 @@ def test_a_host_that_hangs_does_not_hold_the_others_up(make_fleet: MakeFleet) ->
     assert time.monotonic() - began < 60
 
 
-def test_a_rung_that_may_not_be_climbed_is_not(make_fleet: MakeFleet) -> None:
+def test_a_repair_that_may_not_be_made_is_not(make_fleet: MakeFleet) -> None:
     fleet = make_fleet("model", "lost-cache=skipped")
     before = fleet.sim("skipped").snapshot()
     rows, done = fix(fleet, variables={"wu_repair_skip_rungs": ["reset"]})
@@ -42,8 +42,8 @@ def test_a_rung_that_may_not_be_climbed_is_not(make_fleet: MakeFleet) -> None:
     assert set(changed(done.stdout).values()) == {0}
 
 
-def test_all_climbs_until_the_host_is_cured_and_leaves_the_healthy_alone(make_fleet: MakeFleet) -> None:
-    fleet = make_fleet("model", "lost-cache=all-sick", "healthy-client=all-well", "wsus-unreachable=all-wsus")
+def test_all_repairs_until_the_host_is_cured_and_leaves_the_healthy_alone(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet("model", "german-host=all-sick", "healthy-client=all-well", "wsus-unreachable=all-wsus")
     alone = fleet.snapshots(("all-well", "all-wsus"))
     rows, _done = fix(fleet, variables={"wu_repair_mode": "all"})
     assert rows["all-sick"]["now"] == "repaired"

@@ -19,12 +19,15 @@ RUN_ID = "20261124T101530Z-1a2b3c"
 FAILED_UPDATES = {"failed": True, "failed_update_count": 1, "updates": {"a": {"failure_hresult_code": 2147942402, "title": "x"}}}
 # Host: scenario, module, verdict.
 REPAIRS = {
-    "lost-cache": ("lost-cache", "win_wu_reset", "repaired"),
+    "german-host": ("german-host", "win_wu_reset", "repaired"),
+    # Its failed installation can only be proved by the next one.
+    "lost-cache": ("lost-cache", "win_wu_reset", "unproven"),
     "clock-ahead-workgroup": ("clock-ahead-workgroup", "win_timesync", "repaired"),
     "clock-domain-member": ("clock-domain-member", "win_timesync", "repaired"),
     "w32time-disabled": ("w32time-disabled", "win_timesync", "repaired"),
     "wuauserv-disabled": ("wuauserv-disabled", "win_wu_reset", "repaired"),
-    "feature-upgrade-failed": ("feature-upgrade-failed", "win_osupgrade_reg", "unproven"),
+    # An attempt keeps the verdict of the look after it.
+    "feature-upgrade-failed": ("feature-upgrade-failed", "win_osupgrade_reg", "needs_action"),
 }
 # Host: scenario, module, arguments.
 ALONE: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -101,7 +104,7 @@ def test_a_host_that_the_module_cannot_help_is_left_alone(ran: Ran, host: str) -
 
 @pytest.mark.parametrize("host", [host for host in ALONE if host.startswith("healthy")])
 def test_a_healthy_host_is_said_to_be_healthy(ran: Ran, host: str) -> None:
-    assert (ran.done[host]["verdict"], ran.done[host]["asks"]) == ("healthy", [])
+    assert (ran.done[host]["verdict"], ran.done[host]["repairs"]) == ("healthy", [])
 
 
 def test_the_registry_value_is_for_clients(ran: Ran) -> None:
@@ -117,7 +120,9 @@ def test_the_registry_value_comes_and_goes(ran: Ran) -> None:
 
 
 def test_a_reset_that_cannot_help_is_not_tried(ran: Ran) -> None:
-    assert ran.done["component-store"]["asks"] == ["troubleshoot"]
+    result = ran.done["component-store"]
+    assert (result["verdict"], result["owner"], result["repairs"]) == ("needs_action", "admin", [])
+    assert "DISM" in result["next_step"]
 
 
 def test_force_does_not_override_a_pending_restart(ran: Ran) -> None:
@@ -150,7 +155,7 @@ def acted(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPath
     # A line is lost the same way whatever plays the host behind it.
     lost = LOST if backend == "model" else {}
     hosts = ("by-evidence", "changed-since", "gone", *lost)
-    fleet = make_fleet(backend, *(f"lost-cache={host}" for host in hosts))
+    fleet = make_fleet(backend, *(f"german-host={host}" for host in hosts))
     folder = tmp_path_factory.mktemp("evidence")
     saved = {"evidence_dir": str(folder), "return_evidence": "unhealthy"}
     looks = each(fleet, {host: ("win_wu_info", saved if host == "by-evidence" else {}) for host in hosts})
@@ -169,7 +174,7 @@ def test_the_evidence_of_a_look_is_enough_to_act_on(acted: Acted) -> None:
     look, result = acted.looks["by-evidence"], acted.acts["by-evidence"]
     explained = adhoc(acted.fleet, "by-evidence", "wu_explain", {"path": str(acted.folder / "by-evidence.json")})
     assert [item["id"] for item in explained["findings"]] == [item["id"] for item in look["findings"]]
-    assert explained["plan"][0]["rung"] == "reset"
+    assert explained["plan"][0]["repair"] == "reset"
     assert result["verdict"] == "repaired"
     assert result["backups"] == [f"C:\\Windows\\SoftwareDistribution.wu_repair-{RUN_ID}"]
     assert acted.cost["by-evidence"]["processes"] == 1
@@ -189,6 +194,7 @@ def test_a_connection_that_is_lost_during_a_change_leaves_the_outcome_unknown(ac
         pytest.skip("played on the model: a line is lost the same way whatever is behind it")
     result = acted.acts[host]
     assert (result["failed"], result["verdict"]) == (True, "failed")
+    assert result["changed"] is True
     assert RUN_ID in result["msg"]
     assert "outcome is unknown" in result["msg"]
 
@@ -199,7 +205,7 @@ def test_a_host_that_was_never_reached_is_unreachable(acted: Acted) -> None:
 
 
 def test_ad_hoc_as_a_person_calls_it(make_fleet: MakeFleet) -> None:
-    fleet = make_fleet("model", "lost-cache=ad-hoc")
+    fleet = make_fleet("model", "german-host=ad-hoc")
     look = adhoc(fleet, "ad-hoc", "win_wu_info")
     assert (look["verdict"], look["changed"]) == ("sick", False)
     assert len(json.dumps(look["summary"])) <= 1536

@@ -78,7 +78,7 @@ def test_what_depends_on_a_stopped_service_runs_again(fleet: Fleet, played: Seen
     _result, before, after = _seen(played, "dependent")
     assert after["services"] == before["services"]
     stops = [change["args"]["Name"] for change in fleet.sim("dependent").changes if change["function"] == "Send-ServiceStop"]  # type: ignore[attr-defined]
-    assert stops.index("Needy") < stops.index("wuauserv")
+    assert stops.index("wlidsvc") < stops.index("wuauserv")
 
 
 def test_the_oldest_backup_goes_and_what_is_not_ours_stays(played: Seen) -> None:

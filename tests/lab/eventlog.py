@@ -33,6 +33,7 @@ _SHAPE = {
     ("Service Control Manager", 7001): (2, 0),
     ("Service Control Manager", 7023): (2, 0),
     ("Service Control Manager", 7031): (2, 0),
+    ("Service Control Manager", 7034): (2, 0),
     ("Service Control Manager", 7040): (4, 0),
 }
 _SERVICING = "http://manifests.microsoft.com/win/2004/08/windows/setup_provider"
@@ -89,7 +90,10 @@ class Event:
         if wrapper is not None:
             fields = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in self.data.items())
             return f"{head}<UserData><{wrapper} xmlns='{space}'>{fields}</{wrapper}></UserData></Event>"
-        fields = "".join(f"<Data Name={_quoted(name)}>{escape(str(value))}</Data>" for name, value in self.data.items())
+        fields = "".join(
+            f"<Binary>{value}</Binary>" if name == "Binary" else f"<Data Name={_quoted(name)}>{escape(str(value))}</Data>"
+            for name, value in self.data.items()
+        )
         return f"{head}<EventData>{fields}</EventData></Event>"
 
 

@@ -14,7 +14,8 @@ from .model_observe import FOLDERS, OSUPGRADE, SERVICES, W32TIME, Observer, why_
 from .sim import SimError
 
 DOWNLOADER = r"C:\ProgramData\Microsoft\Network\Downloader"
-OURS = tuple(name for name in SERVICES if name not in ("TrustedInstaller", "WaaSMedicSvc"))
+# What may be stopped, started and changed.
+OURS = tuple(name for name in SERVICES if name not in ("TrustedInstaller", "WaaSMedicSvc", "AppIDSvc", "msiserver"))
 STRONG = {
     "cbs_reboot_pending",
     "cbs_reboot_in_progress",
@@ -65,39 +66,26 @@ class Applier(Observer):
             "steps": rows,
             "failed": None,
             "undone": [],
+            "warnings": [],
             "changed": False,
             "sections": None,
         }
         if reply["differs"]:
             return reply
         run = _Run(self._call, request["run"])
-        ordered = sorted(zip(steps, rows, strict=True), key=lambda pair: pair[0]["kind"] == "prune_backups")
-        for step, row in ordered:
-            begin = time.monotonic()
-            try:
-                row.update(run.step(step))
-            except SimError as error:
-                row.update(status="failed", why=why_of(error))
-                reply["failed"] = {"id": step["id"], "why": why_of(error), "code": error.hresult}
-            row["ms"] = round((time.monotonic() - begin) * 1000)
-            if reply["failed"]:
-                break
-        if not reply["failed"]:
-            try:
-                run.restore(60000)
-            except SimError as error:
-                reply["failed"] = {"id": 0, "why": why_of(error), "code": error.hresult}
+        pairs = list(zip(steps, rows, strict=True))
+        last = [pair for pair in pairs if pair[0]["kind"] == "prune_backups"]
+        reply["failed"] = run.play([pair for pair in pairs if pair not in last])
         if reply["failed"]:
             reply["undone"] = run.take_back()
             reply["changed"] = not all(line["ok"] for line in reply["undone"])
         else:
-            run.stop_again()
+            run.complete(last)
             passing = {"stop_service", "restore_services"}
             reply["changed"] = any(
-                row["changed"] for row in rows if row["kind"] not in passing and not row.pop("_passing", False)
+                row["changed"] for row in rows if row["kind"] not in passing and row["id"] not in run.stop_after.values()
             )
-        for row in rows:
-            row.pop("_passing", None)
+        reply["warnings"] = run.warnings
         if request.get("observe"):
             reply["sections"] = self.observe(request["observe"])["sections"]
         return reply
@@ -134,7 +122,9 @@ class Applier(Observer):
                 or look["setup_in_progress"]
                 or look["upgrade_in_progress"]
             )
-        return bool(STRONG & set(self.look_reboot({}, 0)["markers"]))
+        # An update that does no work and waits for a restart.
+        waits = self.look_servicing({}, 0)["in_progress"] == 1
+        return waits or bool(STRONG & set(self.look_reboot({}, 0)["markers"]))
 
 
 # What each argument of each kind may be; the second reading of the table of steps.
@@ -161,16 +151,21 @@ def _zone(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9 .+()-]{1,64}", value) is not None
 
 
+def _flag(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
 _WAIT = _whole(0, 3_600_000)
 _FOLDER = _among(*FOLDERS)
 RULES: dict[str, dict[str, Callable[[Any], bool]]] = {
     "set_start_type": {"name": _among(*OURS), "start": _whole(2, 4), "delayed": _is_bool},
-    "stop_service": {"name": _among(*OURS), "timeout_ms": _WAIT},
+    "stop_service": {"name": _among(*OURS), "timeout_ms": _WAIT, "needed": _flag},
     "restore_services": {"timeout_ms": _WAIT},
     "start_service": {
         "name": _among(*OURS),
         "timeout_ms": _WAIT,
-        "stop_after": lambda value: value is None or isinstance(value, bool),
+        "stop_after": _flag,
+        "needed": _flag,
     },
     "set_aside": {"folder": _FOLDER},
     "prune_backups": {"folder": _FOLDER, "keep": _whole(1, 1000)},
@@ -216,6 +211,10 @@ def _check(request: Mapping[str, Any]) -> None:
         for name, good in RULES[kind].items():
             if not good(args.get(name)):
                 raise Refused(f"argument {name} of {kind} is missing or outside the fixed set")
+    _check_expectations(request)
+
+
+def _check_expectations(request: Mapping[str, Any]) -> None:
     for one in request.get("expect") or []:
         what, field, name = one.get("what"), one.get("field"), one.get("name")
         if (
@@ -234,54 +233,82 @@ def _skip(why: str, state: Any = None) -> dict[str, Any]:
     return {"status": "skipped", "changed": False, "why": why, "before": state, "after": state}
 
 
+Pair = tuple[dict[str, Any], dict[str, Any]]
+
+
 class _Run:
-    """The steps of one apply, and what takes each back."""
+    """The steps of one apply, and what takes each effect back."""
 
     POLL_S = 0.02
 
     def __init__(self, call: Callable[[str, dict[str, Any]], object], run: str) -> None:
         self._call = call
         self._id = run
-        self._undo: list[tuple[dict[str, Any], Callable[[], object]]] = []
-        self._ran: list[str] = []
-        self._stopped_by: dict[str, int] = {}
-        self._stopped: list[str] = []
-        self._stop_after: list[str] = []
+        self._undo: list[tuple[dict[str, Any], Callable[[], str | None]]] = []
+        # Services that were stopped and shall run again: name, step, whether the run may fail for it.
+        self._stopped: list[tuple[str, dict[str, Any], bool]] = []
+        self.stop_after: dict[str, int] = {}
+        self.warnings: list[dict[str, Any]] = []
 
-    def step(self, step: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one step; what is registered as undo stands for it even when it fails midway."""
+    def play(self, pairs: list[Pair]) -> dict[str, Any] | None:
+        """Carry out steps until one fails: that failure, or None. A plan that forgot them leaves no service stopped."""
+        for step, row in pairs:
+            failed = self._step(step, row)
+            if failed:
+                return failed
+        while self._stopped:
+            step = self._stopped[-1][1]
+            try:
+                self._restore_one(step, 60000)
+            except SimError as error:
+                return {"id": step["id"], "why": why_of(error), "code": error.hresult}
+        return None
+
+    def _step(self, step: dict[str, Any], row: dict[str, Any]) -> dict[str, Any] | None:
+        begin = time.monotonic()
         self._now = step
-        result: dict[str, Any] = getattr(self, f"_do_{step['kind']}")(**step["args"])
-        return result
+        try:
+            row.update(getattr(self, f"_do_{step['kind']}")(**step["args"]))
+        except SimError as error:
+            row.update(status="failed", why=why_of(error))
+            return {"id": step["id"], "why": why_of(error), "code": error.hresult}
+        finally:
+            row["ms"] = round((time.monotonic() - begin) * 1000)
+        return None
 
-    def _add(self, undo: Callable[[], object]) -> None:
-        self._undo.append((self._now, undo))
+    def complete(self, pairs: list[Pair]) -> None:
+        """What runs when all else has succeeded, and can fail nothing."""
+        for name, number in self.stop_after.items():
+            try:
+                self._stop(name, 30000, kill=False)
+            except SimError as error:
+                self.warnings.append({"id": number, "why": why_of(error)})
+        for step, row in pairs:
+            failed = self._step(step, row)
+            if failed:
+                row["status"] = "skipped"
+                self._remark(failed["why"])
+
+    def _remark(self, why: str) -> None:
+        self.warnings.append({"id": self._now["id"], "why": why})
+
+    def _effect(self, do: Callable[[], object], undo: Callable[[], object], step: dict[str, Any] | None = None) -> None:
+        """Register the way back, then make the effect."""
+        self._undo.append((step or self._now, undo))  # type: ignore[arg-type]
+        do()
 
     def take_back(self) -> list[dict[str, Any]]:
-        """Undo in reverse; services that ran are started last of all."""
+        """Undo in reverse; what is so already is success."""
         lines = []
-        # What this run started and stops again did not run before.
-        ran = list(self._ran)
         for step, undo in reversed(self._undo):
-            lines.append(self._try({"id": step["id"], "kind": step["kind"]}, undo))
-        for name in reversed(ran):
-            if self._row(name)["state"] != "running":
-                line = {"id": self._stopped_by[name], "kind": "stop_service"}
-                lines.append(self._try(line, functools.partial(self._start, name, 60000)))
+            line = {"id": step["id"], "kind": step["kind"], "ok": True, "why": None}
+            try:
+                said = undo()
+                line["why"] = said if isinstance(said, str) else None
+            except SimError as error:
+                line.update(ok=False, why=why_of(error))
+            lines.append(line)
         return lines
-
-    @staticmethod
-    def _try(line: dict[str, Any], what: Callable[[], object]) -> dict[str, Any]:
-        try:
-            what()
-        except SimError as error:
-            return {**line, "ok": False, "why": why_of(error)}
-        return {**line, "ok": True, "why": None}
-
-    def stop_again(self) -> None:
-        """Stop what was started for this run alone."""
-        for name in self._stop_after:
-            self._stop(name, 30000)
 
     # services
 
@@ -300,14 +327,10 @@ class _Run:
                 return False
             time.sleep(self.POLL_S)
 
-    def _stop(self, name: str, timeout_ms: int) -> None:
+    def _stop(self, name: str, timeout_ms: int, *, kill: bool = True) -> None:
         row = self._row(name)
         if row is None or row["state"] == "stopped":
             return
-        self._stopped_by.setdefault(name, self._now["id"])
-        for names in (self._ran, self._stopped):
-            if name not in names:
-                names.append(name)
         fault = None
         try:
             self._call("Send-ServiceStop", {"Name": name})
@@ -316,32 +339,46 @@ class _Run:
         if self._wait(name, "stopped", 0 if fault else timeout_ms):
             return
         row = self._row(name)
+        late = f"{name} did not stop within {timeout_ms} ms (state {row['state']})"
+        if not kill or (fault and fault.hresult & 0xFFFFFFFF == 0x80070005):
+            raise SimError(fault.hresult if fault else 0x8007041D, late)
         process: Any = self._call("Get-ServiceProcess", {"Name": name})
         if process["pid"] == 0 or process["shared"] != 1:
-            raise SimError(
-                fault.hresult if fault else 0x8007041D,
-                f"{name} did not stop within {timeout_ms} ms (state {row['state']}); "
-                f"its process serves {process['shared']} services",
-            )
+            raise SimError(fault.hresult if fault else 0x8007041D, f"{late}; its process serves {process['shared']} services")
         self._call("Stop-ServiceProcess", {"ProcessId": process["pid"]})
         if not self._wait(name, "stopped", 10000):
             raise SimError(0x8007041D, f"{name} is not stopped though its process was ended")
 
-    def _start(self, name: str, timeout_ms: int) -> None:
+    def _start(self, name: str, timeout_ms: int, stop_ms: int = 30000) -> str | None:
         row = self._row(name)
+        if row and row["state"] == "stop_pending" and not self._wait(name, "stopped", stop_ms):
+            return f"{name} never stopped: it is still stopping"
         if row is None or row["state"] == "running":
-            return
+            return None
         self._call("Send-ServiceStart", {"Name": name})
         if not self._wait(name, "running", timeout_ms):
             raise SimError(0x8007041D, f"{name} does not run")
+        return None
 
-    def restore(self, timeout_ms: int) -> list[str]:
-        """Start what was stopped, in reverse order."""
-        started = []
-        while self._stopped:
-            self._start(self._stopped[-1], timeout_ms)
-            started.append(self._stopped.pop())
-        return started
+    def _restore_one(self, step: dict[str, Any], timeout_ms: int) -> str:
+        """Start again what was stopped last."""
+        name, _by, needed = self._stopped[-1]
+
+        def stop_for_the_move_back() -> str | None:
+            try:
+                self._stop(name, 30000, kill=needed)
+            except SimError as error:
+                return why_of(error)
+            return None
+
+        try:
+            self._effect(lambda: self._start(name, timeout_ms, 5000), stop_for_the_move_back, step)
+        except SimError as error:
+            if needed:
+                raise
+            self.warnings.append({"id": step["id"], "why": f"not started again: {why_of(error)}"})
+        self._stopped.pop()
+        return name
 
     def _do_set_start_type(self, name: str, start: int, delayed: bool) -> dict[str, Any]:
         row = self._row(name)
@@ -351,42 +388,74 @@ class _Run:
         after = {"start": start, "delayed": delayed}
         if row["start"] == start and (start != 2 or row["delayed"] == delayed):
             return _skip("is so", before)
-        self._add(
-            lambda: self._call(
-                "Set-ServiceStart", {"Name": name, "Start": before["start"], "Delayed": before["delayed"]}
-            )
-        )
-        self._call("Set-ServiceStart", {"Name": name, "Start": start, "Delayed": delayed})
+
+        def put(wanted: Mapping[str, Any]) -> None:
+            is_so = self._row(name)
+            if is_so["start"] != wanted["start"] or is_so["delayed"] != wanted["delayed"]:
+                self._call("Set-ServiceStart", {"Name": name, "Start": wanted["start"], "Delayed": wanted["delayed"]})
+
+        try:
+            self._effect(lambda: put(after), lambda: put(before))
+        except SimError as error:
+            self._remark(f"the start type of {name} was not changed: {why_of(error)}")
+            return _skip(why_of(error), before)
         return _done(before, after)
 
-    def _do_stop_service(self, name: str, timeout_ms: int) -> dict[str, Any]:
+    def _do_stop_service(self, name: str, timeout_ms: int, needed: bool | None = None) -> dict[str, Any]:
         row = self._row(name)
         if row is None:
             return _skip("no such service")
         before = {"state": row["state"], "dependents": row["dependents"]}
         if row["state"] == "stopped":
             return _skip("was not running", before)
-        for one in [*row["dependents"], name]:
-            self._stop(one, timeout_ms)
+        try:
+            strange = [one for one in row["dependents"] if one not in OURS]
+            if strange:
+                raise SimError(0x8007041B, f"{', '.join(strange)} would stop with {name} and is not ours to stop")
+            for one in [*row["dependents"], name]:
+                self._stop_running(one, timeout_ms, needed is not False)
+        except SimError as error:
+            if needed is not False:
+                raise
+            self._remark(why_of(error))
+            return _skip(why_of(error), before)
         return _done(before, {"state": "stopped", "dependents": []})
 
+    def _stop_running(self, name: str, timeout_ms: int, needed: bool) -> None:
+        row = self._row(name)
+        if row is None or row["state"] == "stopped":
+            return
+        self._stopped.append((name, self._now, needed))
+        again = functools.partial(self._start, name, 60000, min(30000, timeout_ms))
+        self._effect(lambda: self._stop(name, timeout_ms, kill=needed), again)
+
     def _do_restore_services(self, timeout_ms: int) -> dict[str, Any]:
-        started = self.restore(timeout_ms)
-        for name in started:
-            self._add(functools.partial(self._stop, name, 30000))
+        started = []
+        while self._stopped:
+            started.append(self._restore_one(self._now, timeout_ms))
         return _done(None, {"started": started}) if started else _skip("nothing was stopped")
 
-    def _do_start_service(self, name: str, timeout_ms: int, stop_after: bool | None = None) -> dict[str, Any]:
+    def _do_start_service(
+        self, name: str, timeout_ms: int, stop_after: bool | None = None, needed: bool | None = None
+    ) -> dict[str, Any]:
         row = self._row(name)
         if row is None:
             raise SimError(0x80070424, f"there is no service {name}")
         if row["state"] == "running":
             return _skip("is running", {"state": "running"})
-        self._add(lambda: self._stop(name, 30000))
-        self._start(name, timeout_ms)
+        if row["start"] == 4:
+            self._remark(f"{name} is disabled and was not started")
+            return _skip("is disabled", {"state": row["state"]})
+        try:
+            self._effect(lambda: self._start(name, timeout_ms), lambda: self._stop(name, 30000))
+        except SimError as error:
+            if needed is not False:
+                raise
+            self._remark(why_of(error))
+            return _skip(why_of(error), {"state": row["state"]})
         if stop_after:
-            self._stop_after.append(name)
-        return {**_done({"state": row["state"]}, {"state": "running"}), "_passing": bool(stop_after)}
+            self.stop_after[name] = self._now["id"]
+        return _done({"state": row["state"]}, {"state": "running"})
 
     # folders
 
@@ -400,16 +469,19 @@ class _Run:
             raise SimError(0x80071126, f"{path} is a reparse point and is not moved")
         if self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}.wu_repair-{self._id}"}):
             raise SimError(0x800700B7, f"{target} is there already")
-        self._call("Move-Folder", {"Path": path, "Destination": target})
-        self._add(lambda: self._move_back(path, target))
+        self._effect(
+            lambda: self._call("Move-Folder", {"Path": path, "Destination": target}), lambda: self._back(path, target, "Folder")
+        )
         return _done({"path": path}, {"path": target})
 
-    def _move_back(self, path: str, target: str) -> None:
-        for name in list(self._stopped):
-            self._stop(name, 30000)
-        if self._call("Get-FolderFact", {"Path": path}) is not None:
-            self._call("Move-Folder", {"Path": path, "Destination": target + ".new"})
-        self._call("Move-Folder", {"Path": target, "Destination": path})
+    def _back(self, path: str, target: str, kind: str) -> None:
+        """What was moved to target to path again; what Windows made there meanwhile is moved away."""
+        fact, move = f"Get-{kind}Fact", "Move-Folder" if kind == "Folder" else "Move-SingleFile"
+        if self._call(fact, {"Path": target}) is None:
+            return
+        if self._call(fact, {"Path": path}) is not None:
+            self._call(move, {"Path": path, "Destination": target + ".new"})
+        self._call(move, {"Path": target, "Destination": path})
 
     def _do_prune_backups(self, folder: str, keep: int) -> dict[str, Any]:
         parent = FOLDERS[folder]
@@ -417,17 +489,21 @@ class _Run:
         ours = sorted(
             (name for name in names if re.search(r"\.wu_repair-" + RUN_ID.pattern + r"(\.new)?$", name)), reverse=True
         )
-        gone = []
+        gone, stays = [], []
         for name in ours[keep:]:
             fact: Any = self._call("Get-FolderFact", {"Path": f"{parent}\\{name}"})
             if fact and not fact["reparse"] and self._id not in name:
-                self._call("Remove-FolderTree", {"Path": f"{parent}\\{name}"})
-                gone.append(name)
-        return (
-            _done({"backups": ours}, {"backups": [n for n in ours if n not in gone]})
-            if gone
-            else _skip("nothing to remove")
-        )
+                try:
+                    self._call("Remove-FolderTree", {"Path": f"{parent}\\{name}"})
+                    gone.append(name)
+                except SimError as error:
+                    stays.append(f"{name} was not deleted: {why_of(error)}")
+        for why in stays:
+            self._remark(why)
+        if gone:
+            done = _done({"backups": ours}, {"backups": [name for name in ours if name not in gone]})
+            return {**done, "why": stays[0] if stays else None}
+        return _skip(stays[0] if stays else "nothing to remove")
 
     def _do_set_aside_bits_queue(self) -> dict[str, Any]:
         names: set[str] = set()
@@ -439,14 +515,9 @@ class _Run:
         for name in sorted(names):
             path = f"{DOWNLOADER}\\{name}"
             target = f"{path}.wu_repair-{self._id}"
-            self._call("Move-SingleFile", {"Path": path, "Destination": target})
-            self._add(functools.partial(self._file_back, path, target))
+            move = functools.partial(self._call, "Move-SingleFile", {"Path": path, "Destination": target})
+            self._effect(move, functools.partial(self._back, path, target, "File"))
         return _done({"files": sorted(names)}, {"files": []})
-
-    def _file_back(self, path: str, target: str) -> None:
-        if self._call("Get-FileFact", {"Path": path}) is not None:
-            self._call("Move-SingleFile", {"Path": path, "Destination": target + ".new"})
-        self._call("Move-SingleFile", {"Path": target, "Destination": path})
 
     # registry and clock
 
@@ -464,8 +535,8 @@ class _Run:
         before = self._get(key, name)
         if before == value:
             return False
-        self._add(lambda: self._put(key, name, kind, before))
-        self._put(key, name, kind, value)
+        was = "String" if isinstance(before, str) else kind
+        self._effect(lambda: self._put(key, name, kind, value), lambda: self._put(key, name, was, before))
         return True
 
     def _do_set_value(self, key: str, name: str, kind: str, value: Any) -> dict[str, Any]:
@@ -488,7 +559,7 @@ class _Run:
         key = W32TIME + r"\Parameters"
         before = {"type": self._get(key, "Type"), "servers": self._get(key, "NtpServer")}
         if self._needs(before, type, servers):
-            self._add(self._time_service_reads)  # undone last of this step, when the values are back
+            self._undo.append((self._now, self._time_service_reads))  # undone last of this step, when the values are back
         changed = self._set(key, "Type", "String", type)
         if servers is not None:
             changed = self._set(key, "NtpServer", "String", " ".join(servers)) or changed
@@ -502,7 +573,7 @@ class _Run:
         return before["type"] != kind or (servers is not None and before["servers"] != " ".join(servers))
 
     def _own_offset(self) -> dict[str, Any]:
-        look = Observer(self._call).look_clock({}, 0)
+        look = Observer(self._call).look_clock({"start_ms": 0}, 0)
         answered = [row for row in look["sources"] if row["ok"]]
         return {
             "offset_ms": answered[0]["offset_ms"] if answered else None,
@@ -540,22 +611,30 @@ class _Run:
         before = {"clock_ms": self._call("Get-HostClock", {})}
         if offset_ms == 0:
             return _skip("is so", before)
-        self._call("Set-HostClock", {"OffsetMs": offset_ms})
-        self._add(lambda: self._call("Set-HostClock", {"OffsetMs": -offset_ms}))
+        self._effect(
+            lambda: self._call("Set-HostClock", {"OffsetMs": offset_ms}),
+            lambda: self._call("Set-HostClock", {"OffsetMs": -offset_ms}) if self._clock_moved(before["clock_ms"], offset_ms) else None,
+        )
         return _done(before, {"clock_ms": self._call("Get-HostClock", {})})
+
+    def _clock_moved(self, before_ms: Any, offset_ms: int) -> bool:
+        """Whether the clock is nearer to where it was set than to where it was; a run takes no longer than half a minute here."""
+        now: Any = self._call("Get-HostClock", {})
+        return bool(abs(now - before_ms - offset_ms) < abs(now - before_ms))
 
     def _do_set_time_zone(self, id: str) -> dict[str, Any]:
         before = {"id": self._call("Get-TimeZoneId", {})}
         if before["id"] == id:
             return _skip("is so", before)
-        self._call("Set-TimeZoneId", {"Id": id})
-        self._add(lambda: self._call("Set-TimeZoneId", {"Id": before["id"]}))
+        self._effect(lambda: self._call("Set-TimeZoneId", {"Id": id}), lambda: self._call("Set-TimeZoneId", {"Id": before["id"]}))
         return _done(before, {"id": id})
 
     def _do_set_service_security(self, name: str) -> dict[str, Any]:
         before = {"sddl": self._call("Get-ServiceSecurity", {"Name": name})}
         if before["sddl"] == SDDL[name]:
             return _skip("is so", before)
-        self._add(lambda: self._call("Set-ServiceSecurity", {"Name": name, "Sddl": before["sddl"]}))
-        self._call("Set-ServiceSecurity", {"Name": name, "Sddl": SDDL[name]})
+        self._effect(
+            lambda: self._call("Set-ServiceSecurity", {"Name": name, "Sddl": SDDL[name]}),
+            lambda: self._call("Set-ServiceSecurity", {"Name": name, "Sddl": before["sddl"]}),
+        )
         return _done(before, {"sddl": SDDL[name]})

@@ -1,6 +1,10 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The agent played in Python: what ``wu_observe`` answers, read out of docs/architecture.md a second time."""
+"""The agent played in Python: what ``wu_observe`` sends, in its raw form, by the lab's platform functions.
+
+The registry's table is the agent's own, read out of its source; lines of logs, events and the history are folded here a second time, by the
+words of docs/architecture.md.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ import functools
 import re
 import time
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -21,37 +27,50 @@ WU_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
 W32TIME = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
 W32TIME_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\W32Time"
 OSUPGRADE = CV + r"\WindowsUpdate\OSUpgrade"
-TIME_SERVICE = "Microsoft-Windows-Time-Service"
 WUC = "Microsoft-Windows-WindowsUpdateClient"
 FOLDERS = {"SoftwareDistribution": r"C:\Windows", "catroot2": r"C:\Windows\System32"}
-ALWAYS = ("host", "services", "servicing", "reboot", "runs")
+ALWAYS = ("host", "services", "servicing", "reboot")
 SECTIONS = (
-    *ALWAYS,
-    "policy",
-    "disk",
-    "upgrade",
-    "cache",
-    "reporting",
-    "cbs",
-    "clock",
-    "events",
-    "history",
-    "sources",
-    "scan",
-)
+    *ALWAYS, "policy", "disk", "upgrade", "reporting", "cbs", "events", "cache", "fact", "clock", "sources", "agent", "history", "scan",
+)  # fmt: skip
+# Gathered apart, a part of another section.
+PARTS = {"fact": "host", "agent": "sources"}
 SERVICES = (
-    "wuauserv",
-    "BITS",
-    "CryptSvc",
-    "TrustedInstaller",
-    "msiserver",
-    "AppIDSvc",
-    "wlidsvc",
-    "UsoSvc",
-    "DoSvc",
-    "WaaSMedicSvc",
-    "W32Time",
+    "wuauserv", "BITS", "CryptSvc", "TrustedInstaller", "msiserver", "AppIDSvc", "wlidsvc", "UsoSvc", "DoSvc", "WaaSMedicSvc", "W32Time",
+)  # fmt: skip
+SCM = "Service Control Manager"
+# Channel, provider, ids, those of them that tell no failure.
+EVENTS = (
+    ("System", WUC, (16, 20, 24, 32, 33, 213, 217), ()),
+    ("System", WUC, (19,), (19,)),
+    ("System", WUC, (43, 44), ()),
+    (f"{WUC}/Operational", WUC, (25, 31, 32, 33, 34, 35), ()),
+    (f"{WUC}/Operational", WUC, (26, 41), (26, 41)),
+    ("Setup", "Microsoft-Windows-Servicing", (2, 3, 6, 11, 12, 1009, 1014, 1015), (2,)),
+    ("System", SCM, (7000, 7001, 7002, 7003, 7009, 7011, 7022, 7023, 7024, 7031, 7034, 7038, 7041), ()),
+    ("System", "Microsoft-Windows-Time-Service", (17, 24, 29, 34, 35, 36, 37, 47, 129, 130, 131, 134), (35, 37)),
 )
+
+_SHORT = {"CBS": r"CV\Component Based Servicing", "CV": r"MS\Windows\CurrentVersion", "MS": r"SOFTWARE\Microsoft"}
+_SHORT |= {"POL": r"SOFTWARE\Policies\Microsoft", "CCS": r"SYSTEM\CurrentControlSet"}
+
+Tells = tuple[bool, str, str]
+
+
+@functools.cache
+def registry_table() -> dict[str, list[tuple[str, str]]]:
+    """Keys and patterns of values by section, out of the agent's source."""
+    source = Path(__file__).resolve().parents[2] / "plugins" / "module_utils" / "_Evidence.psm1"
+    found = re.findall(r"^    (\w+) = @'\n(.*?)\n'@", source.read_text("ascii"), re.MULTILINE | re.DOTALL)
+    return {name: [(key, match) for key, _mark, match in (row.partition(";") for row in rows.splitlines())] for name, rows in found}
+
+
+def long_key(short: str) -> str:
+    """A key of the agent's table in full."""
+    for mark, full in _SHORT.items():
+        if short.partition("\\")[0] == mark:
+            short = full + short[len(mark) :]
+    return "HKLM\\" + short
 
 
 class Observer:
@@ -65,26 +84,27 @@ class Observer:
         self._call = call
 
     def value(self, key: str, name: str) -> Any:
+        """A value of the registry, None where it is not there."""
         read = self._call("Read-RegistryKey", {"Key": key})
         if not isinstance(read, dict):
             return None
         return next((value for known, value in read["values"].items() if known.lower() == name.lower()), None)
 
-    def _values(self, key: str, match: str = ".") -> dict[str, Any]:
-        read = self._call("Read-RegistryKey", {"Key": key})
-        if not isinstance(read, dict):
-            return {}
-        found = {}
-        for name, value in read["values"].items():
-            if re.search(match, name):
-                text = ";".join(value) if isinstance(value, list) else value
-                found[name] = re.sub(r"(://)[^/@\s]*@", r"\1", text)[:200] if isinstance(text, str) else text
-        return found
-
-    def _exists(self, key: str) -> bool:
-        return self._call("Read-RegistryKey", {"Key": key}) is not None
-
-    # -- observe ----------------------------------------------------------------------------------------------------
+    def registry(self, section: str) -> dict[str, dict[str, Any]]:
+        """The registry's part of a section."""
+        part = {}
+        for short, match in registry_table().get(section, []):
+            read: Any = self._call("Read-RegistryKey", {"Key": long_key(short)})
+            if read is None:
+                continue
+            values: dict[str, Any] = {"#": len(read["subkeys"])} if match == "#" else {}
+            for name, value in read["values"].items():
+                if re.fullmatch(match, name, re.IGNORECASE):
+                    kept = re.sub(r"(://)[^/@\s]*@", r"\1", value)[:400] if isinstance(value, str) else value
+                    values[name] = len(kept) if isinstance(kept, list) else kept
+            if match == "-" or values:
+                part[short] = values
+        return part
 
     def observe(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to an observe request."""
@@ -100,154 +120,155 @@ class Observer:
         started = time.monotonic()
         start_ms: Any = self._call("Get-HostClock", {})
         since = max(0, start_ms // 1000 - int(request.get("lookback_s", 3456000)))
-        sections: dict[str, Any] = {}
+        wanted = {*ALWAYS, *asked}
+        sections = {}
         for name in SECTIONS:
-            if name not in ALWAYS and name not in asked:
-                continue
-            begin = time.monotonic()
-            section: dict[str, Any] = {"status": "ok", "ms": 0, "why": None, "data": None}
-            if (begin - started) * 1000 > request.get("budget_ms", 30000):
-                section.update(status="timeout", why="the time of the look was over")
-            else:
-                try:
-                    section["data"] = getattr(self, f"look_{name}")(request, since)
-                    why = (section["data"] or {}).pop("_partial", None)
-                    if section["data"] is None:
-                        section["status"] = "absent"
-                    elif why:
-                        section.update(status="partial", why=why)
-                except SimError as error:
-                    denied = error.hresult & 0xFFFFFFFF == 0x80070005
-                    section.update(status="denied" if denied else "failed", why=why_of(error))
-            section["ms"] = round((time.monotonic() - begin) * 1000)
-            sections[name] = section
+            if PARTS.get(name, name) in wanted:
+                over = (time.monotonic() - started) * 1000 > request.get("budget_ms", 30000)
+                sections[name] = self._section(name, {**request, "start_ms": start_ms}, since, over)
         clock = (sections.get("clock") or {}).get("data")
         if clock:
-            clock.update(start_ms=start_ms, end_ms=self._call("Get-HostClock", {}))
+            clock["end_ms"] = self._call("Get-HostClock", {})
         return {"schema": 1, "op": "observe", "sections": sections}
 
+    def _section(self, name: str, request: Mapping[str, Any], since: int, over: bool) -> dict[str, Any]:
+        begin = time.monotonic()
+        faults: list[dict[str, Any]] = []
+        section: dict[str, Any] = {"data": None}
+        try:
+            if over:
+                raise SimError(0x800705B4, "the time of the look was over", "TimeoutException")
+            data = getattr(self, f"look_{name}")(request, since)
+            if data is not None:
+                faults = data.pop("_faults", [])
+                if name in registry_table() and name != "sources":
+                    data["registry"] = self.registry(name)
+            section["data"] = data
+        except SimError as error:
+            faults = [fault_of(error)]
+        if faults:
+            section["faults"] = faults
+        section["ms"] = round((time.monotonic() - begin) * 1000)
+        return section
+
     def look_host(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        version = self._values(r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion")
-        fact: Any = self._call("Get-HostFact", {})
         session: Any = self._call("Get-SessionFact", {})
-        product = self.value(r"HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions", "ProductType")
-        member = fact["domain_role"] in (1, 3, 4, 5)
-        return {
-            **session,
-            "domain_role": fact["domain_role"],
-            "boot_time": fact["boot_time"],
-            "build": int(version["CurrentBuildNumber"]),
-            "revision": version.get("UBR", 0),
-            "edition": version.get("EditionID"),
-            "product_type": {"WinNT": "client", "ServerNT": "server", "LanmanNT": "domain_controller"}.get(product),
-            "domain": self.value(r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters", "Domain")
-            if member
-            else None,
-        }
+        return dict(session)
+
+    def look_fact(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
+        fact: Any = self._call("Get-HostFact", {})
+        return {"domain_role": fact["domain_role"], "boot_time": fact["boot_time"]}
 
     def look_clock(self, request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        names = {
-            "Type": "Parameters",
-            "NtpServer": "Parameters",
-            "MaxPosPhaseCorrection": "Config",
-            "MaxNegPhaseCorrection": "Config",
-            "Enabled": r"TimeProviders\NtpClient",
-        }
-        policy, force = {}, {}
-        for name, sub in names.items():
-            force[name] = self.value(f"{W32TIME}\\{sub}", name)
-            if (value := self.value(f"{W32TIME_POLICY}\\{sub}", name)) is not None:
-                force[name] = value
-                if name != "Enabled":
-                    policy[name] = value
-        servers = str(force["NtpServer"] or "").split()
-        ask = [server.split(",")[0] for server in servers] if force["Type"] in ("NTP", "AllSync") else []
+        force = {}
+        for name in ("Type", "NtpServer"):
+            policy = self.value(W32TIME_POLICY + r"\Parameters", name)
+            force[name] = str((self.value(W32TIME + r"\Parameters", name) if policy is None else policy) or "")
+        ask = [server.split(",")[0] for server in force["NtpServer"].split()] if force["Type"] in ("NTP", "AllSync") else []
         fact: Any = self._call("Get-HostFact", {})
         domain = self.value(r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters", "Domain")
         if force["Type"] in ("NT5DS", "AllSync") and fact["domain_role"] in (1, 3) and domain:
             ask.append(domain)
         sources = []
         for server in list(dict.fromkeys([*ask, *(request.get("servers") or [])]))[:6]:
-            row = {"server": server, "ok": False, "offset_ms": None, "rtt_ms": None, "stratum": None, "error": None}
             try:
-                answer: Any = self._call(
-                    "Invoke-SntpQuery", {"Server": server, "TimeoutMs": request.get("sntp_ms", 1000)}
-                )
-                row.update(answer, ok=True)
+                answer: Any = self._call("Invoke-SntpQuery", {"Server": server, "TimeoutMs": request.get("sntp_ms", 1000)})
+                sources.append({"server": server, "ok": True, **answer})
             except SimError as error:
-                row["error"] = why_of(error)
-            sources.append(row)
-        return {
-            "start_ms": 0,
-            "end_ms": 0,
-            "zone": self._call("Get-TimeZoneId", {}),
-            "type": force["Type"],
-            "servers": servers,
-            "policy": policy,
-            "max_pos": force["MaxPosPhaseCorrection"],
-            "max_neg": force["MaxNegPhaseCorrection"],
-            "client_enabled": force["Enabled"],
-            "sources": sources,
-        }
+                sources.append({"server": server, "ok": False, "error": why_of(error)})
+        zone, offset = self._call("Get-TimeZoneId", {}), self._call("Get-UtcOffset", {})
+        return {"start_ms": request["start_ms"], "zone": zone, "utc_offset_s": offset, "sources": sources}
 
     def look_services(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        table: Any = self._call("Get-ServiceTable", {"Name": list(SERVICES)})
-        nothing: dict[str, Any] = {
-            "start": None,
-            "delayed": False,
-            "state": None,
-            "dependents": [],
+        return {"services": self._call("Get-ServiceTable", {"Name": list(SERVICES)})}
+
+    def look_servicing(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
+        installer = self._call("Read-RegistryKey", {"Key": CV + r"\Installer\InProgress"}) is not None
+        names = ["TiWorker", "SetupHost", "setupprep", *(["msiexec"] if installer else [])]
+        return {
+            "in_progress": self.value(CBS + r"\Interface", "ServicingInProgress"),
+            "installer_in_progress": installer,
+            "setup_in_progress": self.value(r"HKLM\SYSTEM\Setup", "SystemSetupInProgress") == 1,
+            "upgrade_in_progress": self.value(r"HKLM\SYSTEM\Setup", "UpgradeInProgress") == 1,
+            "processes": self._call("Get-ProcessName", {"Name": names}),
         }
-        return {"services": [{"name": name, "exists": name in table, **table.get(name, nothing)} for name in SERVICES]}
+
+    def look_reboot(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
+        """What strongly asks for a restart, for the model of a change; the wire carries the registry, which tells all."""
+        part = self.registry("reboot")
+        strong = {
+            "cbs_reboot_pending": r"CBS\RebootPending",
+            "cbs_reboot_in_progress": r"CBS\RebootInProgress",
+            "wu_reboot_required": r"CV\WindowsUpdate\Auto Update\RebootRequired",
+            "server_manager": r"MS\ServerManager\CurrentRebootAttempts",
+            "netlogon_join": r"CCS\Services\Netlogon",
+        }
+        keys = [rf"CCS\Control\ComputerName\{key}" for key in ("ActiveComputerName", "ComputerName")]
+        names = {str(part.get(key, {}).get("ComputerName")).lower() for key in keys}
+        markers = [name for name, key in strong.items() if key in part]
+        return {"markers": markers + ["computer_rename"] * (len(names) - 1)}
+
+    def look_policy(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
+        return {}
 
     def look_history(self, _request: Mapping[str, Any], since: int) -> dict[str, Any]:
         read: Any = self._call("Get-UpdateHistory", {"Max": 300})
-        entries = [{**entry, "title": entry["title"][:100]} for entry in read["entries"] if entry["time"] >= since]
-        kept = telling(
-            entries,
-            lambda entry: (entry["result"] not in (1, 2), f"{entry['operation']} {entry['result']}", str(entry.get("update_id") or "")),
-        )
-        return {"total": read["total"], "entries": kept}
+        entries = [{key: value for key, value in entry.items() if value != []} for entry in read["entries"]]
+        for entry in entries:
+            entry["title"] = middle(entry["title"])
+        wanted = [entry for entry in entries if entry["time"] >= since or entry["result"] in (1, 2)]
+        return {"total": read["total"], "entries": telling(wanted, functools.partial(_history_tells, since), 3)}
 
-    def look_events(self, _request: Mapping[str, Any], since: int) -> dict[str, Any]:
-        # Channel, provider, ids, and those of them that tell no failure.
-        wanted = (
-            ("System", WUC, (16, 19, 20, 21, 22, 43, 44), (19, 21, 22, 43, 44)),
-            (f"{WUC}/Operational", WUC, (25, 26, 31, 34, 35, 40, 41), (26, 40, 41)),
-            ("Setup", "Microsoft-Windows-Servicing", (2, 3, 4), (2, 4)),
-            ("System", "Service Control Manager", (7000, 7001, 7009, 7022, 7023, 7024, 7031, 7034, 7040), (7040,)),
-            ("Microsoft-Windows-Time-Service/Operational", TIME_SERVICE, tuple(range(257, 267)), tuple(range(257, 267))),
-        )
-        at = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(since))
+    def look_events(self, _request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
         records: list[dict[str, Any]] = []
-        for channel, provider, ids, calm in wanted:
+        reach: dict[str, dict[str, Any]] = {}
+        faults: list[dict[str, Any]] = []
+        ended: dict[str, int] = {}
+        for channel, provider, ids, calm in EVENTS:
             numbers = " or ".join(f"EventID={number}" for number in ids)
             xpath = f"*[System[Provider[@Name='{provider}'] and ({numbers}) and TimeCreated[@SystemTime>='{at}']]]"
+            asked = {"Channel": channel, "TimeoutMs": 3000}
             try:
-                texts: Any = self._call(
-                    "Read-EventRecord", {"Channel": channel, "XPath": xpath, "Max": 200, "TimeoutMs": 3000}
-                )
+                if provider == WUC and channel not in reach:
+                    first: Any = self._call("Read-EventRecord", {**asked, "XPath": "*", "Max": 1, "Oldest": True})
+                    oldest = max(since, _event(first[0])["time"]) if first else None
+                    reach[channel] = {"channel": channel, "oldest": oldest, "complete": True}
+                texts: Any = self._call("Read-EventRecord", {**asked, "XPath": xpath, "Max": 200})
             except SimError as error:
-                if error.hresult & 0xFFFFFFFF != 0x80073A9F:
-                    raise
+                if error.hresult & 0xFFFFFFFF == 0x80073A9F:
+                    reach.pop(channel, None)
+                elif fault_of(error) not in faults:
+                    faults.append(fault_of(error))
                 continue
-            events = [_event(text) for text in texts]
-            events.sort(key=lambda record: (record["time"], record["record"]), reverse=True)
-            records += telling(events, functools.partial(_event_tells, calm))
+            events = [event for text in texts if _ours(event := {**_event(text), "channel": channel})]
+            tells = functools.partial(_event_tells, calm)
+            if ids == (19,):
+                for event in reversed(events):
+                    ended[tells(event)[2]] = event["record"]
+            if ids == (43, 44):
+                events = [event for event in events if event["record"] >= ended.get(tells(event)[2], 0)]
+            records += telling(events, tells, 5)
+        if faults and not records:
+            raise SimError(faults[0]["code"], faults[0]["why"], faults[0]["type"])
         records.sort(key=lambda record: (record["time"], record["record"]), reverse=True)
-        return {"records": records[:200]}
+        return {"records": records, "reach": list(reach.values()), "_faults": faults}
 
     def _log(self, path: str, sort: str, request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
         tail: Any = self._call("Read-FileTail", {"Path": path, "Bytes": request.get("log_bytes", 4194304)})
         if tail is None:
             return None
-        data = b64decode(tail["bytes"])
+        text = log_text(b64decode(tail["bytes"]))
+        floor = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(max(0, since - 86400)))
+        first = re.search(r"^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", text, re.MULTILINE)
+        old = tail["modified"] < since
         return {
             "path": path,
             "size": tail["size"],
-            "read": len(data),
+            "read": len(b64decode(tail["bytes"])),
             "modified": tail["modified"],
-            "kinds": group_lines(data, sort, since),
+            "oldest": None if first is None or old else max(first[1], floor),
+            "kinds": [] if old else group_lines(text, sort, floor),
         }
 
     def look_reporting(self, request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
@@ -256,120 +277,49 @@ class Observer:
     def look_cbs(self, request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
         return self._log(r"C:\Windows\Logs\CBS\CBS.log", "cbs", request, since)
 
-    def look_servicing(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        installer = self._exists(CV + r"\Installer\InProgress")
-        running: Any = self._call("Get-ProcessName", {"Name": ["TiWorker", "msiexec", "SetupHost", "setupprep"]})
-        sessions: Any = self._call("Read-RegistryKey", {"Key": CBS + r"\SessionsPending"})
-        return {
-            "in_progress": self.value(CBS + r"\Interface", "ServicingInProgress"),
-            "processes": [name for name in running if name != "msiexec" or installer],
-            "sessions_pending": len(sessions["subkeys"]) if sessions else None,
-            "installer_in_progress": installer,
-            "setup_in_progress": self.value(r"HKLM\SYSTEM\Setup", "SystemSetupInProgress") == 1,
-            "upgrade_in_progress": self.value(r"HKLM\SYSTEM\Setup", "UpgradeInProgress") == 1,
-        }
-
-    def look_reboot(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        keys = {
-            "cbs_reboot_pending": CBS + r"\RebootPending",
-            "cbs_reboot_in_progress": CBS + r"\RebootInProgress",
-            "cbs_packages_pending": CBS + r"\PackagesPending",
-            "wu_reboot_required": CV + r"\WindowsUpdate\Auto Update\RebootRequired",
-            "wu_post_reboot_reporting": CV + r"\WindowsUpdate\Auto Update\PostRebootReporting",
-            "server_manager": r"HKLM\SOFTWARE\Microsoft\ServerManager\CurrentRebootAttempts",
-        }
-        markers = {name for name, key in keys.items() if self._exists(key)}
-        pending: Any = self._call("Read-RegistryKey", {"Key": CV + r"\WindowsUpdate\Services\Pending"})
-        if pending and pending["subkeys"]:
-            markers.add("wu_services_pending")
-        renames = 0
-        for name in ("PendingFileRenameOperations", "PendingFileRenameOperations2"):
-            given = self.value(r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager", name) or []
-            renames += (len(given) + 1) // 2
-        if renames:
-            markers.add("file_renames")
-        if self.value(r"HKLM\SOFTWARE\Microsoft\Updates", "UpdateExeVolatile"):
-            markers.add("update_exe_volatile")
-        if self.value(CV + r"\RunOnce", "DVDRebootSignal") is not None:
-            markers.add("dvd_reboot_signal")
-        netlogon = self._values(r"HKLM\SYSTEM\CurrentControlSet\Services\Netlogon", "^(JoinDomain|AvoidSpnSet)$")
-        if netlogon:
-            markers.add("netlogon_join")
-        base = r"HKLM\SYSTEM\CurrentControlSet\Control\ComputerName"
-        active, wanted = (
-            self.value(f"{base}\\{key}", "ComputerName") for key in ("ActiveComputerName", "ComputerName")
-        )
-        if active and active != wanted:
-            markers.add("computer_rename")
-        return {"markers": sorted(markers), "file_renames": renames}
-
-    def look_policy(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        mdm = r"HKLM\SOFTWARE\Microsoft\PolicyManager\current\device"
-        return {
-            "wu": self._values(WU_POLICY),
-            "au": self._values(WU_POLICY + r"\AU"),
-            "user": {
-                **self._values(CV + r"\Policies\WindowsUpdate"),
-                **self._values(CV + r"\Policies\Explorer", "^No(AutoUpdate|WindowsUpdate)$"),
-            },
-            "ux": self._values(
-                r"HKLM\SOFTWARE\Microsoft\WindowsUpdate\UX\Settings", "^(Pause|Defer|Branch|Target|Exclude)"
-            ),
-            "mdm": self._values(mdm + r"\Update", "^(?!.*_(ProviderSet|WinningProvider|LastWrite))"),
-            "mdm_wins": self.value(mdm + r"\ControlPolicyConflict", "MDMWinsOverGP"),
-            "servicing": self._values(CV + r"\Policies\Servicing"),
-            "configmgr": self._exists(r"HKLM\SYSTEM\CurrentControlSet\Services\CcmExec"),
-        }
-
     def look_sources(self, request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        data: dict[str, Any] = {"services": None, "last_search": None, "last_install": None, "endpoints": []}
-        faults = []
-        try:
-            data["services"] = self._call("Get-UpdateService", {})
-        except SimError as error:
-            faults.append(why_of(error))
-        try:
-            dates: Any = self._call("Get-UpdateResult", {})
-            data.update(dates)
-        except SimError as error:
-            faults.append(why_of(error))
-        if self.value(WU_POLICY + r"\AU", "UseWUServer") == 1:
-            found = re.match(
-                r"(https?)://(?:[^@/]*@)?([^:/]+)(?::(\d+))?", str(self.value(WU_POLICY, "WUServer") or "")
-            )
+        asked = []
+        proxies = [self._call("Get-WinHttpProxy", {})]
+        if self.value(CV + r"\Internet Settings", "ProxyEnable") == 1:
+            proxies.append(self.value(CV + r"\Internet Settings", "ProxyServer"))
+        for proxy in dict.fromkeys(proxies):
+            # Of several, by protocol, the one for http or https.
+            found = re.match(r"(?:.*?https?=)?(?:https?://)?([^:/;=]+)(?::(\d+))?(?:;|$)", str(proxy or ""))
             if found:
-                port = int(found[3] or (443 if found[1] == "https" else 80))
-                asked = {"Server": found[2], "Port": port, "TimeoutMs": request.get("connect_ms", 1500)}
-                answer: Any = self._call("Test-TcpConnect", asked)
-                data["endpoints"].append({"role": "wsus", "host": found[2], "port": port, **answer})
-        if faults:
-            data["_partial"] = "; ".join(dict.fromkeys(faults))
+                asked.append(("proxy", found[1], int(found[2] or 80)))
+        if self.value(WU_POLICY + r"\AU", "UseWUServer") == 1:
+            found = re.match(r"(https?)://(?:[^@/]*@)?([^:/]+)(?::(\d+))?", str(self.value(WU_POLICY, "WUServer") or ""))
+            if found:
+                asked.append(("wsus", found[2], int(found[3] or {"http": 80, "https": 443}[found[1]])))
+        points = []
+        for role, host, port in asked:
+            limit = request.get("connect_ms", 1500)
+            answer: Any = self._call("Test-TcpConnect", {"Server": host, "Port": port, "TimeoutMs": limit})
+            points.append({"role": role, "host": host, "port": port, **answer})
+        return {"endpoints": points}
+
+    def look_agent(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
+        data: dict[str, Any] = {"_faults": []}
+        for function in ("Get-UpdateService", "Get-UpdateResult"):
+            try:
+                answer: Any = self._call(function, {})
+                data.update({"services": answer} if function == "Get-UpdateService" else answer)
+            except SimError as error:
+                if fault_of(error) not in data["_faults"]:
+                    data["_faults"].append(fault_of(error))
         return data
 
     def look_cache(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         rows = []
         for name, parent in FOLDERS.items():
             path = f"{parent}\\{name}"
-            row: dict[str, Any] = {
-                "name": name,
-                "path": path,
-                "exists": False,
-                "reparse": False,
-                "created": None,
-                "files": 0,
-                "bytes": 0,
-                "complete": True,
-                "data_store": None,
-                "data_store_created": None,
-                "backups": self._call("Get-ChildName", {"Path": parent, "Filter": f"{name}.wu_repair-*"}),
-            }
+            backups = self._call("Get-ChildName", {"Path": parent, "Filter": f"{name}.wu_repair-*"})
+            row: dict[str, Any] = {"name": name, "path": path, "exists": False, "backups": backups}
             fact: Any = self._call("Get-FolderFact", {"Path": path})
             if fact:
                 size: Any = self._call("Measure-Folder", {"Path": path, "MaxFiles": 50000, "MaxMs": 2000})
-                row.update(fact, **size, exists=True)
-                if name == "SoftwareDistribution":
-                    store: Any = self._call("Get-FileFact", {"Path": path + r"\DataStore\DataStore.edb"})
-                    row.update(data_store=store is not None, data_store_created=store["created"] if store else None)
+                store = self._call("Get-FileFact", {"Path": path + r"\DataStore\DataStore.edb"})
+                row.update(fact, **size, exists=True, store=store)
             rows.append(row)
         return {"folders": rows}
 
@@ -378,23 +328,9 @@ class Observer:
         return {"drive": "C:", **fact}
 
     def look_upgrade(self, request: Mapping[str, Any], since: int) -> dict[str, Any]:
-        setup = r"HKLM\SYSTEM\Setup"
         paths = (r"C:\$WINDOWS.~BT\Sources\Panther", r"C:\$WINDOWS.~BT\Sources\Rollback", r"C:\Windows\Panther")
         logs = [self._log(path + r"\setuperr.log", "setup", request, since) for path in paths]
-        return {
-            "osupgrade": self._values(OSUPGRADE),
-            "box_result": self.value(setup + r"\MoSetup\Volatile", "BoxResult"),
-            "failure_count": self.value(setup + r"\MoSetup\Tracking", "FailureCount"),
-            "install_attempts": self.value(setup + r"\MoSetup\Tracking", "InstallAttempts"),
-            "setupdiag": self._values(setup + r"\SetupDiag\Results")
-            or self._values(setup + r"\MoSetup\Volatile\SetupDiag")
-            or None,
-            "logs": [log for log in logs if log],
-        }
-
-    def look_runs(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        asked = {"Path": r"C:\ProgramData\winfleet\wu_repair\runs", "Filter": "*"}
-        return {"folders": self._call("Get-ChildName", asked)}
+        return {"logs": [log for log in logs if log]}
 
     def look_scan(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         begin = time.monotonic()
@@ -402,34 +338,85 @@ class Observer:
             answer: Any = self._call("Invoke-UpdateSearch", {"Criteria": "IsInstalled=0 and IsHidden=0"})
             data = dict(answer)
         except SimError as error:
-            if error.hresult & 0xFFFFFFFF == 0x80070005:
+            if error.hresult & 0xFFFFFFFF == 0x80070005 or error.kind != "COMException":
                 raise
-            data = {"result": None, "hresult": error.hresult, "count": None, "warnings": []}
+            data = {"hresult": error.hresult}
+        data["updates"] = [{**update, "title": middle(update["title"])} for update in data.get("updates") or []]
         return {**data, "seconds": round(time.monotonic() - begin)}
 
 
 def why_of(error: SimError) -> str:
+    """What a failure says, and its code."""
     return f"{' '.join(error.message.split())[:180]} (0x{error.hresult & 0xFFFFFFFF:08X})"
 
 
-def _event_tells(calm: tuple[int, ...], event: dict[str, Any]) -> tuple[bool, str, str]:
-    return event["id"] not in calm, str(event["id"]), str(event["data"].get("updateGuid") or "")
+def fault_of(error: SimError) -> dict[str, Any]:
+    """A failure as the agent sends it."""
+    return {"type": error.kind, "code": error.hresult, "why": why_of(error)}
 
 
-def telling(
-    items: list[dict[str, Any]], tells: Callable[[dict[str, Any]], tuple[bool, str, str]]
-) -> list[dict[str, Any]]:
-    """Of items, newest first: every failure, all of an update that also failed, and the newest of each other sort.
+def update_name(title: str, update: str) -> str:
+    """By what a success overtakes a failure: the KB, else the update's own id."""
+    found = re.search(r"KB\d{6,7}", title, re.IGNORECASE)
+    return found[0] if found else update
+
+
+def _history_tells(since: int, entry: dict[str, Any]) -> Tells:
+    failed = entry["result"] not in (1, 2)
+    more = entry["hresult"] if failed else f"{entry.get('service')} {entry.get('classes')}"
+    # Of what is old the newest of each group that went well.
+    name = update_name(entry["title"], entry["update_id"]) if entry["time"] >= since else ""
+    return failed, f"{entry['operation']} {entry['result']} {more}", name
+
+
+def _service(event: dict[str, Any]) -> str:
+    data = event["data"]
+    named = [value for value in data.values() if value.lower() in [name.lower() for name in SERVICES]]
+    return str(data.get("service") or (named[0] if named and event["provider"] == SCM else ""))
+
+
+def _ours(event: dict[str, Any]) -> bool:
+    service = _service(event)
+    return event["provider"] != SCM or not service or service.lower() in [name.lower() for name in SERVICES]
+
+
+def _event_tells(calm: Iterable[int], event: dict[str, Any]) -> Tells:
+    data = event["data"]
+    title = " ".join(value for name, value in data.items() if re.search(r"title$|updatelist|identifier$", name, re.IGNORECASE))
+    group = f"{event['id']} {_service(event)} {data.get('serviceGuid')} {data.get('errorCode')}"
+    return event["id"] not in calm, group, update_name(title, data.get("updateGuid", ""))
+
+
+def middle(text: str) -> str:
+    """A title without its middle: it ends with its KB and build."""
+    return re.sub(r"(?s)^(.{70}).+(.{46})$", r"\1...\2", text)
+
+
+def telling(items: list[dict[str, Any]], tells: Callable[[dict[str, Any]], Tells], extra: int = 0) -> list[dict[str, Any]]:
+    """Of items, newest first, what the agent keeps of them where there is room.
 
     Args:
-        tells: whether the item is a failure, its sort, and its update.
+        tells: whether the item is a failure, its group, and its update.
+        extra: how many more KBs of calm items.
     """
     told = [(item, *tells(item)) for item in items]
-    sick = {update for _item, failed, _sort, update in told if failed} - {""}
-    kept, seen = [], set()
-    for item, failed, sort, update in told:
-        if failed or sort not in seen or update in sick:
-            seen.add(sort)
+    sick = {update for _item, failed, _group, update in told if failed}
+    left = 1000 if sick else extra
+    oldest = {(group, update): id(item) for item, failed, group, update in told if failed}
+    groups: Counter[str] = Counter()
+    ranks: Counter[tuple[str, str]] = Counter()
+    kept = []
+    for item, failed, group, update in told:
+        groups[group] += 1
+        ranks[group, update] += 1
+        rank = ranks[group, update]
+        if failed:
+            keep = rank <= 3 or oldest[group, update] == id(item)
+        else:
+            keep = groups[group] == 1 or (rank == 1 and update in sick - {""})
+            if not keep and rank == 1 and update.upper().startswith("KB") and left:
+                keep, left = True, left - 1
+        if keep:
             kept.append(item)
     return kept
 
@@ -443,8 +430,11 @@ def _event(text: str) -> dict[str, Any]:
     data = {}
     for part in (root.find("EventData"), root.find("UserData")):
         for element in part.iter() if part is not None else ():
-            if len(element) == 0 and (element.text or "").strip():
-                data[element.get("Name") or element.tag] = (element.text or "").strip()[:120]
+            content = (element.text or "").strip()
+            if len(element) == 0 and element.tag == "Binary":
+                data["service"] = bytes.fromhex(content).decode("utf-16-le").partition("\0")[0]
+            elif len(element) == 0 and content and element.get("Name") != "updateRevisionNumber":
+                data[element.get("Name") or element.tag] = middle(content)
     provider, created = system.find("Provider"), system.find("TimeCreated")
     assert provider is not None
     assert created is not None
@@ -459,7 +449,8 @@ def _event(text: str) -> dict[str, Any]:
 
 
 _REPORTING = re.compile(
-    r"^\{[^}\t]*\}\t(?P<time>[^\t]*)\t[^\t]*\t(?P<event>\d+)[^\t]*\t[^\t]*\t(?P<update>[^\t]*)\t[^\t]*\t(?P<code>[0-9a-f]+)\t",
+    r"\{[^}\t]*\}\t(?P<time>[^\t]*)\t[^\t]*\t(?P<event>\d+)[^\t]*\t[^\t]*\t(?P<update>[^\t]*)\t[^\t]*\t(?P<code>[0-9a-f]+)"
+    r"\t(?P<caller>[^\t]*)\t[^\t]*\t[^\t]*\t(?P<message>[^\t]*)",
     re.IGNORECASE,
 )
 _CODE = re.compile(
@@ -477,37 +468,42 @@ _NOISE = re.compile(
 )
 
 
-def group_lines(data: bytes, sort: str, since: int) -> list[dict[str, Any]]:
-    """Group the lines of a log that may matter into kinds, in order of their last line."""
+def log_text(data: bytes) -> str:
+    """A log's text, whatever it is written in."""
     wide = data[1:4096:2].count(0) > len(data[:4096]) / 4
-    text = data.decode("utf-16-le" if wide else "utf-8", "replace").lstrip("\ufeff")
-    floor = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(max(0, since - 86400)))
+    return data.decode("utf-16-le" if wide else "utf-8", "replace").lstrip("\ufeff")
+
+
+def _kind(line: str, sort: str) -> tuple[str, str, Tells] | None:
+    """What makes a line alike to others, its time, and what it tells; None where it does not matter."""
+    if sort == "reporting":
+        match = _REPORTING.match(line)
+        if not match:
+            return None
+        update = match["update"]
+        group = f"{match['event']} {match['caller']}{update if match['event'] in ('147', '148') else ''}"
+        tells = (match["code"].strip("0") != "", group, update_name(match["message"], update))
+        return f"{match['code']} {group} {update}", match["time"], tells
+    code = _CODE.search(line)
+    if not code and not _MARK.search(line) and not (sort == "setup" and ", Error " in line):
+        return None
+    kind = f"{code[0] if code else ''} {_NOISE.sub(' ', line)[:48]}".strip()
+    return kind, line, (True, kind, "")
+
+
+def group_lines(text: str, sort: str, floor: str) -> list[dict[str, Any]]:
+    """Group the lines of a log that may matter into kinds, in order of their last line."""
     kinds: dict[str, dict[str, Any]] = {}
+    told: dict[int, Tells] = {}
     for raw in text.splitlines():
         line = raw.rstrip()
-        if sort == "reporting":
-            match = _REPORTING.match(line)
-            if not match:
-                continue
-            kind, at = f"{match['event']}|{match['code']}|{match['update']}", match["time"]
-        else:
-            code = _CODE.search(line)
-            if not code and not _MARK.search(line):
-                continue
-            kind, at = f"{code[0] if code else ''} {_NOISE.sub(' ', line)[:48]}".strip(), line
-        if re.match(r"\d{4}-", at) and at[:19] < floor:
+        found = _kind(line, sort)
+        if found is None or (re.match(r"\d{4}-", found[1]) and found[1][:19] < floor):
             continue
-        first = at[:19]
-        row = kinds.pop(kind, {"count": 0, "first": first})
+        kind, at, tells = found
+        row = kinds.pop(kind, {"count": 0, "first": at[:28] if sort == "reporting" else at[:19]})
         row.update(count=row["count"] + 1, last=line[:300])
         kinds[kind] = row
-    rows = [(kind, {**row, "first": row["first"] if row["count"] > 1 else None}) for kind, row in kinds.items()]
-    if sort != "reporting":
-        return [row for _kind, row in rows]
-    names = {id(row): kind.split("|") for kind, row in rows}
-    # The event's number is its sort; a code of zeros is a success.
-    newest = telling(
-        [row for _kind, row in reversed(rows)],
-        lambda row: (bool(names[id(row)][1].strip("0")), names[id(row)][0], names[id(row)][2]),
-    )
-    return newest[::-1]
+        told[id(row)] = tells
+    kept = telling(list(kinds.values())[::-1], lambda row: told[id(row)])
+    return [{**row, "first": row["first"] if row["count"] > 1 else None} for row in kept[::-1]]

@@ -23,6 +23,7 @@ ZONES = {
     "GMT Standard Time": 0,
     "W. Europe Standard Time": 60,
     "E. Europe Standard Time": 120,
+    "Turkey Standard Time": 180,
     "India Standard Time": 330,
     "Tokyo Standard Time": 540,
     "Eastern Standard Time": -300,
@@ -103,6 +104,8 @@ KEYS = {
     "drive",
     "locks",
     "w32time_settle_ms",
+    "damage",
+    "winhttp_proxy",
     "start_words",
     "about",
 }

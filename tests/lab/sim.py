@@ -38,7 +38,8 @@ WU_OPERATIONAL = f"{WUC}/Operational"
 WU_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
 W32TIME = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
 W32TIME_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\W32Time"
-SERVICES = r"hklm\system\currentcontrolset\services" + "\\"
+SERVICES_KEY = r"HKLM\SYSTEM\CurrentControlSet\Services" + "\\"
+SERVICES = SERVICES_KEY.lower()
 SOFTWARE_DISTRIBUTION = r"C:\Windows\SoftwareDistribution"
 CATROOT2 = r"C:\Windows\System32\catroot2"
 DOWNLOADER = r"C:\ProgramData\Microsoft\Network\Downloader"
@@ -46,6 +47,41 @@ DATA_STORE = SOFTWARE_DISTRIBUTION + r"\DataStore\DataStore.edb"
 REPORTING = SOFTWARE_DISTRIBUTION + r"\ReportingEvents.log"
 WINDOWS_UPDATE_ID = "9482f4b4-e343-43b6-b170-9a65bc822c77"
 WSUS_ID = "3da21691-e39d-4da6-8a4b-b43877bcb1b7"
+# What others call "categories" are these classifications: docs of WSUS, "Deploying updates by classification".
+CLASSES = {
+    "applications": "5c9376ab-8ce6-464a-b136-22113dd69801",
+    "critical updates": "e6cf1350-c01b-414d-a61f-263d14d133b4",
+    "definition updates": "e0789628-ce08-4437-be74-2495b842f43b",
+    "drivers": "ebfc1fc5-71a4-4f7b-9aca-3b9a503104a0",
+    "feature packs": "b54e7d24-7add-428f-8b75-90a396fa584f",
+    "security updates": "0fa1201d-4330-4fa8-8ae9-b877473b6441",
+    "service packs": "68c5b0a3-d1a6-4553-ae49-01d3a7827828",
+    "tools": "b4832bd8-e735-4761-8daf-37f882276dab",
+    "update rollups": "28bc880e-0592-4cbf-8f95-c79b17911d5f",
+    "updates": "cd5ffd1e-e932-4e3a-bf74-18bf0b1bbd83",
+    "upgrades": "3689bdc8-b205-4af4-8d4a-a63924c5e9d5",
+}
+# As healthy hosts have them (data/registry.tsv, sc qc of real hosts); a scenario changes them through the registry.
+SERVICE_DLLS = {"wuauserv": "wuaueng.dll", "bits": "qmgr.dll", "usosvc": "usosvc.dll"}
+SVCHOST = r"%systemroot%\system32\svchost.exe -k netsvcs -p"
+# What a section of a look calls, for `damage: {sections: ...}`: function, and what one of its parameters ends with.
+SECTION_CALLS = {
+    "host": (("Get-HostFact", ""),),
+    "services": (("Get-ServiceTable", ""),),
+    "servicing": (("Get-ProcessName", ""),),
+    "reboot": (("Read-RegistryKey", "RebootPending"),),
+    "policy": (("Read-RegistryKey", "WindowsUpdate\\UX\\Settings"),),
+    "disk": (("Get-DriveFact", ""),),
+    "upgrade": (("Read-FileTail", "setuperr.log"),),
+    "reporting": (("Read-FileTail", "ReportingEvents.log"),),
+    "cbs": (("Read-FileTail", "CBS.log"),),
+    "clock": (("Get-TimeZoneId", ""),),
+    "events": (("Read-EventRecord", ""),),
+    "cache": (("Get-FolderFact", ""),),
+    "history": (("Get-UpdateHistory", ""),),
+    "sources": (("Get-UpdateService", ""), ("Get-UpdateResult", "")),
+    "scan": (("Invoke-UpdateSearch", ""),),
+}
 NO_UPDATE = "{00000000-0000-0000-0000-000000000000}"
 
 # A running service keeps files open here: (service, folder).
@@ -53,6 +89,7 @@ _HELD = (("wuauserv", SOFTWARE_DISTRIBUTION), ("cryptsvc", CATROOT2), ("bits", D
 _HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU", "HKEY_USERS": "HKU", "HKEY_CLASSES_ROOT": "HKCR"}
 
 _CURRENT = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
+_WINHTTP = _CURRENT + r"\Internet Settings\Connections"
 _SERVICING = _CURRENT + r"\Component Based Servicing"
 _REBOOT_REQUIRED = _CURRENT + r"\WindowsUpdate\Auto Update\RebootRequired"
 _MANAGER = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager"
@@ -83,12 +120,13 @@ _VALUES_AFTER_RESTART = (
 
 
 class SimError(Exception):
-    """What a Windows call raises: an HRESULT and a message."""
+    """What a Windows call raises: an HRESULT, a message, and the exception of .NET where that tells more."""
 
-    def __init__(self, hresult: int, message: str) -> None:
+    def __init__(self, hresult: int, message: str, kind: str = "COMException") -> None:
         super().__init__(message)
         self.hresult = signed(hresult)
         self.message = message
+        self.kind = kind
 
 
 def signed(code: int) -> int:
@@ -100,6 +138,18 @@ def signed(code: int) -> int:
 def win32(code: int, message: str) -> SimError:
     """A Win32 error as an HRESULT."""
     return SimError(0x80070000 | code, message)
+
+
+def class_ids(names: list[str]) -> list[str]:
+    """GUIDs of classifications by their names; a name that is none of a classification (a product's) is left out."""
+    return [CLASSES[name.lower()] for name in names if name.lower() in CLASSES]
+
+
+def _laid(result: Any, over: Any) -> Any:
+    """A result with what a scenario says otherwise."""
+    if isinstance(result, dict) and isinstance(over, dict):
+        return {**result, **{key: _laid(result.get(key), value) for key, value in over.items()}}
+    return result if over is None else over
 
 
 def _later(seconds: float, do: Callable[[], object]) -> None:
@@ -166,6 +216,13 @@ class Sim:
                     value["value"] if isinstance(value, dict) else value,
                 ]
         self._registry_made: set[str] = set()
+        if proxy := spec.get("winhttp_proxy"):
+            # What `netsh winhttp set proxy` writes: flags at 8, the length of the text at 12, the text at 16.
+            text = str(proxy).encode("ascii")
+            setting = bytes.fromhex("28000000000000000300000000000000")[:12] + len(text).to_bytes(4, "little") + text + bytes(4)
+            self._registry_make(_WINHTTP)["values"]["winhttpsettings"] = ["WinHttpSettings", "Binary", setting]
+        self._hung = threading.Event()
+        self._damaged: dict[str, int] = {}
         self.services: dict[str, dict[str, Any]] = {}
         groups: dict[str, int] = {}
         for name, given in (spec.get("services") or {}).items():
@@ -184,12 +241,23 @@ class Sim:
             if service["state"] != "stopped":
                 service["pid"] = self._service_pid(service, groups)
             self.services[name.lower()] = service
+            key = _key(SERVICES_KEY + name)
+            if service.get("trigger"):
+                self._registry_make(key + "\\TriggerInfo\\0")
+            if (library := SERVICE_DLLS.get(name.lower())) and self.value(key + "\\Parameters", "ServiceDll") is None:
+                library = rf"%systemroot%\system32\{library}"
+                self._registry_make(key + "\\Parameters")["values"]["servicedll"] = ["ServiceDll", "ExpandString", library]
         self._events: dict[str, list[Event]] = {channel: [] for channel in CHANNELS}
         if spec.get("machine") == "server2016":
             del self._events["Microsoft-Windows-Time-Service/Operational"]
-        given_events = [(scenario.moment(event["time"], now), event) for event in spec.get("events") or []]
-        for when, event in sorted(given_events, key=lambda item: item[0]):
-            data, wrapper = event.get("data") or {}, event.get("user_data")
+        # `written` is when a record was made, where the clock of that time wrote another one into it.
+        given_events = [(scenario.moment(event.get("written", event["time"]), now), event) for event in spec.get("events") or []]
+        for _made, event in sorted(given_events, key=lambda item: item[0]):
+            when = scenario.moment(event["time"], now)
+            data, wrapper = dict(event.get("data") or {}), event.get("user_data")
+            if "service" in event:
+                # The service manager names the key in a binary: UTF-16 in hex, as real exports show it.
+                data["Binary"] = (str(event["service"]) + "\0").encode("utf-16-le").hex().upper()
             self._log(event["channel"], event["provider"], event["id"], data, when, user_data=wrapper)
         self._w32 = self._w32_configuration()
         self._created: dict[tuple[int, int], float] = {}
@@ -327,7 +395,9 @@ class Sim:
                 "hresult": signed(entry.get("hresult", 0)),
                 "title": entry["title"],
                 "update_id": entry.get("update_id", str(uuid.uuid4())),
-                "client": entry.get("client", "UpdateOrchestrator"),
+                "service": entry.get("service", self._asked_service()),
+                "caller": entry.get("caller", "UpdateOrchestrator"),
+                "classes": class_ids(entry.get("categories") or []),
             }
             for entry in self.spec.get("history") or []
         ]
@@ -427,7 +497,7 @@ class Sim:
         service = self.services.get(lower.removeprefix(SERVICES)) if lower.startswith(SERVICES) else None
         if service is None:
             return None
-        values: dict[str, Any] = {"Start": service["start"], "DisplayName": service["display"]}
+        values: dict[str, Any] = {"Start": service["start"], "DisplayName": service["display"], "ImagePath": SVCHOST}
         if service["delayed"]:
             values["DelayedAutostart"] = 1
         return values
@@ -486,6 +556,17 @@ class Sim:
             if str(event.data.get("updateGuid", "")).strip("{}").lower() == update_id.lower():
                 return str(event.data.get("updateTitle", update_id))
         return update_id
+
+    def _asked_service(self) -> str:
+        """Whom policy makes the host ask for quality updates: the WSUS, else what is registered as default.
+
+        Scan source policy: data/registry.tsv, SetPolicyDrivenUpdateSourceForQualityUpdates (0 Windows Update, 1 WSUS).
+        """
+        split = self.value(WU_POLICY, "UseUpdateClassPolicySource") == 1
+        if self.wsus() and not (split and self.value(WU_POLICY, "SetPolicyDrivenUpdateSourceForQualityUpdates") == 0):
+            return WSUS_ID
+        given = self.spec.get("update_services") or []
+        return next((str(service["id"]) for service in given if service.get("default")), WINDOWS_UPDATE_ID)
 
     # -- services -----------------------------------------------------------------------------------------------
 
@@ -664,7 +745,7 @@ class Sim:
         if what in self.denied:
             raise SimError(E_ACCESSDENIED, "Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))")
 
-    def search(self) -> tuple[int, int | None]:
+    def search(self, caller: str = "<<PROCESS>>: powershell.exe") -> tuple[int, int | None]:
         """The agent looks for updates: (HRESULT, how many), with the traces that this leaves."""
         with self._lock:
             code = self.law("search") or 0
@@ -672,14 +753,14 @@ class Sim:
                 return code, None
             self._ask_for("wuauserv")
             code = self.law("search") or 0
-            service = f"{{{(WSUS_ID if self.wsus() else WINDOWS_UPDATE_ID)}}}"
+            service = f"{{{self._asked_service()}}}"
             if code:
                 self._log(WU_OPERATIONAL, WUC, 25, {"errorCode": f"0x{code:08x}", "serviceGuid": service})
                 self._report(
                     "148 [AGENT_DETECTION_FAILED]",
                     code,
                     update=service.upper(),
-                    caller="<<PROCESS>>: powershell.exe",
+                    caller=caller,
                     message=f"Windows Update Client failed to detect with error 0x{code:08x}.",
                 )
                 return code, None
@@ -689,7 +770,7 @@ class Sim:
                 "147 [AGENT_DETECTION_FINISHED]",
                 0,
                 update=service.upper(),
-                caller="<<PROCESS>>: powershell.exe",
+                caller=caller,
                 message=f"Windows Update Client successfully detected {count} updates.",
             )
             if (self.spec.get("search") or {}).get("automatic"):
@@ -741,7 +822,7 @@ class Sim:
 
     def _installation_ended(self, update: dict[str, Any], code: int, client: str) -> None:
         with self._lock:
-            service = f"{{{(WSUS_ID if self.wsus() else WINDOWS_UPDATE_ID)}}}"
+            service = f"{{{self._asked_service()}}}"
             data = {"updateTitle": update["title"], "updateGuid": f"{{{update['id']}}}", "updateRevisionNumber": 1}
             fields = {
                 "update": f"{{{update['id'].upper()}}}",
@@ -779,7 +860,9 @@ class Sim:
                     "hresult": signed(code),
                     "title": update["title"],
                     "update_id": update["id"],
-                    "client": client,
+                    "service": self._asked_service(),
+                    "caller": client,
+                    "classes": class_ids(update.get("categories") or []),
                 }
             )
 
@@ -903,15 +986,37 @@ class Sim:
         ]
         if missing:
             raise SimError(0x80070057, f"{function} needs {', '.join(missing)}")
+        self._play_damage(function, given)
         if function == "Invoke-UpdateSearch":
             time.sleep((self.spec.get("search") or {}).get("ms", 0) / 1000)
         with self._lock:
             for service in self.services.values():
                 self._settle(service)
-            result = method(self, **given)
+            result = _laid(method(self, **given), (self.spec.get("damage") or {}).get("answers", {}).get(function))
             if function in CHANGE and not function.startswith("Get-"):
                 self._changed(function, dict(args or {}))
             return result
+
+    def _play_damage(self, function: str, given: dict[str, Any]) -> None:
+        """Raise, or hang, where the scenario's `damage` names a section or a function."""
+        damage = self.spec.get("damage") or {}
+        asked = [(how, f"function {function}") for name, how in (damage.get("functions") or {}).items() if name == function]
+        for section, how in (damage.get("sections") or {}).items():
+            for name, end in SECTION_CALLS[section]:
+                if name == function and any(str(value).lower().endswith(end.lower()) for value in given.values() or [""]):
+                    asked.append((how, f"section {section}"))
+        for how, name in asked:
+            with self._lock:
+                self._damaged[name] = self._damaged.get(name, 0) + 1
+                if self._damaged[name] > damage.get("times", 1 << 30):
+                    continue
+            if how == "hang":
+                self._hung.wait(scenario.seconds(damage.get("hang", "60s")))
+            if how in ("hang", "timeout"):
+                raise SimError(0x800705B4, "This operation returned because the timeout period expired.", "TimeoutException")
+            if how == "denied":
+                raise SimError(E_ACCESSDENIED, "Access is denied.")
+            raise SimError(int(str(how), 0), f"Exception from HRESULT: {how}")
 
     # read functions, in the order of docs/architecture.md
 
@@ -940,14 +1045,19 @@ class Sim:
     def _get_time_zone_id(self) -> str:
         return self.zone
 
+    def _get_utc_offset(self) -> int:
+        return scenario.ZONES[self.zone] * 60
+
     def _read_registry_key(self, key: str) -> dict[str, Any] | None:
         path = _key(key)
         service = self._service_values(path)
         entry = self.registry.get(path.lower())
         if entry is None and service is None:
             return None
-        values = {name: value for name, kind, value in entry["values"].values() if kind != "Binary"} if entry else {}
-        values.update(service or {})
+        own = {name: value for name, kind, value in entry["values"].values() if kind != "Binary"} if entry else {}
+        known = {name.lower() for name in service or {} if name != "ImagePath"}
+        values = {**{name: value for name, value in own.items() if name.lower() not in known}, **(service or {})}
+        values.update({name: value for name, value in own.items() if name.lower() == "imagepath"})
         prefix = path.lower() + "\\"
         subkeys = [
             item["name"]
@@ -968,21 +1078,27 @@ class Sim:
                     "delayed": service["delayed"],
                     "state": service["state"],
                     "dependents": self._dependents(service),
+                    "trigger": bool(service.get("trigger")),
                 }
+                if wanted.lower() in SERVICE_DLLS:
+                    key = SERVICES_KEY + service["name"]
+                    library = self.value(key + "\\Parameters", "ServiceDll")
+                    table[wanted]["service_dll"] = self.value(key, "ServiceDll") if library is None else library
+                    table[wanted]["image_path"] = self.value(key, "ImagePath") or SVCHOST
         return table
 
     def _get_process_name(self, name: list[str]) -> list[str]:
         running = {process.lower() for process in self.processes}
         return [wanted for wanted in ([name] if isinstance(name, str) else name) if wanted.lower() in running]
 
-    def _read_event_record(self, channel: str, xpath: str, max: int, timeout_ms: int = 0) -> list[str]:
+    def _read_event_record(self, channel: str, xpath: str, max: int, timeout_ms: int = 0, oldest: bool = False) -> list[str]:
         records = next((found for known, found in self._events.items() if known.lower() == channel.lower()), None)
         if records is None:
             raise win32(15007, "The specified channel could not be found.")
         try:
             query = Query(xpath)
             found = []
-            for record in sorted(records, key=lambda item: -item.record):
+            for record in sorted(records, key=lambda item: item.record, reverse=not oldest):
                 xml = record.xml()
                 if query.matches(xml, self.host_time()):
                     found.append(xml)
@@ -1075,13 +1191,21 @@ class Sim:
             "error": None if ok else endpoint.get("error", "timed out"),
         }
 
+    def _get_win_http_proxy(self) -> str | None:
+        entry = self.registry.get(_WINHTTP.lower())
+        found = entry["values"].get("winhttpsettings") if entry else None
+        if not found or not found[2][8] & 2:
+            return None
+        length = int.from_bytes(found[2][12:16], "little")
+        return bytes(found[2][16 : 16 + length]).decode("ascii")
+
     def _get_update_history(self, max: int) -> dict[str, Any]:
         self._com("history")
         if code := self.law("history"):
             raise SimError(code, f"Exception from HRESULT: 0x{code:08X}")
         self._ask_for("wuauserv")
         entries = self.history()
-        return {"total": len(entries), "entries": [{**entry, "title": entry["title"][:100]} for entry in entries[:max]]}
+        return {"total": len(entries), "entries": [dict(entry) for entry in entries[:max]]}
 
     def _get_update_service(self) -> list[dict[str, Any]]:
         self._com("service")
@@ -1103,14 +1227,24 @@ class Sim:
         self._com("search")
         if not criteria.strip():
             raise SimError(0x80240032, "Exception from HRESULT: 0x80240032")
-        code, count = self.search()
+        code, count = self.search("winfleet.wu_repair")
         if code:
             raise SimError(code, f"Exception from HRESULT: 0x{code:08X}")
         given = self.spec.get("search") or {}
+        offered = [
+            {
+                "title": update["title"],
+                "id": update["id"],
+                "kb": list(update.get("kb") or []),
+                "classes": class_ids(update.get("categories") or []),
+            }
+            for update in self.updates[:30]
+        ]
         return {
             "result": given.get("result", 2),
             "hresult": 0,
             "count": count,
+            "updates": offered,
             "warnings": [signed(code) for code in given.get("warnings", [])],
         }
 
@@ -1347,6 +1481,7 @@ class Sim:
 
     def close(self) -> None:
         """Stop serving; the host's files stay."""
+        self._hung.set()
         with self._lock:
             server, self._server = self._server, None
         if server is not None:
@@ -1359,6 +1494,7 @@ READ = (
     "Get-HostFact",
     "Get-SessionFact",
     "Get-TimeZoneId",
+    "Get-UtcOffset",
     "Read-RegistryKey",
     "Get-ServiceTable",
     "Get-ProcessName",
@@ -1371,6 +1507,7 @@ READ = (
     "Get-DriveFact",
     "Invoke-SntpQuery",
     "Test-TcpConnect",
+    "Get-WinHttpProxy",
     "Get-UpdateHistory",
     "Get-UpdateService",
     "Get-UpdateResult",
@@ -1463,7 +1600,7 @@ class _Handler(socketserver.StreamRequestHandler):
                     return
                 answer = {"ok": True, "result": server.sim.call(asked["function"], asked.get("args") or {})}
             except SimError as error:
-                answer = {"ok": False, "hresult": error.hresult, "message": error.message}
+                answer = {"ok": False, "hresult": error.hresult, "message": error.message, "kind": error.kind}
             except Exception as error:  # the lab's fault must reach the PowerShell
                 answer = {
                     "ok": False,

@@ -82,13 +82,29 @@ CASES = (
         {"force": True, "folders": ["SoftwareDistribution", "catroot2"], "bits_queue": True, "service_security": True, "run_id": RUN},
         {
             "services": {
-                "UsoSvc": {"start": 4, "delayed": False, "state": "stopped", "start_fails": 1053},
+                "CryptSvc": {"start": 4, "delayed": False, "state": "stopped", "start_fails": 1053},
                 "BITS": {"state": "running", "sddl": "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)"},
                 "wuauserv": {"state": "running", "sddl": "D:(A;;CCLCSWRPWPDTLOCRRC;;;BA)"},
             },
         },
         changed=False, failed=True, says="everything was undone",
         left=(rf"Windows\System32\catroot2.wu_repair-{RUN}.new", rf"Windows\SoftwareDistribution.wu_repair-{RUN}.new"),
+    ),
+    # What only helps does not spoil the rest: services that refuse a start type or a stop, or do not come back.
+    Case(
+        "helpers-refuse", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "stop_timeout": 5, "scan": False},
+        {
+            "services": {
+                "UsoSvc": {"state": "running", "stop": "refuse"},
+                "DoSvc": {"start": 4, "delayed": False, "state": "stopped", "protected": True},
+                "wlidsvc": {"start": 4, "protected": True},
+            },
+        },
+        says="cache reset",
+    ),
+    Case(
+        "type-denied", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "scan": False},
+        {"services": {"BITS": {"start": 4, "protected": True}, "wuauserv": {"start": 4}}}, says="cache reset",
     ),
     Case(
         "no-such-zone", "win_timesync", {"reference": "controller", "time_zone": "Nowhere Standard Time"},
@@ -102,15 +118,21 @@ CASES = (
     # What runs into a limit.
     Case(
         "beyond-the-limit", "win_timesync", {"time_zone": "W. Europe Standard Time"},
-        {"clock_offset": "20h", "w32time_settle_ms": 1500}, says="Repaired", wine=True,
+        {"clock_offset": "20h", "w32time_settle_ms": 1500}, says="Proved", wine=True,
     ),
     Case(
         "stuck-alone", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "stop_timeout": 6},
-        {"services": {"wuauserv": {"state": "running", "stop": "refuse", "group": "alone"}}}, says="Repaired", wine=True,
+        {"services": {"wuauserv": {"state": "running", "stop": "refuse", "group": "alone"}}}, says="Proved", wine=True,
     ),
     Case(
         "dependent", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"]},
-        {"services": {"wuauserv": {"state": "running"}, "Needy": {"start": 3, "state": "running", "needs": ["wuauserv"]}}}, says="Repaired",
+        {"services": {"wuauserv": {"state": "running"}, "wlidsvc": {"start": 3, "state": "running", "needs": ["wuauserv"]}}}, says="Proved",
+    ),
+    # Another product's service would stop with it, so nothing is touched.
+    Case(
+        "stranger", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"]},
+        {"services": {"wuauserv": {"state": "running"}, "Needy": {"start": 3, "state": "running", "needs": ["wuauserv"]}}},
+        changed=False, says="Needy",
     ),
     Case(
         "old-backups", "win_wu_reset",
@@ -121,11 +143,11 @@ CASES = (
                 r"Windows\SoftwareDistribution.wu_repair-not-ours\b.bin": {"size": 10},
             },
         },
-        says="Repaired", wine=True,
+        says="Proved", wine=True,
     ),
     Case(
-        "delayed", "win_wu_reset", {"scan": False}, {"services": {"UsoSvc": {"start": 4, "delayed": False, "state": "stopped"}}},
-        says="Repaired", wine=True,
+        "delayed", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "scan": False},
+        {"services": {"UsoSvc": {"start": 4, "delayed": False, "state": "stopped"}}}, says="cache reset", wine=True,
     ),
     Case("value", "win_osupgrade_reg", {"state": "present", "scan": False}, wine=True),
     Case(
@@ -135,7 +157,7 @@ CASES = (
     # What is no longer as it was looked at.
     Case(
         "restart-since", "win_wu_reset", {"force": True}, changed=False,
-        says="restart has become pending", meanwhile=_pending_restart, wine=True,
+        says="waits for a restart", meanwhile=_pending_restart, wine=True,
     ),
     Case("uninstalled-since", "win_wu_reset", {"force": True}, changed=False, failed=True, says="UsoSvc", meanwhile=_uninstalled),
     # What a look can meet.

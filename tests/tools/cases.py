@@ -26,18 +26,13 @@ from lab.hosts import HostSpec
 REPORTS = ROOT / "tests" / "cases" / "scenarios"
 TESTS = ("tests/unit/plugin_utils/test_routing.py", "tests/unit/plugin_utils/test_core_cases.py")
 # What the first release called it, for scenarios that were written in its words.
-ALSO = {
-    "not_this_host": {"needs_action"},
-    "unresolved": {"unresolved", "needs_action"},
-    "sick": {"sick", "needs_action"},
-    "unproven": {"unproven", "needs_action", "unresolved"},
-}
+ALSO = {"not_this_host": {"needs_action"}}
 
 
 def wanted(value: Any) -> set[str]:
     """The verdicts that a promise allows."""
-    names = value if isinstance(value, list) else [value]
-    return {name for one in names for name in (str(one), *ALSO.get(str(one), ()))} if value == "not_this_host" else {str(one) for one in names}
+    names = [str(one) for one in (value if isinstance(value, list) else [value])]
+    return {name for one in names for name in (one, *ALSO.get(one, ()))}
 
 
 def broken(row: Mapping[str, Any], look: Mapping[str, Any], promise: Mapping[str, Any]) -> list[str]:
@@ -55,7 +50,8 @@ def broken(row: Mapping[str, Any], look: Mapping[str, Any], promise: Mapping[str
         wrong.append(f"changed {row.get('changed')}")
     if promise.get("owner") and row.get("owner") not in promise["owner"]:
         wrong.append(f"owner {row.get('owner') or '-'} instead of {' or '.join(promise['owner'])}")
-    told = json.dumps([{key: value for key, value in look.items() if key not in ("evidence", "_output", "invocation")}, row], ensure_ascii=False)
+    said = {key: value for key, value in look.items() if key not in ("evidence", "_output", "invocation")}
+    told = json.dumps([said, row], ensure_ascii=False)
     wrong += [f"does not say {word!r}" for word in promise.get("says") or () if str(word) not in told]
     return wrong
 
@@ -101,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = right != len(paths)
     if not given.no_tests:
         present = [test for test in TESTS if (ROOT / test).exists()]
-        failed = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *present], cwd=ROOT, check=False).returncode != 0 or failed
+        words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *present]
+        failed = subprocess.run(words, cwd=ROOT, check=False).returncode != 0 or failed
     return int(failed)
 
 

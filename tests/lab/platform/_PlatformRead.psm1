@@ -31,6 +31,10 @@ function Invoke-Lab {
   if ($reply['ok']) { return , $reply['result'] }
   $code = [int]$reply.hresult
   if ($Function -eq 'Read-EventRecord' -and $code -eq -2147009889) { throw [IO.FileNotFoundException]::new($reply.message) }
+  if ($reply.kind -eq 'TimeoutException') { throw [TimeoutException]::new($reply.message) }
+  # .NET has exceptions of its own for these two codes of COM.
+  if ($Function -match '-Update' -and $code -eq -2147024894) { throw [IO.FileNotFoundException]::new($reply.message) }
+  if ($Function -match '-Update' -and $code -eq -2147024893) { throw [IO.DirectoryNotFoundException]::new($reply.message) }
   if ($Function -match '^(Move|Remove)-F' -and $code -eq -2147024891) { throw [UnauthorizedAccessException]::new($reply.message) }
   throw [Runtime.InteropServices.COMException]::new($reply.message, $code)
 }
@@ -60,6 +64,13 @@ function Get-TimeZoneId {
   [CmdletBinding()]
   param()
   $result = Invoke-Lab -Function Get-TimeZoneId -Argument @{}
+  return $result
+}
+
+function Get-UtcOffset {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-UtcOffset -Argument @{}
   return $result
 }
 
@@ -96,9 +107,10 @@ function Read-EventRecord {
     [string] $Channel,
     [string] $XPath,
     [int] $Max,
-    [int] $TimeoutMs
+    [int] $TimeoutMs,
+    [bool] $Oldest
   )
-  $result = Invoke-Lab -Function Read-EventRecord -Argument @{ Channel = $Channel; XPath = $XPath; Max = $Max; TimeoutMs = $TimeoutMs }
+  $result = Invoke-Lab -Function Read-EventRecord -Argument @{ Channel = $Channel; XPath = $XPath; Max = $Max; TimeoutMs = $TimeoutMs; Oldest = $Oldest }
   return $result
 }
 
@@ -180,6 +192,13 @@ function Test-TcpConnect {
     [int] $TimeoutMs
   )
   $result = Invoke-Lab -Function Test-TcpConnect -Argument @{ Server = $Server; Port = $Port; TimeoutMs = $TimeoutMs }
+  return $result
+}
+
+function Get-WinHttpProxy {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Get-WinHttpProxy -Argument @{}
   return $result
 }
 

@@ -27,8 +27,21 @@ def request(*steps: tuple[str, dict[str, Any]], **more: Any) -> dict[str, Any]:
     }
 
 
-def stop(name: str, timeout_ms: int = 1000) -> tuple[str, dict[str, Any]]:
-    return "stop_service", {"name": name, "timeout_ms": timeout_ms}
+def stop(name: str, timeout_ms: int = 1000, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "stop_service", {"name": name, "timeout_ms": timeout_ms, **more}
+
+
+def start(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "start_service", {"name": name, "timeout_ms": 1000, **more}
+
+
+DENIED = {"message": "Access is denied.", "code": -2147024891}
+NO_ZONE = ("set_time_zone", {"id": "Nowhere"})
+
+
+def fails_last(host: Host) -> None:
+    """A step NO_ZONE fails, so that everything before it is taken back."""
+    host.state["fails"]["Set-TimeZoneId Nowhere"] = {"message": "no such zone", "code": -2147024809}
 
 
 RESTORE = ("restore_services", {"timeout_ms": 1000})
@@ -52,26 +65,120 @@ def test_reset_moves_the_folder_and_starts_what_ran(host: Host) -> None:
 
 
 def test_a_step_that_fails_takes_everything_back(host: Host) -> None:
-    name = "Move-Folder C:\\Windows\\System32\\catroot2"
-    host.state["fails"][name] = {"message": "in use", "code": -2147024864}
     host.state["services"]["CryptSvc"]["dependents"] = ["DoSvc"]
     steps = (*RESET[:3], ("set_clock", {"offset_ms": 60000}), ("set_service_security", {"name": "bits"}))
-    bad = ("set_start_type", {"name": "W32Time", "start": 2, "delayed": False})
-    host.state["fails"]["Set-ServiceStart W32Time 2"] = {"message": "denied", "code": -2147024891}
-    before = {key: host.state[key] for key in ("clock_ms", "security")}
-    reply = host.run("wu_apply", request(*steps, bad, RESTORE))
-    assert reply["failed"]["id"] == 6
-    assert reply["failed"]["code"] == -2147024891
+    fails_last(host)
+    clock, security = host.state["clock_ms"], host.state["security"]
+    reply = host.run("wu_apply", request(*steps, NO_ZONE, RESTORE))
+    assert (reply["failed"]["id"], reply["failed"]["code"]) == (6, -2147024809)
     assert [step["status"] for step in reply["steps"]] == ["done"] * 5 + ["failed", "not_run"]
     assert all(line["ok"] for line in reply["undone"])
     assert reply["changed"] is False
     assert (host.files / "Windows/SoftwareDistribution/DataStore/DataStore.edb").exists()
-    assert {key: host.state[key] for key in before} == before
+    # The recorded clock stands still, so the way back is off by as long as the run took.
+    assert abs(host.state["clock_ms"] - clock) < 30000
+    assert host.state["security"] == security
     assert {name: host.state["services"][name]["state"] for name in ("UsoSvc", "CryptSvc", "DoSvc")} == {
         "UsoSvc": "running", "CryptSvc": "running", "DoSvc": "running",
     }  # fmt: skip
     calls = changes(host)
     assert calls[-3:] == [f"Send-ServiceStart {name}" for name in ("CryptSvc", "DoSvc", "UsoSvc")]
+
+
+def test_an_undo_names_the_step_that_made_the_effect(host: Host) -> None:
+    fails_last(host)
+    reply = host.run("wu_apply", request(*RESET, NO_ZONE))
+    lines = [(line["id"], line["kind"]) for line in reply["undone"]]
+    assert lines == [
+        (5, "set_time_zone"), (4, "restore_services"), (4, "restore_services"), (3, "set_aside"), (2, "stop_service"), (1, "stop_service"),
+    ]  # fmt: skip
+    assert (host.files / "Windows/SoftwareDistribution/DataStore/DataStore.edb").exists()
+    assert host.state["services"]["UsoSvc"]["state"] == "running"
+
+
+def test_services_that_a_plan_forgot_fail_as_the_step_that_stopped_them(host: Host) -> None:
+    host.state["fails"]["Send-ServiceStart UsoSvc"] = {"message": "no", "code": -2147023834}
+    reply = host.run("wu_apply", request(stop("UsoSvc"), ("set_aside", {"folder": "SoftwareDistribution"})))
+    assert reply["failed"]["id"] == 1
+    assert [(line["id"], line["kind"]) for line in reply["undone"]] == [(1, "stop_service"), (2, "set_aside"), (1, "stop_service")]
+    assert [line["ok"] for line in reply["undone"]] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("step", "call"),
+    [
+        (("set_service_security", {"name": "bits"}), "Set-ServiceSecurity bits"),
+        (("set_time_zone", {"id": "UTC"}), "Set-TimeZoneId UTC"),
+        (("set_aside", {"folder": "catroot2"}), r"Move-SingleFile C:\ProgramData\Microsoft\Network\Downloader\qmgr.db"),
+        (("set_value", {"key": KEY, "name": "AllowOSUpgrade", "kind": "DWord", "value": 1}), rf"Write-RegistryValue {KEY}\AllowOSUpgrade"),
+        (start("W32Time"), "Send-ServiceStart W32Time"),
+        (stop("CryptSvc"), "Send-ServiceStop CryptSvc"),
+    ],
+)
+def test_the_way_back_is_known_before_the_change(host: Host, step: tuple[str, dict[str, Any]], call: str) -> None:
+    if step[0] == "set_aside":
+        host.put("ProgramData/Microsoft/Network/Downloader/qmgr.db", b"x")
+        step = ("set_aside_bits_queue", {})
+    host.state["registry"][KEY] = {"AllowOSUpgrade": 0}
+    host.state["fails_after"] = {call: {"message": "ended in the middle", "code": -2147467259}}
+    before = {key: host.state[key] for key in ("security", "zone", "registry")}
+    running = {name: row["state"] for name, row in host.state["services"].items()}
+    fails_last(host)
+    reply = host.run("wu_apply", request(step, NO_ZONE))
+    assert call in host.state["calls"]
+    assert reply["failed"] is not None
+    assert all(line["ok"] for line in reply["undone"])
+    assert {key: host.state[key] for key in before} == before
+    assert {name: row["state"] for name, row in host.state["services"].items()} == running
+    if step[0] == "set_aside_bits_queue":
+        assert (host.files / "ProgramData/Microsoft/Network/Downloader/qmgr.db").exists()
+
+
+def test_a_denied_start_type_undoes_nothing_else(host: Host) -> None:
+    host.state["services"]["DoSvc"].update(start=4, state="stopped")
+    host.state["services"]["wuauserv"]["start"] = 4
+    host.state["fails"]["Set-ServiceStart DoSvc 2"] = DENIED
+    types = {"wuauserv": 3, "DoSvc": 2}
+    steps = [("set_start_type", {"name": name, "start": kind, "delayed": False}) for name, kind in types.items()]
+    reply = host.run("wu_apply", request(*steps, *RESET, start("DoSvc")))
+    assert reply["failed"] is None
+    assert reply["changed"] is True
+    assert [step["status"] for step in reply["steps"]] == ["done", "skipped", "done", "done", "done", "done", "skipped"]
+    assert host.state["services"]["wuauserv"]["start"] == 3
+    assert [warning["id"] for warning in reply["warnings"]] == [2, 7]
+    assert "denied" in reply["warnings"][0]["why"]
+    assert (host.files / f"Windows/SoftwareDistribution.wu_repair-{RUN}").exists()
+
+
+def test_a_denied_start_type_alone_changes_nothing(host: Host) -> None:
+    host.state["services"]["DoSvc"]["start"] = 4
+    host.state["fails"]["Set-ServiceStart DoSvc 2"] = DENIED
+    reply = host.run("wu_apply", request(("set_start_type", {"name": "DoSvc", "start": 2, "delayed": True})))
+    assert (reply["failed"], reply["changed"], reply["undone"]) == (None, False, [])
+    assert "denied" in reply["steps"][0]["why"]
+
+
+def test_a_service_that_only_helps_neither_stops_nor_fails_a_reset(host: Host) -> None:
+    host.state["fails"]["Send-ServiceStop UsoSvc"] = DENIED
+    host.state["fails"]["Send-ServiceStart DoSvc"] = {"message": "did not start", "code": -2147023843}
+    steps = (stop("UsoSvc", 60000, needed=False), stop("DoSvc", needed=False), stop("CryptSvc"), *RESET[2:])
+    reply = host.run("wu_apply", request(*steps))
+    assert reply["failed"] is None
+    assert [step["status"] for step in reply["steps"]] == ["skipped", "done", "done", "done", "done"]
+    assert [warning["id"] for warning in reply["warnings"]] == [1, 5]
+    assert "DoSvc" in reply["warnings"][1]["why"]
+    assert reply["steps"][0]["ms"] < 30000, "a denial is the last word"
+    assert reply["changed"] is True
+    assert host.state["services"]["CryptSvc"]["state"] == "running"
+
+
+def test_what_is_not_ours_to_stop_refuses_before_anything_is_stopped(host: Host) -> None:
+    host.state["services"]["EdrAgent"] = {**host.state["services"]["CryptSvc"], "pid": 999, "shared": 1, "dependents": []}
+    host.state["services"]["CryptSvc"]["dependents"] = ["EdrAgent"]
+    reply = host.run("wu_apply", request(stop("CryptSvc"), ("set_aside", {"folder": "catroot2"}), RESTORE))
+    assert "EdrAgent" in reply["failed"]["why"]
+    assert changes(host) == []
+    assert reply["changed"] is False
 
 
 def test_what_windows_made_meanwhile_is_moved_away_before_the_undo(host: Host) -> None:
@@ -89,10 +196,9 @@ def test_a_stuck_service_of_a_shared_process_is_not_ended(host: Host) -> None:
     assert "serves 3 services" in reply["failed"]["why"]
     assert not [call for call in changes(host) if call.startswith("Stop-ServiceProcess")]
     assert not [call for call in changes(host) if call.startswith("Send-ServiceStart")], "one that is stopping takes no start"
-    assert [(line["ok"], line["why"]) for line in reply["undone"]] == [
-        (False, "CryptSvc is still stopping and could not be started again")
-    ]
-    assert reply["changed"] is True
+    # It never stopped, so there is nothing that was not undone.
+    assert [(line["ok"], line["why"]) for line in reply["undone"]] == [(True, "CryptSvc never stopped: it is still stopping")]
+    assert reply["changed"] is False
 
 
 def test_a_service_that_ends_stopping_during_the_undo_is_started_again(host: Host) -> None:
@@ -130,20 +236,42 @@ def test_what_differs_stops_everything(host: Host) -> None:
     assert {step["status"] for step in reply["steps"]} == {"not_run"}
 
 
-@pytest.mark.parametrize("sign", ["TiWorker", "reboot"])
-def test_servicing_or_a_restart_differs(host: Host, sign: str) -> None:
-    if sign == "TiWorker":
-        host.state["processes"] = ["TiWorker"]
-    else:
-        host.state["registry"][
-            r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired"
-        ] = {}
+@pytest.mark.parametrize(("seconds", "differs"), [(5, False), (6, True), (-6, True), (14 * 86400, True)])
+def test_a_restart_between_look_and_repair_differs(host: Host, seconds: int, differs: bool) -> None:
+    expect = [{"what": "boot", "name": None, "field": "time", "is": host.state["host"]["boot_time"] - seconds}]
+    reply = host.run("wu_apply", request(*RESET, expect=expect))
+    assert bool(reply["differs"]) is differs
+    assert bool(changes(host)) is not differs
+
+
+CBS = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing"
+SERVER_MANAGER = r"HKLM\SOFTWARE\Microsoft\ServerManager"
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "what"),
+    [
+        (rf"{CBS}\Interface", {"ServicingInProgress": 2}, "servicing"),
+        (r"HKLM\SYSTEM\Setup", {"UpgradeInProgress": 1}, "servicing"),
+        (rf"{CBS}\Interface", {"ServicingInProgress": 1}, "reboot"),
+        (rf"{CBS}\RebootPending", {}, "reboot"),
+        (rf"{CBS}\RebootInProgress", {}, "reboot"),
+        (r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired", {}, "reboot"),
+        (rf"{SERVER_MANAGER}\CurrentRebootAttempts", {}, "reboot"),
+        (rf"{SERVER_MANAGER}\ServicingStorage\ServerComponentCache", {"RestartRequired": 1}, "reboot"),
+        (r"HKLM\SYSTEM\CurrentControlSet\Services\Netlogon", {"JoinDomain": 1}, "reboot"),
+        (rf"{CBS}\Interface", {"ServicingInProgress": 0}, None),
+        (rf"{SERVER_MANAGER}\ServicingStorage\ServerComponentCache", {"RestartRequired": 0}, None),
+    ],
+)
+def test_servicing_or_a_restart_differs(host: Host, key: str, values: dict[str, Any], what: str | None) -> None:
+    host.state["registry"][key] = values
     expect = [
         {"what": "servicing", "name": None, "field": "busy", "is": False},
         {"what": "reboot", "name": None, "field": "pending", "is": False},
     ]
     reply = host.run("wu_apply", request(*RESET, expect=expect))
-    assert [item["what"] for item in reply["differs"]] == ["servicing" if sign == "TiWorker" else "reboot"]
+    assert [item["what"] for item in reply["differs"]] == ([] if what is None else [what])
 
 
 @pytest.mark.parametrize(
@@ -152,6 +280,9 @@ def test_servicing_or_a_restart_differs(host: Host, sign: str) -> None:
         ("stop_service", {"name": "Winmgmt", "timeout_ms": 1}),
         ("stop_service", {"name": True, "timeout_ms": 1}),
         ("stop_service", {"name": "TrustedInstaller", "timeout_ms": 1}),
+        ("stop_service", {"name": "AppIDSvc", "timeout_ms": 1}),
+        ("stop_service", {"name": "BITS", "timeout_ms": 1, "needed": "no"}),
+        ("set_start_type", {"name": "msiserver", "start": 3, "delayed": False}),
         ("stop_service", {"name": "BITS"}),
         ("stop_service", {"name": "BITS", "timeout_ms": "1"}),
         ("set_aside", {"folder": r"..\Windows"}),
@@ -205,8 +336,7 @@ def test_resync_lifts_the_limit_for_itself_alone(host: Host) -> None:
     host.state["sntp"]["time.windows.com"] = 90_000_000
     config = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Config"
     args = {"rediscover": True, "lift_limit": True, "timeout_ms": 1000, "settle_ms": 1000}
-    start = ("start_service", {"name": "W32Time", "timeout_ms": 1000, "stop_after": True})
-    reply = host.run("wu_apply", request(start, ("resync", args)))
+    reply = host.run("wu_apply", request(start("W32Time", stop_after=True), ("resync", args)))
     assert reply["failed"] is None
     step = reply["steps"][1]
     assert (step["before"]["offset_ms"], step["after"]["offset_ms"]) == (90_000_000, 5)
@@ -230,13 +360,45 @@ def test_a_resync_that_fails_restores_the_limit_and_the_source(host: Host) -> No
 def test_prune_keeps_the_newest_and_what_is_not_ours(host: Host) -> None:
     for name in ("20250101T000000Z-aaaaaa", "20250201T000000Z-bbbbbb", "mine", "20250301T000000Z-cccccc"):
         (host.files / f"Windows/SoftwareDistribution.wu_repair-{name}").mkdir()
+    (host.files / "Windows/SoftwareDistribution.wu_repair-20240101T000000Z-dddddd").symlink_to(host.files / "Windows/System32")
     prune = ("prune_backups", {"folder": "SoftwareDistribution", "keep": 2})
     reply = host.run("wu_apply", request(prune, *RESET))
     left = sorted(
         path.name.partition("wu_repair-")[2] for path in (host.files / "Windows").glob("SoftwareDistribution.*")
     )
-    assert left == ["20250301T000000Z-cccccc", RUN, "mine"]
+    # A link that somebody made is not followed, and not ours.
+    assert left == ["20240101T000000Z-dddddd", "20250301T000000Z-cccccc", RUN, "mine"]
     assert reply["failed"] is None
+
+
+def test_an_old_backup_that_will_not_go_is_a_remark(host: Host) -> None:
+    names = [f"SoftwareDistribution.wu_repair-2025010{day}T000000Z-aaaaaa" for day in (1, 2, 3)]
+    for name in names:
+        (host.files / "Windows" / name).mkdir()
+    stays = rf"C:\Windows\{names[0]}"
+    host.state["fails"][f"Remove-FolderTree {stays}"] = {"message": "path too long", "code": -2147024690}
+    prune = ("prune_backups", {"folder": "SoftwareDistribution", "keep": 2})
+    reply = host.run("wu_apply", request(*RESET, prune))
+    assert (reply["failed"], reply["changed"], reply["undone"]) == (None, True, [])
+    assert [step["status"] for step in reply["steps"]][-1] == "done"
+    assert [warning["id"] for warning in reply["warnings"]] == [5]
+    assert names[0] in reply["warnings"][0]["why"]
+    assert not (host.files / "Windows" / names[1]).exists(), "one that stays keeps none of the others"
+    assert (host.files / f"Windows/SoftwareDistribution.wu_repair-{RUN}").exists()
+    host.state["fails"][f"Remove-FolderTree C:\\Windows\\{names[2]}"] = DENIED
+    alone = host.run("wu_apply", request(("prune_backups", {"folder": "SoftwareDistribution", "keep": 1})))
+    assert (alone["steps"][0]["status"], alone["failed"], alone["changed"]) == ("skipped", None, False)
+
+
+def test_a_number_kept_as_text_is_another_value(host: Host) -> None:
+    host.state["registry"][KEY] = {"AllowOSUpgrade": "1"}
+    set_it = ("set_value", {"key": KEY, "name": "AllowOSUpgrade", "kind": "DWord", "value": 1})
+    fails_last(host)
+    assert host.run("wu_apply", request(set_it))["changed"] is True
+    assert host.state["registry"][KEY] == {"AllowOSUpgrade": 1}
+    host.state["registry"][KEY] = {"AllowOSUpgrade": "1"}
+    host.run("wu_apply", request(set_it, NO_ZONE))
+    assert host.state["registry"][KEY] == {"AllowOSUpgrade": "1"}
 
 
 def test_a_reparse_point_or_an_existing_target_is_refused(host: Host) -> None:

@@ -11,7 +11,7 @@ import pytest
 from .conftest import NOW, Host
 
 ALL = ("policy", "disk", "upgrade", "cache", "reporting", "cbs", "clock", "events", "history", "sources", "scan")
-ALWAYS = {"host", "services", "servicing", "reboot", "runs"}
+ALWAYS = {"host", "services", "servicing", "reboot"}
 ZERO = "{00000000-0000-0000-0000-000000000000}"
 
 
@@ -78,17 +78,25 @@ def test_a_healthy_host(host: Host) -> None:
     assert len(host.raw) < 8192
     assert sections["host"]["data"]["product_type"] == "client"
     assert sections["history"]["data"]["total"] == 120
-    assert [item["last"].split("\t")[3] for item in sections["reporting"]["data"]["kinds"]].count("147 [X]") == 1
     assert sections["clock"]["data"]["sources"] == [
-        {"server": "time.windows.com", "ok": True, "offset_ms": 40, "rtt_ms": 12, "stratum": 3}
+        {"server": "time.windows.com", "ok": True, "offset_ms": 40, "rtt_ms": 12, "stratum": 3, "error": None}
     ]
+    assert sections["clock"]["data"]["utc_offset_s"] == 3600
+    assert [kind["last"].split("\t")[3] for kind in sections["reporting"]["data"]["kinds"]] == ["147 [X]", "162 [X]", "183 [X]"]
+    services = {row["name"]: row for row in sections["services"]["data"]["services"]}
+    assert services["BITS"]["service_dll"].endswith("BITS.dll")
+    assert services["DoSvc"].get("service_dll") is None
+    oldest = sections["events"]["data"]["reach"]
+    assert [row["complete"] for row in oldest] == [True, True]
 
 
 @pytest.mark.parametrize(
     ("fault", "status"),
     [
         ({"type": "denied", "message": "no"}, "denied"),
-        ({"type": "absent", "message": "gone"}, "absent"),
+        # A file that the update agent lacks is a failure of it.
+        ({"type": "absent", "message": "gone"}, "failed"),
+        ({"type": "timeout", "message": "late"}, "timeout"),
         ({"message": "x", "code": -2147024891}, "denied"),
         ({"message": "broken\r\nline", "code": -2145124329}, "failed"),
     ],
@@ -98,10 +106,10 @@ def test_one_blind_section_leaves_the_rest(host: Host, fault: dict[str, Any], st
     host.state["fails"]["Get-ServiceTable"] = fault
     sections = host.observe("history", "disk")
     assert {name: section["status"] for name, section in sections.items()} == {
-        "host": "ok", "servicing": "ok", "reboot": "ok", "runs": "ok", "disk": "ok", "history": status, "services": status,
+        "host": "ok", "servicing": "ok", "reboot": "ok", "disk": "ok", "history": status, "services": status,
     }  # fmt: skip
     assert sections["history"]["data"] is None
-    if status == "failed":
+    if "code" in fault and status == "failed":
         assert sections["history"]["why"] == "broken line (0x80240017)"
 
 
@@ -117,7 +125,8 @@ def test_what_hangs_first_takes_no_more_with_it_than_what_is_asked_after_it(host
     host.state["hangs"] = {"Get-HostFact": True}
     sections = host.observe(*ALL, budget_ms=4000)
     assert host.seconds < 30
-    far = {"clock", "sources", "events", "cache", "history", "scan"}
+    # Events and the caches do not need it, and are asked first.
+    far = {"clock", "sources", "history", "scan"}
     assert {name for name, section in sections.items() if section["status"] == "timeout"} == far
     assert (sections["host"]["status"], sections["host"]["why"]) == ("partial", "no answer in time")
     assert sections["host"]["data"]["build"] == 19045
@@ -237,27 +246,124 @@ def test_events_by_name_by_place_and_of_user_data(host: Host) -> None:
             f"<EventData><Data Name='param1'>Uhr</Data><Data>%%2147942402</Data><Binary>{binary}</Binary></EventData>",
         ),
         event(scm, 7023, 7, f"<EventData><Data Name='param1'>Druck</Data><Binary>{other}</Binary></EventData>"),
-        event(
-            "Microsoft-Windows-Kernel-General",
-            1,
-            6,
-            named(NewTime="2025-11-20T10:00:00Z", OldTime="2025-11-20T09:00:00Z"),
-        ),
-        event(
-            "Microsoft-Windows-Kernel-General",
-            1,
-            5,
-            named(NewTime="2025-11-20T10:00:00Z", OldTime="2025-11-20T10:00:01Z"),
-        ),
+        # The fourth parameter of 7031 is the number of an action; 7041 names a service by its key.
+        event(scm, 7031, 6, f"<EventData><Data>Uhr</Data><Data>1</Data><Data>6</Data><Data>1</Data><Binary>{binary}</Binary></EventData>"),
+        event(scm, 7041, 5, named(param1="BITS", param2="LocalSystem")),
     ]
     user = "<UserData><Cbs xmlns='x'><PackageIdentifier>KB1</PackageIdentifier><ErrorCode>0x800f0831</ErrorCode></Cbs></UserData>"
     host.state["channels"]["Setup"] = [event("Microsoft-Windows-Servicing", 3, 4, user, "2025-11-21T10:00:00Z")]
     records = host.observe("events")["events"]["data"]["records"]
-    assert [record["record"] for record in records] == [4, 9, 8, 6]
+    assert [record["record"] for record in records] == [4, 9, 8, 6, 5]
+    assert [record["channel"] for record in records] == ["Setup", "System", "System", "System", "System"]
     assert records[0]["data"] == {"PackageIdentifier": "KB1", "ErrorCode": "0x800f0831"}
     assert records[1]["time"] == 1763632800
     assert len(records[1]["data"]["updateTitle"]) == 120
     assert records[2]["data"] == {"param1": "Uhr", "param2": "%%2147942402", "service": "wuauserv"}
+
+
+def test_failures_are_folded_and_successes_that_cure_them_stay(host: Host) -> None:
+    """A month of Defender's failures, three a day, leaves room for the one failure that matters."""
+    wu, guid = "Microsoft-Windows-WindowsUpdateClient", "{{00000000-0000-0000-0000-{:012d}}}"
+
+    def one(number: int, record: int, title: str, **more: str) -> str:
+        day = f"2025-11-{1 + record // 10:02d}T{record % 10:02d}:00:00.000Z"
+        return event(wu, number, record, named(updateTitle=title, updateGuid=guid.format(record), serviceGuid="{9482}", **more), day)
+
+    failures = [one(20, record, f"Definitions - KB2267602 (Version 1.{record})", errorCode="0x80070020") for record in range(200, 110, -1)]
+    texts = [*failures[:45], one(19, 155, "Definitions - KB2267602 (Version 2)"), *failures[45:]]
+    texts += [one(20, 100, "Cumulative Update (KB5099001)", errorCode="0x80073712"), one(19, 90, "Other (KB5099009)")]
+    host.state["channels"]["System"] = texts
+    host.state["channels"]["Microsoft-Windows-WindowsUpdateClient/Operational"] = [
+        event(wu, 26, 300 - at, named(updateCount="0", serviceGuid=service)) for at, service in enumerate(["{a}", "{a}", "{b}", "{a}"])
+    ]
+    events = host.observe("events")["events"]
+    kept = [(record["id"], record["record"]) for record in events["data"]["records"] if record["channel"] == "System"]
+    assert sorted(kept, reverse=True) == [(20, 200), (20, 199), (20, 198), (20, 111), (20, 100), (19, 155), (19, 90)]
+    assert [record["record"] for record in events["data"]["records"] if record["channel"] != "System"] == [300, 298]
+    assert "updateRevisionNumber" not in host.raw
+
+
+def test_how_far_back_a_channel_was_read(host: Host) -> None:
+    wu = "Microsoft-Windows-WindowsUpdateClient"
+    old = event(wu, 4, 1, named(x="1"), "2025-01-01T00:00:00.000Z")
+    host.state["channels"]["System"] = [event(wu, 20, 9, named(errorCode="0x80070002", updateTitle="t")), old]
+    operational = f"{wu}/Operational"
+    host.state["channels"][operational] = [event(wu, 25, 400 - at, named(errorCode="0x80072ee2")) for at in range(250)]
+    reach = {row["channel"]: row for row in host.observe("events", lookback_s=40 * 86400)["events"]["data"]["reach"]}
+    assert reach["System"] == {"channel": "System", "oldest": NOW - 40 * 86400, "complete": True}
+    # More failures than are read.
+    assert reach[operational] == {"channel": operational, "oldest": 1763632800, "complete": False}
+
+
+def test_a_log_says_from_when_on_it_was_read(host: Host) -> None:
+    host.put("Windows/Logs/CBS/CBS.log", (cbs_line(3, "first") + cbs_line(4, "Failed [HRESULT = 0x80073712]")).encode())
+    lines = [report_line(1 + at, 147, "0", ZERO) for at in range(9)]
+    host.put("Windows/SoftwareDistribution/ReportingEvents.log", "".join(lines).encode("utf-16"))
+    sections = host.observe("cbs", "reporting")
+    assert sections["cbs"]["data"]["oldest"] == "2025-11-20 10:03:00"
+    assert sections["reporting"]["data"]["oldest"] == "2025-11-01 10:00:00"
+    # Lines before the look back are not told, so the log reaches no further.
+    assert host.observe("cbs", lookback_s=86400)["cbs"]["data"]["oldest"] == "2025-11-22 16:00:00"
+
+
+def test_searches_by_service_and_caller_and_updates_by_number(host: Host) -> None:
+    services = ("{A}", "{B}", "{A}", "{B}", "{A}")
+    lines = [report_line(1 + at, 147, "0", service).replace("\tWU\t", f"\tcaller{at // 4}\t") for at, service in enumerate(services)]
+    host.put("Windows/SoftwareDistribution/ReportingEvents.log", "".join(lines).encode("utf-16"))
+    kinds = host.observe("reporting")["reporting"]["data"]["kinds"]
+    assert [(kind["count"], kind["last"].split("\t")[5], kind["last"].split("\t")[8]) for kind in kinds] == [
+        (2, "{A}", "caller0"), (2, "{B}", "caller0"), (1, "{A}", "caller1"),
+    ]  # fmt: skip
+
+
+def test_setup_errors_without_a_code_are_kept(host: Host) -> None:
+    lines = [cbs_line(1, "could not load document path=A.tmp", "Error"), cbs_line(2, "nothing", "Info")]
+    host.put("$WINDOWS.~BT/Sources/Panther/setuperr.log", "".join(lines).encode())
+    logs = host.observe("upgrade")["upgrade"]["data"]["logs"]
+    assert [kind["last"] for log in logs for kind in log["kinds"]] == [lines[0].strip()]
+
+
+def test_history_by_service_and_class(host: Host) -> None:
+    def entry(hour: int, title: str, **more: Any) -> dict[str, Any]:
+        row = {"time": NOW - 3600 * hour, "operation": 1, "result": 2, "hresult": 0, "title": title, "update_id": f"u{hour}"}
+        return {**row, "service": "s", "caller": "", "classes": [], **more}
+
+    host.state["history"] = [
+        entry(1, "App a", service="855e", classes=["c0"]), entry(2, "App b", service="855e", classes=["c0"]),
+        entry(3, "KB5099001"), entry(4, "Definitions KB2267602", classes=["d"]), entry(5, "Definitions KB2267602", classes=["d"]),
+        entry(6, "A", result=4, hresult=-2147024894, classes=[f"c{at}" for at in range(9)], caller="UpdateOrchestrator"),
+    ]  # fmt: skip
+    entries = host.observe("history")["history"]["data"]["entries"]
+    assert [one["update_id"] for one in entries] == ["u1", "u3", "u4", "u6"]
+    assert (entries[0]["service"], entries[0].get("caller"), entries[0]["classes"]) == ("855e", None, ["c0"])
+    assert (entries[3]["caller"], len(entries[3]["classes"])) == ("UpdateOrchestrator", 6)
+
+
+def test_what_a_search_offers(host: Host) -> None:
+    data = host.observe("scan")["scan"]["data"]
+    assert data["updates"] == [{"title": "t" * 100, "kb": ["KB5034441"], "id": "u1", "classes": ["0fa1201d-4330-4fa8-8ae9-b877473b6441"]}]
+
+
+def test_events_that_were_read_before_a_fault_are_told(host: Host) -> None:
+    host.state["fails"]["Read-EventRecord"] = {"type": "timeout", "message": "late"}
+    assert host.observe("events")["events"]["status"] == "timeout"
+
+
+def test_a_lane_that_ends_says_why(host: Host) -> None:
+    host.state["fails"]["Get-HostClock"] = {"message": "no clock", "code": -2145124329}
+    reply = host.run("wu_observe", {"schema": 1, "op": "observe", "sections": []})
+    assert "no clock" in reply["refused"]
+
+
+def test_the_proxy_of_winhttp_and_tls_by_policy(host: Host) -> None:
+    client = r"HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client"
+    host.state["registry"][client] = {"Enabled": 0, "DisabledByDefault": 1, "Other": 3}
+    host.state["winhttp_proxy"] = "http=proxy.example:8080;https=other.example:443"
+    sections = host.observe("sources", "policy")
+    assert [(point["role"], point["host"], point["port"]) for point in sections["sources"]["data"]["endpoints"]] == [
+        ("proxy", "proxy.example", 8080)
+    ]
+    assert sections["policy"]["data"]["tls"] == {"Enabled": 0, "DisabledByDefault": 1}
 
 
 def test_restart_markers_policies_and_their_secrets(host: Host) -> None:

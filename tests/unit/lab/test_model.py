@@ -15,7 +15,7 @@ import pytest
 from lab.answers import BOOTSTRAP
 from lab.model import ModelBackend
 from lab.model_apply import RULES, Applier
-from lab.model_observe import SECTIONS, group_lines
+from lab.model_observe import PARTS, SECTIONS, group_lines, registry_table, telling
 from lab.sim import Sim
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -59,27 +59,34 @@ def test_knows_the_steps_and_sections_of_the_contract() -> None:
     for kind, arguments in kinds.items():
         wanted = set(re.findall(r"`([a-z_]+)`", arguments.split(";")[0]))
         assert wanted - {"bits", "wuauserv"} <= {*RULES[kind], "stop_after"}, kind
-    assert set(SECTIONS) == set(contract("| section | data |"))
+    assert set(SECTIONS) - set(PARTS) == set(contract("| section | data |"))
 
 
-def test_sections_hold_the_fields_of_the_contract(host: Sim) -> None:
+def test_what_it_sends_is_what_the_core_reads(host: Sim) -> None:
+    from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence  # noqa: PLC0415
+
+    host.spec["damage"] = {"sections": {"sources": "denied"}, "answers": {"Get-HostFact": {"domain_role": 3}}}
     reply = Applier(host.call).observe({"schema": 1, "op": "observe", "sections": list(SECTIONS), "lookback_s": 10**9})
-    for name, text in contract("| section | data |").items():
-        section = reply["sections"][name]
-        assert section["status"] == "ok", (name, section)
-        if name in ("reporting", "cbs"):
-            assert set(section["data"]) == {"path", "size", "read", "modified", "kinds"}
-            continue
-        named = set(re.findall(r"`([a-z_0-9]+)`", text))
-        missing = set(section["data"]) - named
-        assert not missing, (name, missing)
+    read = evidence.from_reply(reply, None, None)
+    sections = read.to_document()["sections"]
+    assert {name: section["status"] for name, section in sections.items() if section["status"] != "ok"} == {"sources": "partial"}
+    assert set(sections) == set(SECTIONS) - set(PARTS)
+    assert (read.host.build, read.host.domain_role, read.clock.utc_offset_s) == (19045, 3, 0)
+    assert {entry.service for entry in read.history.entries} == {"9482f4b4-e343-43b6-b170-9a65bc822c77"}
+    assert {reach.complete for reach in read.events.reach} == {True}
+    assert read.reporting.oldest is not None
+
+
+def test_reads_the_registrys_table_out_of_the_agent() -> None:
+    assert ("CCS\\Services\\CcmExec", "-") in registry_table()["policy"]
+    assert set(registry_table()) == {"host", "clock", "servicing", "reboot", "policy", "sources", "upgrade"}
 
 
 def test_unknown_section_is_refused_and_always_sections_come_unasked(host: Sim) -> None:
     agent = Applier(host.call)
     assert "unknown section" in agent.observe({"schema": 1, "op": "observe", "sections": ["nope"]})["refused"]
     reply = agent.observe({"schema": 1, "op": "observe", "sections": []})
-    assert set(reply["sections"]) == {"host", "services", "servicing", "reboot", "runs"}
+    assert set(reply["sections"]) == {"host", "fact", "services", "servicing", "reboot"}
 
 
 def test_reset_cures_proves_and_keeps_the_backup(host: Sim) -> None:
@@ -196,11 +203,22 @@ def test_lines_are_grouped_by_what_makes_them_alike() -> None:
     )
     text += "2026-11-23 10:00:01, Info                  CBS    Nothing to tell\r\n"
     text += "2026-11-23 10:00:02, Info                  CSI    00000001 [SR] Cannot repair member file 'x'\r\n"
-    kinds = group_lines(b"\xef\xbb\xbf" + text.encode(), "cbs", 0)
+    kinds = group_lines(text, "cbs", "")
     assert [row["count"] for row in kinds] == [3, 1]
     assert kinds[0]["first"].startswith("2026-11-21")
     assert kinds[0]["last"].startswith("2026-11-23")
-    assert group_lines(text.encode(), "cbs", 1_900_000_000) == []
+    assert group_lines(text, "cbs", "2030-01-01 00:00:00") == []
+
+
+def test_of_like_failures_the_newest_three_and_the_oldest_are_kept() -> None:
+    items = [{"at": at, "kb": "KB2267602", "failed": True} for at in range(9, 0, -1)]
+    items.insert(4, {"at": 55, "kb": "KB2267602", "failed": False})
+    items += [{"at": 0, "kb": f"KB500000{number}", "failed": False} for number in range(9)]
+    kept = telling(items, lambda item: (item["failed"], str(item["failed"]), item["kb"]))
+    assert [item["at"] for item in kept if item["failed"]] == [9, 8, 7, 1]
+    assert [item["kb"] for item in kept if not item["failed"]] == ["KB2267602", *(f"KB500000{number}" for number in range(9))]
+    calm = [item for item in items if not item["failed"]]
+    assert len(telling(calm, lambda item: (False, "", item["kb"]), 3)) == 4
 
 
 # -- what the wire talks to

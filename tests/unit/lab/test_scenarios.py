@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lab import scenario
 from lab.model_apply import Applier
-from lab.model_observe import SECTIONS
+from lab.model_observe import PARTS, SECTIONS
 from lab.sim import Sim, SimError
 from lab.winupdates import WinUpdates
 
@@ -18,6 +18,9 @@ VERDICTS = {
     "healthy",
     "sick",
     "stale",
+    "behind",
+    "needs_action",
+    "unknown",
     "restart_required",
     "busy",
     "not_this_host",
@@ -35,6 +38,7 @@ SEARCHES = {
     "servicing-in-progress": 0x80070002,
     "reparse-cache": 0x80070002,
     "scan-denied": 0x80070005,
+    "noise-denied": 0x80070005,
     "clock-ahead-workgroup": 0x80072F8F,
     "clock-domain-member": 0x80072F8F,
     "w32time-disabled": 0x80072F8F,
@@ -62,9 +66,16 @@ def test_scenario_keeps_its_form_and_answers_a_search_by_its_causes(name: str, t
 def test_look_changes_nothing(name: str, tmp_path: Path) -> None:
     sim = Sim.load(name, tmp_path, name)
     before = sim.snapshot()
-    sections = [section for section in SECTIONS if section != "scan"]
+    sections = [section for section in SECTIONS if section not in {*PARTS, "scan"}]
     Applier(sim.call).observe({"schema": 1, "op": "observe", "sections": sections, "lookback_s": 10**9})
     assert sim.snapshot() == before
+
+
+def test_there_are_machines_with_an_ordinary_month() -> None:
+    noise = [scenario.load(name) for name in scenario.names() if name.startswith("noise-")]
+    assert len(noise) >= 22
+    assert {one["promise"]["was"] for one in noise} <= {"healthy", "behind"}
+    assert [one["promise"]["did"] for one in noise] == [[]] * len(noise)
 
 
 def updates(sim: Sim) -> list[dict[str, Any]]:

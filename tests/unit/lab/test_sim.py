@@ -503,3 +503,82 @@ def test_a_powershell_reads_what_the_server_answers(tmp_path: Path) -> None:
 
 # What an answer without a fault begins with.
 OK = '<S N="Key">ok</S><B N="Value">true</B>'
+
+
+def answer(sim: Sim, function: str, **args: Any) -> Any:
+    return sim.call(function, args)
+
+
+def test_whom_policy_makes_the_host_ask_stands_in_all_that_it_writes(tmp_path: Path) -> None:
+    wsus, microsoft = "3da21691-e39d-4da6-8a4b-b43877bcb1b7", "9482f4b4-e343-43b6-b170-9a65bc822c77"
+    sim = Sim.load("wsus-unreachable", tmp_path / "a", "a")
+    sim.endpoints["wsus.corp.example:8530"]["ok"] = True
+    answer(sim, "Invoke-UpdateSearch", Criteria="IsInstalled=0")
+    newest = answer(sim, "Read-EventRecord", Channel="Microsoft-Windows-WindowsUpdateClient/Operational", XPath="*", Max=1, TimeoutMs=1)
+    assert wsus in newest[0]
+    assert b"winfleet.wu_repair" in (sim.read(r"C:\Windows\SoftwareDistribution\ReportingEvents.log") or b"").replace(b"\0", b"")
+    assert {entry["service"] for entry in sim.history()} == {wsus}
+    policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+    for name, value in (("UseUpdateClassPolicySource", 1), ("SetPolicyDrivenUpdateSourceForQualityUpdates", 0)):
+        answer(sim, "Write-RegistryValue", Key=policy, Name=name, Kind="DWord", Value=value)
+    assert sim._asked_service() == microsoft
+
+
+def test_a_search_offers_updates_with_their_classes(tmp_path: Path) -> None:
+    sim = Sim.load("win-updates-rescue", tmp_path, "h")
+    sim.spec["search"] = {"result": 3, "warnings": [0x8024000C]}
+    found = answer(sim, "Invoke-UpdateSearch", Criteria="IsInstalled=0")
+    assert (found["result"], found["warnings"], found["count"]) == (3, [0x8024000C - (1 << 32)], 1)
+    assert (found["updates"][0]["kb"], found["updates"][0]["classes"]) == (["KB5099002"], ["0fa1201d-4330-4fa8-8ae9-b877473b6441"])
+
+
+def test_what_services_load_can_be_changed_by_the_registry(tmp_path: Path) -> None:
+    sim = Sim.load("healthy-client", tmp_path, "h")
+    table = answer(sim, "Get-ServiceTable", Name=["wuauserv", "BITS", "CryptSvc"])
+    assert (table["wuauserv"]["trigger"], table["BITS"]["trigger"]) == (True, False)
+    assert table["BITS"]["service_dll"] == r"%systemroot%\system32\qmgr.dll"
+    assert table["wuauserv"]["image_path"] == r"%systemroot%\system32\svchost.exe -k netsvcs -p"
+    assert "service_dll" not in table["CryptSvc"]
+    key = r"HKLM\SYSTEM\CurrentControlSet\Services\wuauserv"
+    answer(sim, "Write-RegistryValue", Key=key + r"\Parameters", Name="ServiceDll", Kind="String", Value=r"C:\x.dll")
+    answer(sim, "Write-RegistryValue", Key=key, Name="ImagePath", Kind="String", Value=r"C:\x.exe")
+    row = answer(sim, "Get-ServiceTable", Name=["wuauserv"])["wuauserv"]
+    assert (row["service_dll"], row["image_path"]) == (r"C:\x.dll", r"C:\x.exe")
+    assert answer(sim, "Read-RegistryKey", Key=key)["subkeys"] == ["TriggerInfo", "Parameters"]
+
+
+def test_damage_hits_what_it_names_as_often_as_it_says(tmp_path: Path) -> None:
+    sim = Sim.load("healthy-client", tmp_path, "h")
+    sim.spec["damage"] = {
+        "sections": {"cbs": "timeout"},
+        "functions": {"Get-DriveFact": "0x8007045D"},
+        "answers": {"Get-HostFact": {"domain_role": "x"}},
+        "times": 1,
+    }
+    with pytest.raises(SimError) as late:
+        answer(sim, "Read-FileTail", Path=r"C:\Windows\Logs\CBS\CBS.log", Bytes=10)
+    assert late.value.kind == "TimeoutException"
+    assert answer(sim, "Read-FileTail", Path=r"C:\Windows\SoftwareDistribution\ReportingEvents.log", Bytes=10)["size"]
+    assert answer(sim, "Read-FileTail", Path=r"C:\Windows\Logs\CBS\CBS.log", Bytes=10)["size"]
+    with pytest.raises(SimError) as broken:
+        answer(sim, "Get-DriveFact", Drive="C:")
+    assert broken.value.hresult & 0xFFFFFFFF == 0x8007045D
+    fact = answer(sim, "Get-HostFact")
+    assert fact["domain_role"] == "x"
+    assert fact["boot_time"] > 0
+
+
+def test_the_oldest_event_and_an_order_that_time_does_not_tell(tmp_path: Path) -> None:
+    sim = Sim.load("noise-clock-was-wrong", tmp_path, "h")
+    asked = {"Channel": "Microsoft-Windows-WindowsUpdateClient/Operational", "XPath": "*", "TimeoutMs": 1}
+    newest = answer(sim, "Read-EventRecord", **asked, Max=9)
+    assert answer(sim, "Read-EventRecord", **asked, Max=1, Oldest=True) == newest[-1:]
+    times = [re.search(r"SystemTime='([^']*)", text)[1] for text in newest]  # type: ignore[index]
+    assert times[-2] == max(times)
+
+
+def test_a_proxy_that_netsh_winhttp_set(tmp_path: Path) -> None:
+    sim = Sim.load("healthy-client", tmp_path / "a", "a")
+    assert answer(sim, "Get-WinHttpProxy") is None
+    other = Sim({**sim.spec, "winhttp_proxy": "proxy.example:8080"}, tmp_path / "b", "b")
+    assert answer(other, "Get-WinHttpProxy") == "proxy.example:8080"

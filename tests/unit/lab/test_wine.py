@@ -225,6 +225,7 @@ def test_a_damaged_store_heals_when_its_folder_is_set_aside_by_the_host_itself(h
         "result": 2,
         "hresult": 0,
         "count": 0,
+        "updates": [],
         "warnings": [],
     }
 

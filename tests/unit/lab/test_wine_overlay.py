@@ -45,6 +45,7 @@ def test_what_wine_can_do_is_not_overlaid() -> None:
         "Measure-Folder",
         "Get-ChildName",
         "Get-FileFact",
+        "Get-WinHttpProxy",
         "Set-ServiceStart",
         "Send-ServiceStart",
         "Stop-ServiceProcess",

@@ -9,14 +9,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence, Section
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.logs import Record
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.plan import Outcome, Plan, parse_outcome
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import outcome as outcomes
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence, parse
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import FAILED, OK, Observation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.plan import Plan
 
 NOW = 1_764_000_000
 HOUR, DAY = 3600, 86400
 RUN = "20251124T160002Z-1a2b3c"
 SETTINGS = findings.Settings()
+WUC = "Microsoft-Windows-WindowsUpdateClient"
+MICROSOFT, WSUS = "9482f4b4-e343-43b6-b170-9a65bc822c77", "3da21691-e39d-4da6-8a4b-b43877bcb1b7"
+STORE, FLIGHTING = "855e8a7c-ecb4-4ca3-b045-1dfa50104289", "8b24b027-1dee-babb-9a95-3517dfb9c552"
+BY_WSUS = {"policy.wu": {"WUServer": "http://wsus.corp.example:8530"}, "policy.au": {"UseWUServer": 1}}
 
 _STARTS = {
     "wuauserv": 3,
@@ -33,23 +38,26 @@ _STARTS = {
 }
 
 
-def service(name: str, start: int | None = None, state: str = "stopped", *, exists: bool = True) -> dict[str, Any]:
+def _state(name: str, start: int | None) -> str:
+    return "running" if name in ("CryptSvc", "UsoSvc", "DoSvc") and start != 4 else "stopped"
+
+
+def service(name: str, start: int | None = None, state: str | None = None, *, exists: bool = True) -> dict[str, Any]:
     """One row of the service table."""
     return {
         "name": name,
         "exists": exists,
+        "trigger": name in ("wuauserv", "DoSvc", "W32Time"),
         "start": (_STARTS[name] if start is None else start) if exists else None,
         "delayed": name in ("UsoSvc", "DoSvc"),
-        "state": state if exists else None,
+        "state": (state or _state(name, start)) if exists else None,
         "dependents": [],
     }
 
 
 def folder(name: str, **changes: Any) -> dict[str, Any]:
     """One cache folder."""
-    path = {"SoftwareDistribution": "C:\\Windows\\SoftwareDistribution", "catroot2": "C:\\Windows\\System32\\catroot2"}[
-        name
-    ]
+    path = {"SoftwareDistribution": "C:\\Windows\\SoftwareDistribution", "catroot2": "C:\\Windows\\System32\\catroot2"}[name]
     store = name == "SoftwareDistribution"
     return {
         "name": name,
@@ -79,6 +87,28 @@ def source(server: str = "time.windows.com", offset_ms: int | None = 12) -> dict
     }
 
 
+def installed(
+    hours_ago: float = 9 * 24, title: str = "2025-11 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5099001)"
+) -> dict[str, Any]:
+    """One entry of the history: the newest cumulative update went in."""
+    return {
+        "time": NOW - int(hours_ago * HOUR),
+        "operation": 1,
+        "result": 2,
+        "hresult": 0,
+        "title": title,
+        "update_id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000101",
+        "service": MICROSOFT,
+        "caller": "UpdateOrchestrator",
+    }
+
+
+def searched(hours_ago: float = 5, found: int = 0, service: str = MICROSOFT) -> dict[str, Any]:
+    """One event 26: a search that went well."""
+    data = {"updateCount": str(found), "serviceGuid": f"{{{service}}}"}
+    return {"provider": WUC, "id": 26, "time": NOW - int(hours_ago * HOUR), "record": 1000 - int(hours_ago), "data": data}
+
+
 def healthy() -> dict[str, Any]:
     """The data of each section of a client in a workgroup that finds and installs its updates."""
     return {
@@ -91,13 +121,14 @@ def healthy() -> dict[str, Any]:
             "domain": None,
             "elevated": True,
             "language_mode": "FullLanguage",
+            "is_64bit": True,
             "boot_time": NOW - 9 * DAY,
-            "uptime_s": 9 * DAY,
         },
         "clock": {
             "start_ms": NOW * 1000 - 500,
             "end_ms": NOW * 1000,
             "zone": "UTC",
+            "utc_offset_s": 0,
             "type": "NTP",
             "servers": ["time.windows.com,0x9"],
             "policy": {},
@@ -107,8 +138,22 @@ def healthy() -> dict[str, Any]:
             "sources": [source()],
         },
         "services": {"services": [service(name) for name in _STARTS]},
-        "history": {"total": 1, "entries": []},
-        "events": {"records": []},
+        "history": {"total": 1, "entries": [installed()]},
+        "events": {
+            "records": [searched()],
+            "reach": [
+                {"channel": "System", "oldest": NOW - 90 * DAY, "complete": True},
+                {"channel": "Microsoft-Windows-WindowsUpdateClient/Operational", "oldest": NOW - 90 * DAY, "complete": True},
+            ],
+        },
+        "reporting": {
+            "path": "C:\\Windows\\SoftwareDistribution\\ReportingEvents.log",
+            "size": 4000,
+            "read": 4000,
+            "modified": NOW - HOUR,
+            "kinds": [],
+        },
+        "cbs": {"path": "C:\\Windows\\Logs\\CBS\\CBS.log", "size": 4000, "read": 4000, "modified": NOW - HOUR, "kinds": []},
         "servicing": {
             "in_progress": 0,
             "processes": [],
@@ -126,6 +171,7 @@ def healthy() -> dict[str, Any]:
             "mdm": {},
             "mdm_wins": None,
             "servicing": {},
+            "tls": {},
             "configmgr": False,
         },
         "sources": {"services": [], "last_search": NOW - 5 * HOUR, "last_install": NOW - 3 * DAY, "endpoints": []},
@@ -139,13 +185,10 @@ def healthy() -> dict[str, Any]:
             "setupdiag": None,
             "logs": [],
         },
-        "runs": {"folders": []},
     }
 
 
-def look(
-    changes: Mapping[str, Any] | None = None, *, controller_ms: int = 0, status: Mapping[str, str] | None = None
-) -> Evidence:
+def look(changes: Mapping[str, Any] | None = None, *, controller_ms: int = 0, status: Mapping[str, str] | None = None) -> Evidence:
     """A look at the healthy host with some data changed, as `{"clock.type": "NoSync"}`.
 
     `controller_ms`: how far the controller's clock is ahead of the host's. `status`: sections without data, and why.
@@ -157,13 +200,15 @@ def look(
         for name in parents:
             at = at.setdefault(name, {})
         at[last] = value
-    sections = {
-        name: Section((status or {}).get(name, "ok"), 1, None, {} if name in (status or {}) else content)
-        for name, content in data.items()
-    }
+    sections: dict[str, Any] = {name: {"status": "ok", "ms": 1, "why": None, "data": content} for name, content in data.items()}
     for name, why in (status or {}).items():
-        sections.setdefault(name, Section(why, 1, None, {}))
-    return Evidence(NOW * 1000 - 600 + controller_ms, NOW * 1000 + 100 + controller_ms, sections)
+        sections[name] = {"status": why, "ms": 1, "why": why, "data": None}
+    return document(sections, NOW * 1000 - 600 + controller_ms, NOW * 1000 + 100 + controller_ms)
+
+
+def document(sections: Mapping[str, Any], asked_ms: int, answered_ms: int) -> Evidence:
+    """Evidence, checked as any is."""
+    return parse({"schema": 1, "taken": {"asked_ms": asked_ms, "answered_ms": answered_ms}, "sections": dict(sections)})
 
 
 def services(**starts: int) -> dict[str, Any]:
@@ -171,30 +216,40 @@ def services(**starts: int) -> dict[str, Any]:
     return {"services.services": [service(name, starts.get(name)) for name in _STARTS]}
 
 
-def find(evidence: Evidence, records: Iterable[Record] = (), **settings: Any) -> list[findings.Finding]:
-    """The findings of a look whose logs held these records."""
-    return findings.find_in(evidence, records, findings.Settings(**settings))
+def find(evidence: Evidence, observations: Iterable[Observation] = (), **settings: Any) -> list[findings.Finding]:
+    """The findings of a look whose logs held these observations as well."""
+    return list(findings.diagnose(evidence, findings.Settings(**settings), observations).findings)
 
 
 def active(found: Iterable[findings.Finding]) -> dict[str, str]:
-    """The findings that count: id and answer, as `rung reset`."""
+    """The findings that count: id and answer, as `repair reset`."""
     return {item.id: " ".join(*item.answer.items()) for item in found if item.active}
 
 
-def failed(layer: str, code: int | None = None, hours_ago: float = 1, **more: Any) -> Record:
-    """A failure."""
-    source_ = {"store": "cbs", "upgrade": "registry", "scan": "event:WU/25"}.get(layer, "history")
-    return Record(**{"source": source_, "layer": layer, "time": NOW - int(hours_ago * HOUR), "code": code, **more})
+_SOURCES = {"store": "cbs", "upgrade": "registry", "scan": f"event:{WUC}/25", "service": "event:Service Control Manager/7023"}
 
 
-def worked(layer: str, hours_ago: float, **more: Any) -> Record:
-    """A success."""
-    return Record(**{"source": "event:WU/26", "layer": layer, "time": NOW - int(hours_ago * HOUR), "ok": True, **more})
+def failed(layer: str, code: int | None = None, hours_ago: float = 1, **more: Any) -> Observation:
+    """A failure; of a search at Windows Update, or of the update KB5099002."""
+    return _observed(layer, FAILED, hours_ago, {"source": _SOURCES.get(layer, f"event:{WUC}/20"), "code": code, **more})
 
 
-def scanned(code: int | None = None, time: int = NOW) -> Record:
+def worked(layer: str, hours_ago: float, **more: Any) -> Observation:
+    """A success, likewise."""
+    return _observed(layer, OK, hours_ago, {"source": f"event:{WUC}/{26 if layer == 'scan' else 19}", **more})
+
+
+def _observed(layer: str, outcome_: str, hours_ago: float, more: Mapping[str, Any]) -> Observation:
+    time = NOW - int(hours_ago * HOUR)
+    own: dict[str, Any] = {"service": MICROSOFT} if layer == "scan" else {}
+    if layer in ("install", "download") and not {"kb", "update", "title", "name"} & set(more):
+        own = {"kb": "KB5099002", "title": "Cumulative Update (KB5099002)"}
+    return Observation(**{"layer": layer, "outcome": outcome_, "time": time, "first": time, **own, **more})
+
+
+def scanned(code: int | None = None, time: int = NOW) -> Observation:
     """A live search."""
-    return Record("scan", "scan", time, ok=code is None, code=code)
+    return Observation("scan", "scan", OK if code is None else FAILED, time, code=code, found=0 if code is None else None, first=time)
 
 
 def scan_section(code: int | None = None, count: int = 2) -> dict[str, Any]:
@@ -225,14 +280,14 @@ def reply(plan: Plan, **changes: Any) -> dict[str, Any]:
     return {**good, "sections": None, **changes}
 
 
-def outcome(plan: Plan, **changes: Any) -> Outcome:
+def outcome(plan: Plan, **changes: Any) -> outcomes.Outcome:
     """The same, checked."""
-    return parse_outcome(reply(plan, **changes))
+    return outcomes.parse(reply(plan, **changes))
 
 
 def carried_out(before: Evidence, plan: Plan, changes: Mapping[str, Any] | None = None) -> Evidence:
     """The look after the plan was carried out and did what its steps say, on the healthy host with `before`'s data."""
-    data = {name: copy.deepcopy(dict(section.data)) for name, section in before.sections.items()}
+    data = {name: copy.deepcopy(section["data"]) for name, section in before.to_document()["sections"].items()}
     rows = {row["name"]: row for row in data["services"]["services"]}
     folders = {row["name"]: row for row in data["cache"]["folders"]}
     for step in plan.steps:
@@ -247,9 +302,7 @@ def carried_out(before: Evidence, plan: Plan, changes: Mapping[str, Any] | None 
             data["clock"]["type"] = args["type"]
             data["clock"]["servers"] = args["servers"] or data["clock"]["servers"]
         elif step.kind in ("resync", "set_clock"):
-            data["clock"]["sources"] = [
-                {**row, "offset_ms": 3 if row["ok"] else None} for row in data["clock"]["sources"]
-            ]
+            data["clock"]["sources"] = [{**row, "offset_ms": 3 if row["ok"] else None} for row in data["clock"]["sources"]]
         elif step.kind == "set_time_zone":
             data["clock"]["zone"] = args["id"]
         elif step.kind == "set_value":
@@ -260,5 +313,5 @@ def carried_out(before: Evidence, plan: Plan, changes: Mapping[str, Any] | None 
     data["clock"]["start_ms"] = (NOW + 29) * 1000
     for name, content in (changes or {}).items():
         data[name] = content
-    sections = {name: Section("ok", 1, None, content) for name, content in data.items()}
-    return Evidence((NOW + 29) * 1000, (NOW + 30) * 1000, sections)
+    sections = {name: {"status": "ok", "ms": 1, "why": None, "data": content} for name, content in data.items()}
+    return document(sections, (NOW + 29) * 1000, (NOW + 30) * 1000)

@@ -1,58 +1,64 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Each failure gets the answer of where it was seen; what was cured is history; a healthy host asks for nothing."""
+"""A failing subject becomes one finding with one answer; what was cured is history; a healthy host asks for nothing."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import (
-    evidence,
-    findings,
-    hresult,
-    plan,
-    routing,
-    rungs,
-    situation,
-)
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.logs import Record
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.routing import Seen, answer_for
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Situation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence, findings, hresult, plan, repairs, routing, situation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import CLOSED, FAILING, UNKNOWN, UNTESTED, Finding
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import CANCELLED, Observation
 from hypothesis import given
 from hypothesis import strategies as st
 from unit.plugin_utils.documents import (
+    BY_WSUS,
     DAY,
     HOUR,
+    MICROSOFT,
     NOW,
     RUN,
     SETTINGS,
+    STORE,
+    WSUS,
+    WUC,
     active,
     failed,
     find,
     folder,
     healthy,
+    installed,
     look,
     scanned,
-    service,
     services,
     source,
     worked,
 )
 
 LAYERS = ["store", "cache", "scan", "download", "install", "upgrade", "service", "clock"]
-WSUS = {"policy.wu": {"WUServer": "http://wsus:8530"}, "policy.au": {"UseWUServer": 1}}
+NO_SEARCH: dict[str, Any] = {"sources.last_search": None, "events.records": []}
+BACKUP = "SoftwareDistribution.wu_repair-20251123T160000Z-1a2b3c"
+RESET_AT = 1_763_913_600
+
+
+def the(subject: str, host: evidence.Evidence, *observations: Observation, **settings: Any) -> Finding:
+    (item,) = [item for item in find(host, observations, **settings) if item.subject == subject]
+    return item
+
+
+def asked(*observations: Observation, **changes: Any) -> tuple[str, ...]:
+    return repairs.asked_for(find(look(changes), observations))
 
 
 def test_a_healthy_host_asks_for_nothing() -> None:
-    assert active(find(look())) == {}
+    assert find(look()) == []
 
 
 @pytest.mark.parametrize("section", sorted(healthy()))
-def test_a_section_that_could_not_be_read_is_no_reason_to_repair(section: str) -> None:
-    for status in ("denied", "timeout", "absent", "failed"):
-        assert plan.route(find(look(status={section: status}))) == []
+@pytest.mark.parametrize("status", ["denied", "timeout", "absent", "failed"])
+def test_a_section_that_could_not_be_read_is_no_reason_to_repair(section: str, status: str) -> None:
+    assert repairs.asked_for(find(look(status={section: status}))) == ()
 
 
 # --- where it was seen decides ---
@@ -60,553 +66,386 @@ def test_a_section_that_could_not_be_read_is_no_reason_to_repair(section: str) -
 
 @pytest.mark.parametrize("code", [0x80070002, 0x80070003])
 @pytest.mark.parametrize(
-    ("layer", "answer"),
+    ("layer", "subject", "answer"),
     [
-        ("store", "rung troubleshoot"),
-        ("cache", "rung reset"),
-        ("scan", "rung reset"),
-        ("download", "rung reset"),
-        ("install", "rung reset"),
-        ("upgrade", "rung osupgrade"),
-        ("service", "owner admin"),
+        ("store", "store:packages", "owner admin"),
+        ("scan", "search:microsoft", "repair reset"),
+        ("download", "update:KB5099002", "repair reset"),
+        ("install", "update:KB5099002", "repair reset"),
+        ("upgrade", "upgrade:", "owner admin"),
+        ("service", "service:wuauserv", "owner admin"),
     ],
 )
-def test_a_missing_file_is_routed_by_its_layer(code: int, layer: str, answer: str) -> None:
-    found = find(look(), [failed(layer, code, update="wuauserv" if layer == "service" else None)])
-    assert active(found) == {f"{hresult.hex_of(code)}@{layer}": answer}
+def test_a_missing_file_is_routed_by_its_layer(code: int, layer: str, subject: str, answer: str) -> None:
+    more: dict[str, Any] = {"name": "wuauserv"} if layer == "service" else {}
+    assert active(find(look(), [failed(layer, code, **more)])) == {f"{hresult.hex_of(code)}@{subject}": answer}
 
 
 def test_a_failed_installation_beside_a_damaged_component_store_is_not_reset() -> None:
-    records = [failed("install", 0x80070002), failed("store", 0x80073712)]
-    assert plan.route(find(look(), records)) == ["troubleshoot"]
+    found = find(look(), [failed("install", 0x80070002), failed("store", 0x80073712)])
+    assert repairs.asked_for(found) == ()
+    assert "DISM" in the("update:KB5099002", look(), failed("install", 0x80070002), failed("store", 0x80073712)).next_step
 
 
 def test_a_component_store_repaired_since_does_not_blame_the_store() -> None:
     repaired = worked("store", 1, source="cbs", marker="store_repaired")
     found = find(look(), [failed("store", 0x80073712, 5), repaired, failed("install", 0x80070002, 0.5)])
-    assert active(found) == {"0x80070002@install": "rung reset"}
+    assert active(found) == {"0x80070002@update:KB5099002": "repair reset"}
+
+
+def test_a_service_that_cannot_be_loaded_comes_before_the_cache() -> None:
+    broken = failed("service", 0x8007007E, 2, name="wuauserv")
+    item = the("search:microsoft", look(NO_SEARCH), broken, failed("scan", 0x80070002, 1))
+    assert (dict(item.answer), "wuauserv" in item.next_step) == ({"owner": "admin"}, True)
 
 
 @pytest.mark.parametrize(
-    ("layer", "code", "answer"),
-    [
-        ("store", 0x800F081F, "rung troubleshoot"),
-        ("install", 0x80073701, "rung troubleshoot"),
-        ("install", 0x800F0831, "rung troubleshoot"),
-        ("store", 0x80070570, "rung troubleshoot"),
-        ("scan", 0x80072EE2, "owner admin"),
-        ("scan", 0x80072EFD, "owner admin"),
-        ("scan", 0x8024402C, "owner admin"),
-        ("scan", 0x80244022, "owner admin"),
-        ("scan", 0x8024401B, "owner proxy"),
-        ("download", 0x80D05001, "owner proxy"),
-        ("download", 0x80240034, "owner admin"),
-        ("scan", 0x80248007, "rung reset"),
-        ("install", 0x80242006, "rung reset"),
-        ("install", 0x8024200D, "rung reset"),
-        ("download", 0x80246010, "rung reset"),
-        ("install", 0x80242014, "wait restart"),
-        ("install", 0x80070BC9, "wait restart"),
-        ("scan", 0x8024002E, "owner policy"),
-        ("scan", 0x8024002F, "owner policy"),
-        ("scan", 0x80240025, "owner policy"),
-        ("install", 0x80070020, "wait retry"),
-        ("install", 0x80240022, "wait retry"),
-        ("install", 0x80073D02, "wait retry"),
-        ("upgrade", 0xC1900101, "rung osupgrade"),
-        ("install", 0xC1900101, "rung osupgrade"),
-        ("upgrade", 0xC1900200, "owner hardware"),
-        ("upgrade", 0xC190020E, "owner admin"),
-        ("install", 0x800F0228, "rung drivers"),
-        ("install", 0x80070070, "owner admin"),
-        ("install", 0x8007045D, "owner hardware"),
-    ],
+    ("service", "policy", "answer"),
+    [(MICROSOFT, {}, "owner admin"), (WSUS, BY_WSUS, "owner wsus"), (None, BY_WSUS, "owner wsus"), (None, {}, "owner admin")],
 )
-def test_the_published_classes(layer: str, code: int, answer: str) -> None:
-    assert list(active(find(look(), [failed(layer, code)])).values()) == [answer]
+def test_a_server_that_cannot_be_reached_belongs_to_whoever_was_asked(service: str | None, policy: dict[str, Any], answer: str) -> None:
+    timeout = failed("scan", 0x80072EE2, service=service, caller="UpdateOrchestrator")
+    assert list(active(find(look(NO_SEARCH | policy), [timeout])).values()) == [answer]
 
 
-def test_every_network_proxy_and_policy_code_is_left_to_its_owner() -> None:
-    for area in ("network", "proxy"):
-        for code in _codes(area):
-            for layer in LAYERS:
-                for about in (Situation(), Situation(wsus=True), Situation(proxy=True)):
-                    assert "rung" not in answer_for(Seen(layer, code), about), hresult.hex_of(code)
-
-
-def _codes(area: str) -> list[int]:
-    return [code for code in hresult._CODES if hresult.describe(code).area == area]
-
-
-def test_every_code_has_exactly_one_answer_that_somebody_can_act_on() -> None:
-    owners = {"wsus", "proxy", "policy", "hardware", "management", "admin"}
-    for code in hresult._CODES:
-        for layer in LAYERS:
-            for about in (
-                Situation(),
-                Situation(client=False),
-                Situation(wsus=True, store_damaged=True, boot_time=NOW),
-            ):
-                answer = answer_for(Seen(layer, code, last=NOW - DAY), about)
-                assert len(answer) == 1
-                ((kind, value),) = answer.items()
-                assert value in {"rung": set(rungs.LADDER), "wait": {"restart", "retry"}, "owner": owners}[kind]
-
-
-@given(code=st.integers(0x80000000, 0xFFFFFFFF), layer=st.sampled_from(LAYERS))
-def test_a_code_that_no_table_names_never_asks_for_a_reset(code: int, layer: str) -> None:
-    if code not in hresult._CODES:
-        assert answer_for(Seen(layer, code), Situation()).get("rung") != "reset"
-
-
-@given(code=st.sampled_from(sorted(hresult._CODES)), layer=st.sampled_from(["store", "upgrade", "service", "clock"]))
-def test_what_was_seen_away_from_the_cache_is_never_answered_by_a_reset_of_it(code: int, layer: str) -> None:
-    assert answer_for(Seen(layer, code), Situation(disabled=())).get("rung") != "reset"
-
-
-def test_a_server_is_never_told_to_allow_an_upgrade() -> None:
-    server = look({"host.product_type": "server"})
-    assert active(find(server, [failed("upgrade", 0xC1900101)])) == {"0xC1900101@upgrade": "owner admin"}
-
-
-def test_an_upgrade_that_was_allowed_already_asks_for_what_else_can_help() -> None:
-    allowed = look({"upgrade.osupgrade": {"AllowOSUpgrade": 1}})
-    assert active(find(allowed, [failed("upgrade", 0xC1900101)])) == {"0xC1900101@upgrade": "rung drivers"}
-
-
-def test_a_server_that_cannot_be_reached_belongs_to_whoever_is_the_source() -> None:
-    timeout = [failed("scan", 0x80072EE2)]
-    assert active(find(look(WSUS), timeout)) == {"0x80072EE2@scan": "owner wsus"}
+def test_a_proxy_answers_where_there_is_one() -> None:
     proxy = {"sources.endpoints": [{"role": "proxy", "host": "p", "port": 8080, "ok": True, "ms": 1, "error": None}]}
-    assert active(find(look(proxy), timeout)) == {"0x80072EE2@scan": "owner proxy"}
+    assert active(find(look(NO_SEARCH | proxy), [failed("scan", 0x80072EE2)])) == {"0x80072EE2@search:microsoft": "owner proxy"}
+
+
+def test_the_search_of_another_class_is_nothing() -> None:
+    found = find(look(), [failed("scan", 0x80072EE2, service=STORE)])
+    assert (active(found), [item.state for item in found]) == ({}, [CLOSED])
 
 
 def test_policy_codes_name_the_policy_and_its_owner() -> None:
-    denied = [failed("scan", 0x8024002E)]
-    by_policy = find(look({"policy.wu": {"DisableWindowsUpdateAccess": 1}}), denied)
-    assert "DisableWindowsUpdateAccess = 1" in next(item for item in by_policy if item.code).meaning
-    by_mdm = find(look({"policy.mdm": {"AllowUpdateService": 0}}), denied)
-    assert set(active(by_mdm).values()) == {"owner management"}
+    denied = failed("scan", 0x8024002E)
+    item = the("search:microsoft", look({"policy.wu": {"DoNotConnectToWindowsUpdateInternetLocations": 1}}), denied)
+    assert (dict(item.answer), "DoNotConnectToWindowsUpdateInternetLocations = 1" in item.meaning) == ({"owner": "policy"}, True)
+    managed = the("search:microsoft", look({"policy.configmgr": True}), denied)
+    assert dict(managed.answer) == {"owner": "management"}
 
 
 def test_markers_without_a_code_are_routed_too() -> None:
     found = find(look(), [failed("store", marker="sr_cannot_repair"), failed("scan", marker="proxy_credentials")])
-    assert active(found) == {"sr_cannot_repair@store": "rung troubleshoot", "proxy_credentials@scan": "owner proxy"}
+    assert active(found) == {"sr_cannot_repair@store:files": "owner admin", "proxy_credentials@search:microsoft": "owner proxy"}
 
 
-# --- one finding for one failure ---
+# --- one finding for one subject ---
 
 
 def test_a_failure_in_several_logs_is_one_finding() -> None:
-    records = [
+    item = the(
+        "search:microsoft",
+        look(NO_SEARCH),
         failed("scan", 0x80070002, 9, source="reporting", count=3, first=NOW - 30 * HOUR),
-        failed("scan", 0x80070002, 2, source="event:WU/25", count=2),
-    ]
-    (item,) = [item for item in find(look({"sources.last_search": NOW - 2 * DAY}), records) if item.active]
+        failed("scan", 0x80070002, 2, count=2),
+    )
     assert (item.count, item.first_seen, item.last_seen) == (3, NOW - 30 * HOUR, NOW - 2 * HOUR)
-    assert item.to_dict()["answer"] == {"rung": "reset"}
-    assert "order" not in item.to_dict()
+    assert item.to_dict()["answer"] == {"repair": "reset"}
+
+
+def test_a_subject_that_fails_by_several_codes_is_one_finding_by_its_newest() -> None:
+    item = the("search:microsoft", look(NO_SEARCH), failed("scan", 0x80072EE2, 9), failed("scan", 0x80070002, 2))
+    assert (item.code, item.codes) == ("0x80070002", ("0x80070002", "0x80072EE2"))
 
 
 def test_a_live_failure_comes_first() -> None:
-    found = find(look(), [failed("scan", 0x80072EE2, 0.1), scanned(0x80070002)])
+    found = find(look(), [failed("download", 0x80246010, 0.1), scanned(0x80070002)])
     assert found[0].code == "0x80070002"
 
 
-def test_history_stays_in_the_list_behind_what_counts() -> None:
-    found = find(look(), [failed("scan", 0x80248007, 6), failed("install", 0x80070070, 30)])
-    assert [item.active for item in found] == [True, False]
-    assert found[1].overtaken_by == "a later successful search"
-
-
-# --- what makes a failure history ---
-
-
-def test_a_later_search_overtakes_a_failed_search_and_nothing_else() -> None:
-    records = [failed("scan", 0x80070002, 8), failed("download", 0x80246010, 8), worked("scan", 6)]
-    assert active(find(look(), records)) == {"0x80246010@download": "rung reset"}
-
-
-def test_a_search_before_the_failure_overtakes_nothing() -> None:
-    old = look({"sources.last_search": NOW - 5 * DAY})
-    assert active(find(old, [worked("scan", 9), failed("scan", 0x80070002, 8)])) == {"0x80070002@scan": "rung reset"}
-
-
-def test_a_live_search_that_succeeds_overtakes_every_failed_search() -> None:
-    future = failed("scan", 0x80070002, -48)
-    assert active(find(look(), [future, failed("scan", 0x80072EE2, 0.01), scanned()])) == {}
-
-
-def test_an_installation_is_overtaken_by_the_same_update_alone() -> None:
-    broken = failed("install", 0x80070002, 20, update="aaaa")
-    assert active(find(look(), [broken, worked("install", 2, update="bbbb")])) != {}
-    assert active(find(look(), [broken, worked("install", 2, update="{AAAA}")])) == {}
-
-
-def test_a_new_revision_of_the_same_article_overtakes_the_old_one() -> None:
-    broken = failed("install", 0x80070002, 20, update="aaaa", text="Cumulative Update (KB5099002)")
-    package = worked("install", 2, update="Package_for_KB5099002~31bf3856ad364e35~amd64~~1.0")
-    other = worked("install", 2, update="Package_for_KB50990023~31bf3856ad364e35~amd64~~1.0")
-    assert active(find(look(), [broken, package])) == {}
-    assert active(find(look(), [broken, other])) != {}
-
-
-def test_a_cache_made_anew_overtakes_what_was_seen_in_the_old_one() -> None:
-    young = {"cache.folders": [folder("SoftwareDistribution", data_store_created=NOW - HOUR), folder("catroot2")]}
-    failure = failed("download", 0x80246010, 2)
-    assert active(find(look(young), [failure])) == {}
-    assert active(find(look(young), [failed("download", 0x80246010, 0.5)])) != {}
-
-
-def test_the_creation_time_of_the_folder_itself_is_not_believed() -> None:
-    tunnelled = {"cache.folders": [folder("SoftwareDistribution", created=NOW - HOUR)]}
-    assert active(find(look(tunnelled), [failed("download", 0x80246010, 2)])) != {}
-
-
-def test_our_own_backup_dates_the_reset() -> None:
-    name = "SoftwareDistribution.wu_repair-20251124T150000Z-1a2b3c"
-    time = situation.backup_time(name)
-    assert time is not None
-    renewed = {
-        "cache.folders": [folder("SoftwareDistribution", data_store=False, data_store_created=None, backups=[name])]
-    }
-    before, after = [failed("download", 0x80246010, time=time + delta) for delta in (-60, 60)]
-    assert active(find(look(renewed), [before])) == {}
-    assert active(find(look(renewed), [after])) == {"0x80246010@download": "rung reset"}
-
-
-def test_a_reset_does_not_overtake_damage_of_the_component_store() -> None:
-    young = {"cache.folders": [folder("SoftwareDistribution", data_store_created=NOW - HOUR), folder("catroot2")]}
-    assert active(find(look(young), [failed("store", 0x80070002, 2)])) == {"0x80070002@store": "rung troubleshoot"}
-
-
-def test_the_same_failure_after_our_reset_climbs_on() -> None:
-    name = "SoftwareDistribution.wu_repair-20251124T150000Z-1a2b3c"
-    time = situation.backup_time(name)
-    assert time is not None
-    host = look(
-        {
-            "cache.folders": [folder("SoftwareDistribution", data_store_created=None, backups=[name])],
-            "sources.last_search": time - 9 * DAY,
-            "sources.last_install": None,
-        }
+def test_history_stands_behind_what_counts_and_notices_between() -> None:
+    found = find(
+        look(),
+        [
+            failed("install", 0x80070643, 26, kb="KB2267602"),
+            failed("scan", 0x80070002, 8),
+            worked("scan", 6),
+            failed("download", 0x80246010, 3),
+        ],
     )
-    before, after = [failed("scan", 0x80070002, time=time + delta) for delta in (-60, 60)]
-    assert active(find(host, [before, after])) == {"0x80070002@scan": "rung troubleshoot"}
-    assert active(find(host, [before, worked("scan", 0, time=time + 30), after])) == {"0x80070002@scan": "rung reset"}
+    assert [(item.active, item.notice, item.state) for item in found] == [
+        (True, False, FAILING),
+        (False, True, FAILING),
+        (False, False, CLOSED),
+    ]
+    assert (found[2].next_step, found[2].superseded_by) == ("", "a later success")
 
 
-def test_a_failure_of_the_future_is_history_once_the_clock_is_right() -> None:
-    future = failed("scan", 0x80070002, -48)
-    assert active(find(look(), [future])) == {}
-    off = {"clock.sources": [source(offset_ms=7 * 3600_000)]}
-    assert "0x80070002@scan" in active(find(look(off, controller_ms=7 * 3600_000), [future]))
+def test_what_the_servicing_stack_said_is_the_inner_reason() -> None:
+    inner = failed(
+        "install", 0x80070643, 2.5, source="cbs", name="lab-edge-component", line="Failed to install lab-edge-component", kb=None
+    )
+    item = the("update:KB5099002", look(), failed("install", 0x800F0922, 2, line="Installation failed"), inner)
+    assert (item.name, item.related_codes) == ("lab-edge-component", ("0x80070643",))
+    assert item.lines[0] == "Failed to install lab-edge-component"
 
 
-def test_a_restart_since_overtakes_what_asked_for_one() -> None:
-    assert active(find(look(), [failed("install", 0x80242014, 1)])) == {"0x80242014@install": "wait restart"}
-    assert active(find(look({"host.boot_time": NOW - HOUR // 2}), [failed("install", 0x80242014, 1)])) == {}
+def test_at_most_three_lines_are_kept() -> None:
+    tries = [failed("install", 0x80070643, hours, line=f"line {hours}") for hours in (2, 3, 4, 5, 6)]
+    assert the("update:KB5099002", look(), *tries).lines == ("line 2", "line 3", "line 4")
 
 
-def test_what_a_restart_did_not_cure_asks_for_the_next_remedy() -> None:
-    restarted = look({"host.boot_time": NOW - HOUR // 2})
-    assert active(find(restarted, [failed("install", 0x80070643, 1)])) == {"0x80070643@install": "rung troubleshoot"}
+def test_a_final_result_leads_over_errors_on_the_way() -> None:
+    final = Observation("setup", "upgrade", time=NOW - 5 * HOUR, code=0xC1900101, marker="final", name="0x30018", line="final")
+    way = Observation("setup", "upgrade", time=NOW - HOUR, code=0x80070002, marker="on_the_way", line="on the way")
+    item = the("upgrade:", look(), way, final)
+    assert (item.code, item.name, item.lines) == ("0xC1900101", "0x30018", ("on the way", "final"))
+    assert active(find(look(), [way])) == {}
 
 
-def test_what_should_pass_by_itself_and_did_not_is_for_somebody() -> None:
-    first = failed("scan", 0x80244010, 1, first=NOW - 3 * DAY)
-    assert active(find(look(WSUS | {"sources.last_search": NOW - 4 * DAY}), [first])) == {
-        "0x80244010@scan": "owner wsus"
-    }
+# --- what is worth a word, and what is nothing ---
 
 
-def test_a_log_in_an_unknown_zone_is_not_overtaken_by_what_may_be_older() -> None:
-    local = failed("scan", 0x80070002, 10, local_time=True)
-    assert active(find(look({"sources.last_search": NOW - 5 * HOUR}), [local])) != {}
-    assert active(find(look({"sources.last_search": NOW + 5 * HOUR}), [local])) == {}
-    known = failed("install", 0x80070002, 10, update="a")
-    assert active(find(look(), [known, worked("install", 1, update="a", local_time=True)])) != {}
-    assert active(find(look(), [known, worked("install", -5, update="a", local_time=True)])) == {}
+def tries_of(kb: str, *hours: float, **more: Any) -> list[Observation]:
+    return [failed("install", 0x80070005, hour, kb=kb, title=f"Update ({kb})", **more) for hour in hours]
 
 
-def test_errors_of_set_up_count_only_beside_a_failed_upgrade() -> None:
-    log = failed("upgrade", 0x80070002, 1, source="setup")
-    assert active(find(look(), [log])) == {}
-    assert "0x80070002@upgrade" in active(find(look(), [log, failed("upgrade", 0xC1900101)]))
-    assert active(findings.from_records([log], SETTINGS, NOW)) == {"0x80070002@upgrade": "rung osupgrade"}
+@pytest.mark.parametrize(
+    ("hours", "fault"),
+    [((2,), False), ((2, 3), False), ((2, 26, 50), False), ((2, 26, 80), True), ((2, 80), False), ((2, 5, 80), True)],
+)
+def test_what_comes_and_goes_counts_at_three_tries_over_three_days(hours: tuple[float, ...], fault: bool) -> None:
+    assert (active(find(look(), tries_of("KB2267602", *hours))) != {}) is fault
+    drivers = [failed("install", 0x80070643, hour, update="aa", title="Intel - System - 1.0", kb=None) for hour in hours]
+    assert (active(find(look(), drivers)) != {}) is fault
+
+
+@pytest.mark.parametrize(
+    ("days", "entries", "fault"),
+    [(13, [installed(9 * 24)], True), (16, [installed(9 * 24)], False), (16, [installed(20 * 24)], True), (16, [], True)],
+)
+def test_one_failed_update_is_a_fault_until_others_came(days: int, entries: list[dict[str, Any]], fault: bool) -> None:
+    found = find(look({"history.entries": entries}), [failed("install", 0x80070002, days * 24, kb="KB5034441", title="Update (KB5034441)")])
+    assert ("0x80070002@update:KB5034441" in active(found)) is fault
+    assert fault or [item.notice for item in found if item.subject == "update:KB5034441"] == [True]
+
+
+def test_an_app_of_the_store_is_nothing() -> None:
+    found = find(look(), [failed("install", 0x80073D02, 2, service=STORE, title="Some app", kb=None)])
+    assert (active(found), len(found)) == ({}, 1)
+
+
+def test_what_somebody_cancelled_is_a_fault_only_where_it_recurs() -> None:
+    assert active(find(look(), [failed("download", 0x8024000B, 2, outcome=CANCELLED)])) == {}
+    often = [failed("download", 0x8024000B, hours, outcome=CANCELLED) for hours in (2, 30, 80)]
+    assert active(find(look(), often)) != {}
 
 
 def test_services_that_updates_do_not_need_may_fail() -> None:
-    assert active(find(look(), [failed("service", update="Spooler", marker="service_failed")])) == {}
-    assert active(find(look(), [failed("service", marker="service_failed")])) == {}
+    assert find(look(), [failed("service", name="Spooler", marker="service_failed")]) == []
+    assert active(find(look(), [failed("service", 0x8007041D, name="DoSvc")])) == {}
+    assert active(find(look(), [failed("service", 0x8007041D, name="BITS")])) != {}
 
 
-# --- services ---
+# --- what passes, what may help, what was tried ---
 
 
-@pytest.mark.parametrize("name", ["wuauserv", "BITS", "CryptSvc", "UsoSvc", "DoSvc", "msiserver"])
-def test_a_disabled_update_service_asks_for_a_reset(name: str) -> None:
-    assert active(find(look(services(**{name: 4})))) == {f"service_disabled:{name}": "rung reset"}
+@pytest.mark.parametrize(("search", "answer"), [(3, "wait retry"), (23, "wait retry"), (60, "owner admin")])
+def test_a_search_that_fails_is_retried_until_the_last_success_is_too_old(search: float, answer: str) -> None:
+    tries = [failed("scan", 0x80072EE2, hours) for hours in (0.5, 2)]
+    assert list(active(find(look(NO_SEARCH), [worked("scan", search), *tries])).values()) == [answer]
 
 
-@pytest.mark.parametrize("start", [2, 3])
-def test_any_other_start_type_may_be_meant(start: int) -> None:
-    starts = dict.fromkeys(("wuauserv", "BITS", "CryptSvc", "UsoSvc", "DoSvc", "msiserver", "wlidsvc"), start)
-    assert active(find(look(services(**starts)))) == {}
+def test_an_installation_that_fails_for_more_than_a_day_does_not_pass() -> None:
+    assert active(find(look(), [failed("install", 0x80070020, 2)])) == {"0x80070020@update:KB5099002": "wait retry"}
+    assert active(find(look(), [failed("install", 0x80070020, 2), failed("install", 0x80070020, 30)])) == {
+        "0x80070020@update:KB5099002": "owner admin"
+    }
 
 
-def test_protected_services_are_never_for_a_rung() -> None:
-    assert active(find(look(services(TrustedInstaller=4)))) == {"service_disabled:TrustedInstaller": "owner admin"}
-    assert active(find(look(services(WaaSMedicSvc=4, AppIDSvc=4)))) == {}
+def test_a_restart_is_asked_for_once() -> None:
+    first = failed("install", 0x80070BC9, 5)
+    assert the("update:KB5099002", look(), first).answer == {"wait": "restart"}
+    restarted = look({"host.boot_time": NOW - 3 * HOUR})
+    assert the("update:KB5099002", restarted, first).state == UNTESTED
+    again = the("update:KB5099002", restarted, first, failed("install", 0x80070BC9, 1))
+    assert (dict(again.answer), again.state) == ({"owner": "admin"}, FAILING)
 
 
-def test_the_sign_in_assistant_counts_when_something_needs_it() -> None:
-    off = look(services(wlidsvc=4))
-    assert active(find(off)) == {}
-    assert plan.route(find(off, [failed("install", 0x80070426)])) == ["reset"]
-    assert plan.route(find(off, [failed("upgrade", 0x80070002)])) == ["osupgrade", "reset"]
+def test_what_was_restarted_long_ago_and_never_tried_is_for_somebody() -> None:
+    item = the("update:KB5099002", look({"host.boot_time": NOW - 15 * DAY, "history.entries": []}), failed("install", 0x80070BC9, 16 * 24))
+    assert (item.state, dict(item.answer)) == (FAILING, {"owner": "admin"})
 
 
-def test_the_code_of_a_disabled_service_is_history_when_none_is_disabled() -> None:
-    assert active(find(look(), [failed("scan", 0x80070422)])) == {}
-    found = active(find(look(services(wuauserv=4)), [failed("scan", 0x80070422)]))
-    assert found == {"service_disabled:wuauserv": "rung reset", "0x80070422@scan": "rung reset"}
+@pytest.mark.parametrize("code", [0x80070643, 0x80242014, 0x800F0922, 0x80073712, 0x80070005])
+def test_a_restart_cures_no_installation(code: int) -> None:
+    assert the("update:KB5099002", look(), failed("install", code, 2)).answer.get("wait") != "restart"
 
 
-def test_a_missing_service_is_for_a_person() -> None:
-    rows = [service(name, exists=name != "wuauserv") for name in ("wuauserv", "BITS", "UsoSvc")]
-    assert active(find(look({"services.services": rows}))) == {"service_missing:wuauserv": "owner admin"}
+def renewed(**row: Any) -> evidence.Evidence:
+    return look(NO_SEARCH | {"cache.folders": [folder("SoftwareDistribution", **row), folder("catroot2")]})
 
 
-# --- the clock ---
+def test_what_failed_in_the_old_cache_is_untested_in_the_new_one() -> None:
+    young = renewed(data_store_created=NOW - HOUR)
+    assert the("update:KB5099002", young, failed("download", 0x80246010, 2)).state == UNTESTED
+    assert the("update:KB5099002", young, failed("download", 0x80246010, 0.5)).state == FAILING
+    assert the("update:KB5099002", young, failed("install", 0x80070643, 2)).state == FAILING
 
 
-def test_an_offset_to_its_own_source_asks_for_timesync() -> None:
-    off = look({"clock.sources": [source(offset_ms=301_000)]}, controller_ms=301_000)
-    assert active(find(off)) == {"clock_off": "rung timesync"}
-    assert active(find(look({"clock.sources": [source(offset_ms=-299_000)]}))) == {}
+def test_the_creation_time_of_the_folder_itself_is_not_believed() -> None:
+    assert the("update:KB5099002", renewed(created=NOW - HOUR), failed("download", 0x80246010, 2)).state == FAILING
 
 
-def test_a_server_that_the_host_does_not_follow_does_not_judge_its_clock() -> None:
-    asked = {"clock.sources": [source(), *(source(f"other{n}.example", 900_000) for n in "12")]}
-    assert active(find(look(asked))) == {}
+def test_a_reset_does_not_touch_damage_of_the_component_store() -> None:
+    assert the("store:packages", renewed(data_store_created=NOW - HOUR), failed("store", 0x80070002, 2)).state == FAILING
 
 
-def test_the_controller_alone_does_not_judge_the_clock() -> None:
-    silent = {"clock.sources": [source(offset_ms=None)]}
-    host = look(silent, controller_ms=3600_000)
-    assert active(find(host)) == {"clock_disagrees": "owner admin", "time_source_silent": "owner admin"}
-    assert active(find(host, reference="controller"))["clock_off"] == "rung timesync"
-    assert active(find(look(controller_ms=3600_000))) == {"clock_disagrees": "owner admin"}
+def test_our_own_backup_dates_the_reset() -> None:
+    assert situation.backup_time(BACKUP) == RESET_AT
+    host = renewed(data_store=False, data_store_created=None, backups=[BACKUP])
+    before, after = (failed("download", 0x80246010, time=RESET_AT + delta, first=RESET_AT + delta) for delta in (-60, 60))
+    assert the("update:KB5099002", host, before).state == UNTESTED
+    assert the("update:KB5099002", host, after).answer == {"repair": "reset"}
 
 
-def test_the_bound_of_the_measurement_is_in_favour_of_the_host() -> None:
-    quick = look(controller_ms=310_000)
-    assert "clock_disagrees" in active(find(quick))
-    slow = dataclasses.replace(quick, asked_ms=(quick.asked_ms or 0) - 30_000)
-    assert "clock_disagrees" not in active(find(slow))
-    silent = {"clock.sources": [source(offset_ms=None)]}
-    far = dataclasses.replace(look(silent, controller_ms=310_000), asked_ms=slow.asked_ms)
-    assert active(find(far, [failed("scan", 0x80072F8F)])) == {"0x80072F8F@scan": "owner admin"}
+def test_the_same_failure_after_our_reset_goes_to_a_person() -> None:
+    host = renewed(data_store_created=RESET_AT + 30, backups=[BACKUP])
+    before, after = (failed("scan", 0x80070002, time=RESET_AT + delta, first=RESET_AT + delta) for delta in (-60, HOUR))
+    assert the("search:microsoft", host, before, after).answer == {"owner": "admin"}
+    between = worked("scan", 0, time=RESET_AT + 120, first=RESET_AT + 120)
+    assert the("search:microsoft", host, before, between, after).answer == {"repair": "reset"}
+
+
+def test_a_repair_of_this_run_leaves_what_was_not_tried_since_untested() -> None:
+    failure = failed("scan", 0x80072F8F, 2)
+    off = look(NO_SEARCH | {"clock.sources": [source(offset_ms=DAY * 1000)]}, controller_ms=DAY * 1000)
+    assert the("search:microsoft", off, failure).answer == {"repair": "timesync"}
+    assert the("search:microsoft", look(NO_SEARCH), failure, repaired=(("timesync", NOW - HOUR),)).state == UNTESTED
+    assert the("search:microsoft", look(NO_SEARCH), failed("scan", 0x80072F8F, 0.5), repaired=(("timesync", NOW - HOUR),)).state == FAILING
+
+
+def test_a_success_that_cannot_be_ordered_leaves_the_failure_unknown() -> None:
+    assert the("search:microsoft", look(), failed("scan", 0x80070002, 6, bound_s=14 * 3600)).state == UNKNOWN
+
+
+# --- the clock and signatures ---
 
 
 def test_tls_asks_for_the_clock_unless_the_clock_is_right() -> None:
-    tls = [failed("scan", 0x80072F8F)]
-    assert active(find(look(), tls)) == {"0x80072F8F@scan": "owner admin"}
-    assert active(find(look(WSUS), tls)) == {"0x80072F8F@scan": "owner wsus"}
-    off = look({"clock.sources": [source(offset_ms=DAY * 1000)]}, controller_ms=DAY * 1000)
-    assert active(find(off, tls)) == {"clock_off": "rung timesync", "0x80072F8F@scan": "rung timesync"}
+    tls = failed("scan", 0x80072F8F)
+    assert asked(tls, **NO_SEARCH) == ()
+    off = {"clock.sources": [source(offset_ms=DAY * 1000)]}
+    assert repairs.asked_for(find(look(NO_SEARCH | off, controller_ms=DAY * 1000), [tls])) == ("timesync",)
+    assert repairs.asked_for(find(look(NO_SEARCH | off), [tls])) == ()
     silent = {"clock.sources": [source(offset_ms=None)]}
-    assert active(find(look(silent), tls)) == {"0x80072F8F@scan": "owner admin"}
-    assert active(find(look(silent, controller_ms=DAY * 1000), tls))["0x80072F8F@scan"] == "rung timesync"
+    item = the("search:microsoft", look(NO_SEARCH | silent, controller_ms=DAY * 1000), tls)
+    assert (dict(item.answer), "time.windows.com" in item.next_step) == ({"owner": "admin"}, True)
 
 
-def test_a_time_service_without_a_source() -> None:
-    off = {"clock.type": "NoSync", "clock.servers": [], "clock.sources": []}
-    assert active(find(look(off))) == {}
-    assert active(find(look(off, controller_ms=DAY * 1000)))["time_source_none"] == "rung timesync"
-    owned = off | {"clock.policy": {"Type": "NoSync"}}
-    assert active(find(look(owned, controller_ms=DAY * 1000)))["time_source_none"] == "owner policy"
+def test_a_signature_of_one_file_is_not_the_clocks_while_searches_go_well() -> None:
+    off = look({"clock.sources": [source(offset_ms=DAY * 1000)]}, controller_ms=DAY * 1000)
+    file = failed("install", 0x80096004, 9)
+    assert the("update:KB5099002", off, file, worked("scan", 1)).answer == {"repair": "reset"}
+    assert the(
+        "update:KB5099002", look(NO_SEARCH | {"clock.sources": [source(offset_ms=DAY * 1000)]}, controller_ms=DAY * 1000), file
+    ).answer == {"repair": "timesync"}
 
 
-def test_a_disabled_time_service_asks_for_timesync() -> None:
-    assert active(find(look(services(W32Time=4)))) == {"service_disabled:W32Time": "rung timesync"}
+# --- upgrades ---
 
 
-# --- what comes first, and whose it is ---
+def test_osupgrade_is_an_attempt_and_never_an_answer() -> None:
+    final = failed("upgrade", 0xC1900101, 20, marker="final", title="Windows 11, version 24H2")
+    item = the("upgrade:24H2", look(), final)
+    assert (dict(item.answer), item.attempt) == ({"owner": "admin"}, "osupgrade")
+    assert the("upgrade:24H2", look({"host.product_type": "server"}), final).attempt is None
+    assert the("upgrade:24H2", look({"upgrade.osupgrade": {"AllowOSUpgrade": 1}}), final).attempt is None
 
 
-def test_servicing_and_restarts_are_waited_for() -> None:
-    assert active(find(look({"servicing.processes": ["TiWorker"]}))) == {"servicing_at_work": "wait servicing"}
-    assert active(find(look({"servicing.in_progress": 2}))) == {"servicing_at_work": "wait servicing"}
-    assert active(find(look({"servicing.in_progress": 1}))) == {}
-    assert active(find(look({"reboot.markers": ["wu_reboot_required"]}))) == {"restart_pending": "wait restart"}
-
-
-@pytest.mark.parametrize(
-    "marker", ["file_renames", "cbs_packages_pending", "wu_post_reboot_reporting", "dvd_reboot_signal"]
-)
-def test_weak_markers_alone_are_no_pending_restart(marker: str) -> None:
-    assert active(find(look({"reboot.markers": [marker]}))) == {}
-
-
-@pytest.mark.parametrize(
-    ("changes", "answer"),
-    [
-        ({"policy.wu": {"DisableWindowsUpdateAccess": 1}}, "owner policy"),
-        ({"policy.user": {"NoWindowsUpdate": 1}}, "owner policy"),
-        ({"policy.au": {"UseWUServer": 1}}, "owner policy"),
-        ({"policy.mdm": {"AllowUpdateService": 0}}, "owner management"),
-        ({"policy.ux": {"PauseUpdatesExpiryTime": "2025-12-24T10:00:00Z"}}, "owner admin"),
-        ({"policy.wu": {"PauseQualityUpdatesStartTime": "2025-11-20"}}, "owner policy"),
-        ({"disk.free": 1024**3}, "owner admin"),
-    ],
-)
-def test_what_is_not_the_hosts_own_fault_has_an_owner(changes: dict[str, object], answer: str) -> None:
-    assert list(active(find(look(changes))).values()) == [answer]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"policy.wu": {"DisableWindowsUpdateAccess": 0}},
-        {"policy.au": {"NoAutoUpdate": 1}},
-        {"policy.ux": {"PauseUpdatesExpiryTime": "2025-10-24T10:00:00Z"}},
-        {"policy.wu": {"PauseQualityUpdatesStartTime": "2025-09-20"}},
-        {"policy.wu": {"PauseQualityUpdatesStartTime": 1}},
-        {"policy.wu": {"PauseQualityUpdatesStartTime": "2025-99-99"}},
-        {"disk.free": None},
-    ],
-)
-def test_what_looks_like_a_policy_and_stops_nothing_is_no_finding(changes: dict[str, object]) -> None:
-    assert active(find(look(changes))) == {}
-
-
-def test_an_endpoint_that_does_not_answer_belongs_to_its_owner() -> None:
-    row = {"role": "wsus", "host": "wsus", "port": 8530, "ok": False, "ms": 1500, "error": "timed out"}
-    assert active(find(look({"sources.endpoints": [row]}))) == {"unreachable:wsus:wsus:8530": "owner wsus"}
-
-
-def test_a_link_is_named_only_where_a_reset_would_meet_it() -> None:
-    linked = look({"cache.folders": [folder("SoftwareDistribution", reparse=True)]})
-    assert active(find(linked)) == {}
-    assert "cache_is_link:SoftwareDistribution" in active(find(linked, [failed("download", 0x80246010)]))
-
-
-# --- no failure and no success ---
-
-
-def test_a_host_that_has_not_searched_is_stale() -> None:
-    old = {"sources.last_search": NOW - 15 * DAY, "sources.last_install": None}
-    assert active(find(look(old))) == {"stale": "wait scan"}
-    assert active(find(look(old), stale_days=20)) == {}
-    for layer in ("scan", "download", "install"):
-        assert active(find(look(old), [worked(layer, 30)])) == {}
-    assert active(find(look(old), [scanned()])) == {}
-
-
-def test_what_is_not_known_is_stale_and_says_why() -> None:
-    (item,) = [item for item in find(look(status={"sources": "denied"})) if item.active]
-    assert (item.condition, "sources denied" in item.meaning) == ("stale", True)
-
-
-def test_a_failing_search_is_not_stale_as_well() -> None:
-    old = {"sources.last_search": NOW - 15 * DAY, "sources.last_install": None}
-    assert active(find(look(old), [failed("scan", 0x80072EE2)])) == {"0x80072EE2@scan": "owner admin"}
+def test_an_upgrade_that_has_been_made_since_is_history() -> None:
+    diagnosis = {"ProfileName": "FindRollbackFailure", "FailureData": "Error: 0x8007000D", "TargetOSVersion": "10.0.22631.1"}
+    assert list(active(find(look({"upgrade.setupdiag": diagnosis})))) == ["0x8007000D@upgrade:"]
+    assert active(find(look({"upgrade.setupdiag": diagnosis | {"TargetOSVersion": "10.0.19045.1"}}))) == {}
 
 
 # --- the document as it comes from a host ---
 
 
-def _document(**sections: Any) -> dict[str, Any]:
-    document = look().to_document()
-    for name, data in sections.items():
-        document["sections"][name] = {"status": "ok", "ms": 1, "why": None, "data": data}
-    return document
-
-
-def _event(event: int, hours_ago: float, **data: str) -> dict[str, Any]:
+def event(number: int, hours_ago: float, **data: str) -> dict[str, Any]:
     return {
-        "channel": "Microsoft-Windows-WindowsUpdateClient/Operational",
-        "provider": "Microsoft-Windows-WindowsUpdateClient",
-        "id": event,
+        "channel": f"{WUC}/Operational",
+        "provider": WUC,
+        "id": number,
         "time": NOW - int(hours_ago * HOUR),
-        "record": 1,
+        "record": 10_000 - int(hours_ago * 10),
         "data": data,
     }
 
 
-def test_a_healthy_document_asks_for_nothing() -> None:
-    assert active(findings.find(evidence.parse(_document()), SETTINGS)) == {}
-
-
 def test_a_lost_data_store_is_read_out_of_events_and_history() -> None:
-    old = {"services": None, "last_search": NOW - 3 * DAY, "last_install": NOW - 9 * DAY, "endpoints": []}
-    events = {
-        "records": [_event(25, 1, errorCode="0x80070002"), _event(25, 25, errorCode="0x80070002"), _event(26, 72)]
-    }
     entry = {
-        "time": NOW - 29 * HOUR,
-        "operation": 1,
+        **installed(29, "Update (KB5034441)"),
         "result": 4,
         "hresult": -2147024894,
-        "title": "Update (KB5099002)",
+        "update_id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000777",
     }
-    history = {"total": 1, "entries": [{**entry, "update_id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000102", "client": "x"}]}
-    found = findings.find(evidence.parse(_document(sources=old, events=events, history=history)), SETTINGS)
-    assert active(found) == {"0x80070002@scan": "rung reset", "0x80070002@install": "rung reset"}
+    records = [
+        event(25, 1, errorCode="0x80070002", serviceGuid=f"{{{MICROSOFT}}}"),
+        event(25, 25, errorCode="0x80070002", serviceGuid=f"{{{MICROSOFT}}}"),
+        event(26, 72, serviceGuid=f"{{{MICROSOFT}}}"),
+    ]
+    found = find(look({"events.records": records, "history.entries": [entry, installed()], "sources.last_search": NOW - 3 * DAY}))
+    assert active(found) == {"0x80070002@search:microsoft": "repair reset", "0x80070002@update:KB5034441": "repair reset"}
     assert found[0].count == 2
-
-
-def test_a_live_search_that_worked_leaves_only_the_installation() -> None:
-    events = {"records": [_event(25, 1, errorCode="0x80070002"), _event(31, 2, errorCode="0x80246010")]}
-    scan = {"result": 2, "hresult": 0, "count": 1, "seconds": 3, "warnings": []}
-    found = findings.find(evidence.parse(_document(events=events, scan=scan)), SETTINGS)
-    assert active(found) == {"0x80246010@download": "rung reset"}
 
 
 def test_a_service_event_counts_for_the_services_of_updates_alone() -> None:
     rows = [
-        {**_event(7000, 1, param1=name, param2="%%1058"), "provider": "Service Control Manager", "channel": "System"}
+        {**event(7000, 1, param1=name, param2="%%1058"), "provider": "Service Control Manager", "channel": "System"}
         for name in ("Print Spooler", "Windows Update")
     ]
-    found = findings.find(evidence.parse(_document(events={"records": rows}, **_services(wuauserv=4))), SETTINGS)
-    assert active(found) == {"service_disabled:wuauserv": "rung reset", "0x80070422@service": "rung reset"}
+    found = find(look({**services(wuauserv=4), "events.records": rows}))
+    assert active(found) == {"service_disabled:wuauserv": "repair reset", "0x80070422@service:wuauserv": "repair reset"}
 
 
-def _services(**starts: int) -> dict[str, Any]:
-    return {"services": {"services": next(iter(services(**starts).values()))}}
-
-
-def test_the_result_of_an_upgrade_that_has_been_made_since_is_history() -> None:
-    diagnosis = {
-        "ProfileName": "FindRollbackFailure",
-        "FailureData": "Error: 0x8007000D",
-        "TargetOSVersion": "10.0.22631.1",
-    }
-    upgrade = {"osupgrade": {}, "box_result": None, "setupdiag": diagnosis, "logs": []}
-    assert active(findings.find(evidence.parse(_document(upgrade=upgrade)), SETTINGS)) == {
-        "0x8007000D@upgrade": "rung osupgrade"
-    }
-    upgrade["setupdiag"] = diagnosis | {"TargetOSVersion": "10.0.19045.1"}
-    assert active(findings.find(evidence.parse(_document(upgrade=upgrade)), SETTINGS)) == {}
+def test_a_live_search_leaves_only_the_installation() -> None:
+    scan = {"scan": {"result": 2, "hresult": 0, "count": 1, "seconds": 3, "warnings": []}}
+    records = [
+        event(25, 1, errorCode="0x80070002", serviceGuid=f"{{{MICROSOFT}}}"),
+        event(31, 2, errorCode="0x80246010", updateTitle="Update (KB5034441)"),
+    ]
+    assert active(find(look({"events.records": records, **scan}))) == {"0x80246010@update:KB5034441": "repair reset"}
 
 
 # --- hints and logs alone ---
 
 
 def test_a_reported_code_is_a_hint_and_never_evidence() -> None:
-    found = find(look(), reported=(0x80070002,))
+    found = find(look(), reported=(0x80070002, 0x80070002))
     assert active(found) == {}
     assert [(item.id, item.symbol) for item in found] == [("0x80070002@reported", "ERROR_FILE_NOT_FOUND")]
-    seen = find(look(), [failed("scan", 0x80070002, 0.1)], reported=(0x80070002,))
-    assert [item.id for item in seen] == ["0x80070002@scan"]
+    assert [item.id for item in find(look(), [failed("scan", 0x80070002, 0.1)], reported=(0x80070002,))] == ["0x80070002@search:microsoft"]
 
 
 def test_logs_alone_are_routed_without_the_host() -> None:
-    records = [failed("scan", 0x80072F8F), failed("scan", 0x80070422, update=None), failed("store", 0x800F081F)]
-    found = findings.from_records(records, SETTINGS, NOW)
-    assert plan.route(found) == ["timesync", "reset", "troubleshoot"]
+    seen = [failed("scan", 0x80070002), failed("scan", 0x80070422, service=None), failed("store", 0x800F081F)]
+    found = findings.from_observations(seen, SETTINGS, NOW)
+    assert active(found) == {
+        "0x80070002@search:microsoft": "repair reset",
+        "0x80070422@search:unknown": "repair reset",
+        "0x800F081F@store:packages": "owner admin",
+    }
+
+
+def test_a_log_of_another_service_is_told_and_asks_for_nothing() -> None:
+    other = Observation("event:Service Control Manager/7001", "service", time=1_700_000_000, code=0x80070422, name="EventLog")
+    found = findings.from_observations([other], SETTINGS)
+    assert ([item.code for item in found], active(found)) == (["0x80070422"], {})
+
+
+def test_a_finding_is_returned_whole() -> None:
+    row = the("update:KB5099002", look(), failed("install", 0x80070005, 2, line="a line")).to_dict()
+    assert (row["area"], row["subject"], row["lines"], row["title"]) == (
+        "install",
+        "update:KB5099002",
+        ["a line"],
+        "Cumulative Update (KB5099002)",
+    )
+    assert (row["kb"], row["answer"], row["state"]) == ("KB5099002", {"owner": "admin"}, FAILING)
+    assert row["next_step"]
 
 
 @given(
@@ -616,35 +455,17 @@ def test_logs_alone_are_routed_without_the_host() -> None:
             st.sampled_from(sorted(hresult._CODES)),
             st.floats(0.1, 400),
             st.booleans(),
-            st.sampled_from([None, "aaaa", "wuauserv"]),
+            st.sampled_from(["aaaa", "wuauserv"]),
         ),
         max_size=6,
     )
 )
-def test_a_reset_is_planned_only_for_what_was_seen_at_work_with_the_cache(
-    seen: list[tuple[str, int, float, bool, str | None]],
-) -> None:
-    records = [
-        failed(layer, code, hours, update=update) if not ok else worked(layer, hours, update=update)
-        for layer, code, hours, ok, update in seen
-    ]
+def test_a_reset_is_planned_only_for_what_was_seen_at_work_with_the_cache(rows: list[tuple[str, int, float, bool, str]]) -> None:
+    seen = [worked(layer, hours, name=name) if good else failed(layer, code, hours, name=name) for layer, code, hours, good, name in rows]
     host = look()
-    found = find(host, records)
+    found = find(host, seen)
     reset = plan.build("reset", host, found, {}, RUN, SETTINGS)
     if reset.steps:
-        wanted = {item.area for item in found if item.id in reset.reasons}
-        assert wanted <= set(routing._RESET_LAYERS)
-    assert all(item.active or item.overtaken_by for item in found)
-
-
-def test_a_repair_later_in_the_same_log_needs_no_zone() -> None:
-    # CBS.log writes local time of an unknown zone, but the same zone on every line, and often the same second.
-    broken = Record("cbs", "store", 1_700_000_000, marker="payload_corrupt", local_time=True)
-    cured = Record("cbs", "store", 1_700_000_000, ok=True, marker="store_repaired", local_time=True)
-    assert active(findings.from_records([broken, cured], SETTINGS)) == {}
-    assert list(active(findings.from_records([cured, broken], SETTINGS))) == ["payload_corrupt@store"]
-
-
-def test_a_log_of_another_service_is_explained_and_left_to_a_person() -> None:
-    other = Record("event:Service Control Manager/7001", "service", 1_700_000_000, code=0x80070422, update="EventLog")
-    assert active(findings.from_records([other], SETTINGS)) == {"0x80070422@service": "owner admin"}
+        asking = [item for item in found if item.id in reset.reasons]
+        assert {item.layer for item in asking} <= set(routing._CACHE_LAYERS)
+    assert all(item.active or item.notice or item.superseded_by for item in found)

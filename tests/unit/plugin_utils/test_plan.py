@@ -1,53 +1,44 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A plan changes what the evidence asks for and nothing else; a reply is believed only as far as it was checked."""
+"""A plan changes what the evidence asks for and nothing else; what came of it is told as it was done."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, rungs
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, repairs, steps
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.logs import Record
-from hypothesis import given
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.plugin_utils.documents import (
-    DAY,
-    NOW,
-    RUN,
-    SETTINGS,
-    carried_out,
-    failed,
-    find,
-    folder,
-    look,
-    outcome,
-    reply,
-    services,
-    source,
-)
+from unit.plugin_utils.documents import DAY, NOW, RUN, SETTINGS, look, outcome, reply, service, services, source
+from unit.plugin_utils.repairs.asked import condition, failure, make
 
-OFF = {"clock.sources": [source(offset_ms=7 * 3600_000)]}
+WRONG = {"clock.sources": [source(offset_ms=7 * 3600_000)]}
+LOST = failure("scan", 0x80070002)
+ATTEMPT = failure("upgrade", 0xC1900101, answer={"owner": "hardware"}, attempt="osupgrade")
+IDLE = [service("UsoSvc", state="stopped"), service("CryptSvc"), service("wuauserv"), service("BITS")]
 
-SICK: dict[str, tuple[Evidence, list[Record]]] = {
-    "cache": (look(), [failed("scan", 0x80070002, 0.5)]),
-    "signatures": (look(), [failed("install", 0x800B0100)]),
-    "services": (look(services(wuauserv=4, UsoSvc=4)), []),
-    "clock": (look(OFF, controller_ms=7 * 3600_000), []),
-    "w32time": (look(services(W32Time=4)), []),
-    "upgrade": (look(), [failed("upgrade", 0xC1900101)]),
+# What ails a host, its look, what was found, and the repair of it.
+SICK: dict[str, tuple[Evidence, tuple[Finding, ...], str]] = {
+    "cache": (look(), (LOST,), "reset"),
+    "signatures": (look(), (failure("install", 0x800B0100),), "reset"),
+    "disabled": (
+        look(services(wuauserv=4, UsoSvc=4)),
+        (condition("service_disabled", "wuauserv"), condition("service_disabled", "UsoSvc")),
+        "reset",
+    ),
+    "idle": (look({"services.services": IDLE}), (condition("service_stopped", "UsoSvc"),), "reset"),
+    "clock": (look(WRONG, controller_ms=7 * 3600_000), (condition("clock_off", repair="timesync"),), "timesync"),
+    "w32time": (look(services(W32Time=4)), (condition("service_disabled", "W32Time", repair="timesync"),), "timesync"),
+    "upgrade": (look(), (ATTEMPT,), "osupgrade"),
 }
 
 
-def make(name: str, evidence: Evidence, records: Sequence[Record] = (), **options: Any) -> plan.Plan:
-    return plan.build(name, evidence, find(evidence, records), options, RUN, SETTINGS)
-
-
-@pytest.mark.parametrize("name", rungs.BY_NAME)
+@pytest.mark.parametrize("name", repairs.ORDER)
 def test_a_healthy_host_gets_no_plan(name: str) -> None:
     made = make(name, look(), state="absent")
     assert (made.steps, made.refused, made.would, made.changes) == ((), None, (), False)
@@ -55,92 +46,85 @@ def test_a_healthy_host_gets_no_plan(name: str) -> None:
 
 @pytest.mark.parametrize("case", SICK)
 def test_what_is_planned_is_what_the_agent_knows(case: str) -> None:
-    evidence, records = SICK[case]
-    found = find(evidence, records)
-    names = plan.route(found)
-    assert names
-    for name in names:
-        made = plan.build(name, evidence, found, {}, RUN, SETTINGS)
-        assert made.changes
-        assert made.reasons
-        request = made.request({"schema": 1, "op": "observe"})
-        assert json.loads(json.dumps(request)) == request
-        assert set(request["uses"]) == {step["kind"] for step in request["steps"]} <= rungs.KINDS
-        assert [step["id"] for step in request["steps"]] == list(range(1, len(made.steps) + 1))
-        assert {item["what"] for item in request["expect"]} <= {
-            "service",
-            "folder",
-            "value",
-            "boot",
-            "servicing",
-            "reboot",
-        }
-        assert {"what": "boot", "name": None, "field": "time", "is": NOW - 9 * DAY} in request["expect"]
-        assert made.would
-        assert all(made.diff)
+    evidence, found, name = SICK[case]
+    made = plan.build(name, evidence, found, {}, RUN, SETTINGS)
+    assert made.changes
+    assert made.reasons == tuple(item.id for item in found)
+    request = made.request({"schema": 1, "op": "observe"})
+    assert json.loads(json.dumps(request)) == request
+    assert set(request["uses"]) == {step["kind"] for step in request["steps"]} <= set(steps.KINDS)
+    for step in made.steps:
+        kind = steps.kind_of(step)
+        assert kind.required <= set(step.args) <= kind.required | kind.optional
+    assert [step["id"] for step in request["steps"]] == list(range(1, len(made.steps) + 1))
+    assert {item["what"] for item in request["expect"]} <= {"service", "folder", "value", "boot", "servicing", "reboot"}
+    assert {"what": "boot", "name": None, "field": "time", "is": NOW - 9 * DAY} in request["expect"]
+    assert made.would
+    assert len(made.done) == len(made.steps)
 
 
-@pytest.mark.parametrize("case", SICK)
-def test_the_second_look_asks_for_nothing_that_was_done(case: str) -> None:
-    evidence, records = SICK[case]
-    found = find(evidence, records)
-    for name in plan.route(found):
-        made = plan.build(name, evidence, found, {}, RUN, SETTINGS)
-        after = carried_out(evidence, made)
-        again = find(after, records)
-        assert name not in plan.route(again)
-        assert plan.build(name, after, again, {}, RUN, SETTINGS).steps == ()
-
-
-@given(st.lists(st.sampled_from(sorted(SICK)), max_size=3, unique=True), st.sampled_from(sorted(rungs.BY_NAME)))
-def test_every_plan_of_any_mix_is_sound(cases: list[str], name: str) -> None:
-    records = [record for case in cases for record in SICK[case][1]]
-    changes: dict[str, Any] = {}
-    if "services" in cases:
-        changes |= services(wuauserv=4, UsoSvc=4)
+@given(st.lists(st.sampled_from(sorted(SICK)), max_size=3, unique=True), st.sampled_from(repairs.ORDER), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_every_plan_of_any_mix_is_sound(cases: list[str], name: str, force: bool) -> None:
+    found = [item for case in cases for item in SICK[case][1]]
+    changes: dict[str, Any] = services(wuauserv=4, UsoSvc=4) if "disabled" in cases else {}
     if "clock" in cases:
-        changes |= OFF
-    evidence = look(changes)
-    made = plan.build(name, evidence, find(evidence, records), {"state": "absent"}, RUN, SETTINGS)
+        changes |= WRONG
+    made = plan.build(name, look(changes), found, {"state": "absent"}, RUN, SETTINGS, force=force)
     kinds = [step.kind for step in made.steps]
     stopped = [step.args["name"] for step in made.steps if step.kind == "stop_service"]
     assert len(stopped) == len(set(stopped))
     assert kinds.count("restore_services") == (1 if stopped else 0)
     if stopped:
         last_stop = len(kinds) - 1 - kinds[::-1].index("stop_service")
-        assert last_stop < min(index for index, kind in enumerate(kinds) if kind == "set_aside")
-        assert kinds.index("restore_services") > max(index for index, kind in enumerate(kinds) if kind == "set_aside")
+        moves = [index for index, kind in enumerate(kinds) if kind == "set_aside"]
+        assert last_stop < min(moves)
+        assert kinds.index("restore_services") > max(moves)
     touched = {step.args.get("name") for step in made.steps}
-    assert not touched & {"TrustedInstaller", "WaaSMedicSvc", "AppIDSvc"}
-    assert not made.steps or made.reasons
+    assert not touched & {"TrustedInstaller", "WaaSMedicSvc", "AppIDSvc", "msiserver"}
+    assert not made.steps or made.reasons or force
+
+
+# --- which repairs ---
+
+
+def test_repairs_come_in_order_and_only_for_what_asks_now() -> None:
+    clock, store = condition("clock_off", repair="timesync"), failure("store", 0x80073712, answer={"owner": "admin"})
+    assert repairs.asked_for([LOST, clock, store, ATTEMPT]) == ("timesync", "reset")
+    assert repairs.asked_for([failure("scan", 0x80070002, state="untested"), store]) == ()
+    assert repairs.asked_for([failure("store", 0x80073712, "troubleshoot")]) == ()
+    assert repairs.ORDER == ("timesync", "osupgrade", "reset")
+    assert repairs.HOWTO_ORDER == ("timesync", "reset", "osupgrade")
+    assert set(repairs.TITLES) == set(repairs.BY_NAME) == set(repairs.ORDER)
+
+
+@pytest.mark.parametrize("name", ["troubleshoot", "drivers", "", "../reset"])
+def test_a_repair_of_no_release_is_refused_by_name(name: str) -> None:
+    made = plan.build(name, look(), [LOST], {}, RUN, SETTINGS)
+    assert made.refused is not None
+    assert made.refused.verdict == "needs_action"
+    assert "timesync, osupgrade, reset" in made.refused.sentence
+    assert not made.changes
 
 
 # --- refusals ---
 
 
 def test_a_busy_host_is_left_alone_even_by_force() -> None:
-    busy = look({"servicing.processes": ["TiWorker"]})
+    busy = look({"servicing.in_progress": 2, "servicing.processes": ["TiWorker"]})
     for options in ({}, {"force": True}):
-        made = make("reset", busy, [failed("scan", 0x80070002, 0.5)], **options)
+        made = make("reset", busy, LOST, **options)
         assert made.refused is not None
         assert made.refused.verdict == "busy"
         assert made.steps == ()
-    pending = make("reset", look({"reboot.markers": ["cbs_reboot_pending"]}), [failed("scan", 0x80070002, 0.5)])
+    pending = make("reset", look({"reboot.markers": ["cbs_reboot_pending"]}), LOST)
     assert pending.refused is not None
     assert pending.refused.verdict == "restart_required"
+    assert "Restart" in pending.refused.next_step
 
 
-def test_a_link_is_never_followed() -> None:
-    linked = look({"cache.folders": [folder("SoftwareDistribution", reparse=True), folder("catroot2")]})
-    made = make("reset", linked, [failed("scan", 0x80070002, 0.5)])
-    assert made.refused is not None
-    assert made.refused.verdict == "unresolved"
-
-
-def test_a_rung_of_a_later_release_is_refused_by_name() -> None:
-    made = make("troubleshoot", look(), [failed("store", 0x80073712)])
-    assert made.refused is not None
-    assert "troubleshoot" in made.refused.sentence
+def test_a_host_that_needs_nothing_is_refused_nothing() -> None:
+    assert make("reset", look({"reboot.markers": ["cbs_reboot_pending"]})).refused is None
 
 
 @pytest.mark.parametrize("run_id", ["", "..\\..\\x", "20261124T101530Z-1a2b3c\n", "20261124T101530Z-1A2B3C", "x" * 40])
@@ -157,24 +141,21 @@ def test_a_new_run_id_is_a_valid_one_and_its_own() -> None:
     assert first != second
 
 
-# --- the order of the rungs ---
-
-
-def test_routed_climbs_what_is_asked_for_cheapest_first() -> None:
-    evidence = look(OFF, controller_ms=7 * 3600_000)
-    found = find(evidence, [failed("store", 0x80073712), failed("download", 0x80246010), failed("upgrade", 0xC1900101)])
-    assert plan.route(found) == ["timesync", "osupgrade", "reset", "troubleshoot"]
-    assert plan.route(found, "routed", only=["reset", "drivers"]) == ["reset"]
-    assert plan.route(found, "routed", skip=["timesync"]) == ["osupgrade", "reset", "troubleshoot"]
-    assert plan.route([], "all") == ["timesync", "reset", "troubleshoot", "osupgrade", "drivers"]
-    assert plan.outlook(plan.route(found)[:2]) == {"timesync": "would", "osupgrade": "if_not_cured"}
-
-
 # --- words ---
+
+BOTH = (LOST, condition("service_disabled", "BITS"))
+
+
+def reset() -> plan.Plan:
+    return plan.build("reset", look(services(BITS=4)), BOTH, {}, RUN, SETTINGS)
+
+
+def number(made: plan.Plan, kind: str) -> int:
+    return next(index for index, step in enumerate(made.steps, start=1) if step.kind == kind)
 
 
 def test_what_would_be_done_is_said_in_words() -> None:
-    made = make("reset", look(services(BITS=4)), [failed("scan", 0x80070002, 0.5)])
+    made = reset()
     assert made.would == (
         "set the start type of BITS from Disabled to Manual",
         "stop UsoSvc, DoSvc, BITS, wuauserv and start again what ran",
@@ -184,71 +165,93 @@ def test_what_would_be_done_is_said_in_words() -> None:
     assert made.diff[1]["C:\\Windows\\SoftwareDistribution"].endswith(RUN)
 
 
-def test_what_was_done_leaves_out_what_was_skipped_or_undone() -> None:
-    made = make("reset", look(services(BITS=4)), [failed("scan", 0x80070002, 0.5)])
+def test_what_was_done_is_told_in_short_and_step_by_step() -> None:
+    made = reset()
     done = outcome(made)
+    assert plan.deeds(made, done) == ("start types repaired", "cache reset")
     assert "set aside C:\\Windows\\SoftwareDistribution" in plan.words(made, done)
     assert plan.backups(made, done) == (f"C:\\Windows\\SoftwareDistribution.wu_repair-{RUN}",)
-    aside = next(index for index, step in enumerate(made.steps, start=1) if step.kind == "set_aside")
+    clock = plan.build("timesync", *SICK["clock"][:2], {}, RUN, SETTINGS)
+    assert plan.deeds(clock, outcome(clock)) == ("clock set",)
+    value = plan.build("osupgrade", look(), [ATTEMPT], {}, RUN, SETTINGS)
+    assert plan.deeds(value, outcome(value)) == ("AllowOSUpgrade set",)
+
+
+def test_what_was_skipped_or_undone_was_not_done() -> None:
+    made = reset()
+    aside = number(made, "set_aside")
     undone = outcome(made, undone=[{"id": aside, "kind": "set_aside", "ok": True, "why": None}])
     assert plan.backups(made, undone) == ()
-    steps = reply(made)["steps"]
-    steps[aside - 1]["status"] = "skipped"
-    assert plan.backups(made, outcome(made, steps=steps)) == ()
+    assert plan.deeds(made, undone) == ("start types repaired",)
+    stuck = [{"id": aside, "kind": "set_aside", "ok": ok, "why": None} for ok in (True, False)]
+    assert plan.deeds(made, outcome(made, undone=stuck)) == ("start types repaired", "cache reset"), "taken back in part"
+    for change in ({"status": "skipped"}, {"changed": False}):
+        rows = reply(made)["steps"]
+        rows[aside - 1] |= change
+        assert plan.backups(made, outcome(made, steps=rows)) == ()
 
 
-# --- the reply is untrusted ---
+def test_steps_that_the_plan_does_not_have_are_not_told() -> None:
+    made = reset()
+    stranger = {"id": 99, "kind": "set_aside", "status": "done", "changed": True, "why": None}
+    assert plan.backups(made, outcome(made, steps=[stranger, {**stranger, "id": 0}])) == ()
 
 
-def test_a_good_reply_is_read() -> None:
-    made = make("reset", look(), [failed("scan", 0x80070002, 0.5)])
-    read = outcome(made, differs=[{"what": "service", "name": "BITS", "field": "start", "expected": 3, "found": 4}])
-    assert [item.status for item in read.steps] == ["done"] * len(made.steps)
-    assert read.differs == ({"what": "service", "name": "BITS", "field": "start", "expected": 3, "found": 4},)
-    assert plan.parse_outcome({"schema": 1, "refused": "unknown\nkind"}).refused == "unknown kind"
+# --- what stopped it ---
+
+
+def why(made: plan.Plan, **changes: Any) -> tuple[str, str]:
+    stopped = plan.stopped(made, outcome(made, **changes))
+    return ("", "") if stopped is None else (stopped.verdict, stopped.sentence)
+
+
+def test_a_change_that_came_to_its_end_was_not_stopped() -> None:
+    assert why(reset()) == ("", "")
 
 
 @pytest.mark.parametrize(
-    ("changes", "where"),
+    ("row", "verdict", "says"),
     [
-        ({"schema": 2}, "outcome.schema"),
-        ({"op": "observe"}, "outcome.op"),
-        ({"changed": "yes"}, "outcome.changed"),
-        ({"changed": 1}, "outcome.changed"),
-        ({"steps": {}}, "outcome.steps"),
-        ({"steps": [None] * 201}, "outcome.steps"),
-        ({"steps": [7]}, r"outcome.steps\[0\]"),
-        ({"steps": [{"id": 1, "kind": "x", "status": "maybe", "changed": True}]}, r"outcome.steps\[0\].status"),
-        ({"steps": [{"id": True, "kind": "x", "status": "done", "changed": True}]}, r"outcome.steps\[0\].id"),
-        ({"steps": [{"id": 1, "kind": ["x"], "status": "done", "changed": True}]}, r"outcome.steps\[0\].kind"),
-        ({"failed": {"id": 1, "why": "x", "code": "0x1"}}, "outcome.failed.code"),
-        ({"undone": [{"id": 1, "kind": "x", "ok": "true"}]}, r"outcome.undone\[0\].ok"),
-        (
-            {"differs": [{"what": "boot", "field": "time", "expected": [], "found": 1}]},
-            r"outcome.differs\[0\].expected",
-        ),
-        ({"sections": []}, "outcome.sections"),
-        ({"refused": 7}, "outcome.refused"),
+        ({"what": "servicing", "field": "busy", "expected": False, "found": True}, "busy", "nothing was changed"),
+        ({"what": "reboot", "field": "pending", "expected": False, "found": True}, "restart_required", "nothing was changed"),
+        ({"what": "service", "name": "BITS", "field": "start", "expected": 4, "found": 3}, "failed", "service BITS: start is 3, not 4"),
     ],
 )
-def test_a_reply_that_is_not_the_contract_is_refused_in_one_line(changes: dict[str, Any], where: str) -> None:
-    made = make("reset", look(), [failed("scan", 0x80070002, 0.5)])
-    with pytest.raises(plan.OutcomeError, match=where) as caught:
-        outcome(made, **changes)
-    assert "\n" not in str(caught.value)
+def test_a_host_that_changed_since_the_look_is_left(row: dict[str, Any], verdict: str, says: str) -> None:
+    name, sentence = why(reset(), differs=[row], steps=[], changed=False)
+    assert name == verdict
+    assert says in sentence
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
+def test_a_failure_says_what_it_was_and_whether_all_is_back() -> None:
+    made = reset()
+    aside = number(made, "set_aside")
+    failed = {"id": aside, "why": "in use", "code": 5}
+    assert why(made, failed=failed, changed=False)[1] == "set_aside SoftwareDistribution failed: in use; everything was undone."
+    stuck = [{"id": 1, "kind": "set_start_type", "ok": False, "why": "denied"}]
+    assert why(made, failed=failed, undone=stuck)[1].endswith("could not be undone: set_start_type BITS (denied).")
+    assert "all the same" in why(made, failed=failed)[1]
+    assert why(made, failed={"id": None, "why": "UsoSvc does not run", "code": None})[1].startswith("a step failed: UsoSvc")
 
 
-@given(
-    JSON, st.dictionaries(st.sampled_from(["schema", "op", "steps", "differs", "failed", "undone", "changed"]), JSON)
-)
-def test_no_reply_at_all_breaks_the_reader(anything: object, fields: dict[str, object]) -> None:
-    for candidate in (anything, {"schema": 1, "op": "apply", "changed": False, **fields}):
-        with contextlib.suppress(plan.OutcomeError):
-            plan.parse_outcome(candidate)
+def test_an_outcome_that_cannot_be_read_is_not_known() -> None:
+    made = reset()
+    verdict, sentence = why(made, changed="yes")
+    assert verdict == "failed"
+    assert RUN in sentence
+    assert why(made, steps=reply(made)["steps"][:-2])[1].startswith("The agent did not account for 2 of")
+    rows: Sequence[dict[str, Any]] = reply(made)["steps"]
+    rows[1]["status"] = "not_run"
+    assert "1 of" in why(made, steps=rows)[1]
+
+
+def test_a_refusal_of_the_agent_changed_nothing() -> None:
+    assert why(reset(), refused="unknown kind")[1] == "The agent refused the plan, nothing was changed: unknown kind"
+
+
+def test_what_spoils_nothing_is_a_warning() -> None:
+    made = reset()
+    remarks = [{"id": 1, "why": "denied"}, {"id": None, "why": "an old backup stays"}]
+    done = outcome(made, warnings=remarks)
+    assert plan.stopped(made, done) is None
+    assert plan.warnings(made, done) == ("set_start_type BITS: denied", "a step: an old backup stays")

@@ -7,259 +7,343 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence, findings, plan, rungs, verdict
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, verdict
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.logs import Record
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.repairs import PROVED, REFUTED, UNPROVEN, Proof
 from unit.plugin_utils.documents import (
+    BY_WSUS,
     DAY,
+    MICROSOFT,
     NOW,
     RUN,
     SETTINGS,
-    carried_out,
+    WSUS,
     failed,
     find,
     look,
     outcome,
     scan_section,
-    scanned,
+    searched,
     services,
     source,
     worked,
 )
+from unit.plugin_utils.judging import judged, repaired
 
 OFF = {"clock.sources": [source(offset_ms=7 * 3600_000)]}
 LOST = failed("scan", 0x80070002, 0.5)
-WSUS_DOWN = {"sources.endpoints": [{"role": "wsus", "host": "wsus", "port": 8530, "ok": False, "ms": 9, "error": None}]}
-
-
-def judged(host: Evidence, *records: Record) -> verdict.Verdict:
-    return verdict.judge(find(host, records), host)
+NEVER = {"sources.last_search": NOW - 20 * DAY, "events.records": []}
+WSUS_DOWN = {
+    **BY_WSUS,
+    **NEVER,
+    "sources.endpoints": [{"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": False, "ms": 9, "error": None}],
+}
+UNORDERED = failed("scan", 0x80070002, 6, bound_s=14 * 3600)
 
 
 # --- a look ---
 
 
 @pytest.mark.parametrize(
-    ("changes", "records", "name", "asks"),
+    ("changes", "observations", "name", "repairs"),
     [
         ({}, [], "healthy", ()),
         ({}, [LOST], "sick", ("reset",)),
         ({"servicing.in_progress": 2}, [LOST], "busy", ("reset",)),
         ({"reboot.markers": ["wu_reboot_required"]}, [LOST], "restart_required", ("reset",)),
         ({"servicing.in_progress": 2, "reboot.markers": ["wu_reboot_required"]}, [], "busy", ()),
-        ({}, [failed("scan", 0x80072EE2)], "not_this_host", ()),
-        (OFF | WSUS_DOWN, [], "sick", ("timesync",)),
-        (services(wuauserv=4) | {"disk.free": 0}, [], "sick", ("reset",)),
-        ({"disk.free": 0}, [failed("install", 0x80070020)], "not_this_host", ()),
-        ({}, [failed("install", 0x80070020)], "busy", ()),
-        ({"sources.last_search": None, "sources.last_install": None}, [], "stale", ()),
-        ({"disk.free": 0, "sources.last_search": None, "sources.last_install": None}, [], "not_this_host", ()),
+        (WSUS_DOWN, [failed("download", 0x80246010, 1)], "needs_action", ("reset",)),
+        ({"disk.free": 0}, [failed("download", 0x80246010, 1)], "needs_action", ("reset",)),
+        ({"disk.free": 0, "reboot.markers": ["wu_reboot_required"]}, [], "restart_required", ()),
+        (services(wuauserv=4) | {"disk.free": 0}, [LOST], "sick", ("reset",)),
+        ({}, [failed("scan", 0x80072EE2, 30), failed("scan", 0x80072EE2, 1)], "busy", ()),
+        (NEVER, [failed("scan", 0x80072EE2, 30), failed("scan", 0x80072EE2, 1)], "needs_action", ()),
+        ({}, [failed("store", 0x80073712)], "needs_action", ()),
+        ({}, [failed("store", 0x80073712), LOST], "sick", ("reset",)),
+        ({}, [failed("install", 0x80070BC9), LOST], "sick", ("reset",)),
+        ({}, [failed("install", 0x80070BC9), failed("store", 0x80073712)], "restart_required", ()),
+        ({}, [failed("install", 0x80070BC9, 10 * 24), failed("install", 0x80070BC9, 1)], "needs_action", ()),
+        ({"host.boot_time": NOW - 3600}, [failed("install", 0x80070BC9, 2)], "unproven", ()),
+        ({"host.boot_time": NOW - 15 * DAY, "history.entries": []}, [failed("install", 0x80070BC9, 16 * 24)], "needs_action", ()),
+        (NEVER, [], "stale", ()),
         ({"host.elevated": False}, [LOST], "unsupported", ()),
-        ({}, [failed("store", 0x80073712)], "sick", ("troubleshoot",)),
-        ({}, [failed("install", 0x80242014), LOST], "restart_required", ("reset",)),
-        ({}, [failed("install", 0x8024200B), LOST], "sick", ("reset",)),
-        ({"disk.free": 0}, [failed("install", 0x8024200B)], "restart_required", ()),
+        ({}, [UNORDERED], "unknown", ()),
     ],
 )
-def test_what_must_come_first_wins(
-    changes: dict[str, Any], records: list[Record], name: str, asks: tuple[str, ...]
-) -> None:
-    result = judged(look(changes), *records)
-    assert (result.name, result.asks) == (name, asks)
-    assert result.sentence.endswith(".")
-    assert "\n" not in result.sentence
+def test_what_must_come_first_wins(changes: dict[str, Any], observations: list[Observation], name: str, repairs: tuple[str, ...]) -> None:
+    said = judged(look(changes), *observations).verdict
+    assert (said.name, said.repairs) == (name, repairs)
+    assert said.msg.endswith(".") or name == "unsupported"
+    assert len(said.msg) <= 300
 
 
-def test_the_sentence_of_a_sick_host_names_code_place_time_and_rung() -> None:
-    text = judged(look(), failed("scan", 0x80070002, 2, count=3)).sentence
-    assert text == (
-        "0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last 2 hours ago: "
-        "the rung reset can repair it."
-    )
-
-
-def test_the_sentence_of_a_mix_names_the_rest() -> None:
-    text = judged(look(OFF | WSUS_DOWN, controller_ms=7 * 3600_000)).sentence
-    assert "7 h 0 min behind time.windows.com" in text
-    assert "WSUS" in text
-
-
-def test_the_cause_is_said_beside_the_failure() -> None:
-    text = judged(look(OFF, controller_ms=7 * 3600_000), failed("scan", 0x80072F8F, 2)).sentence
-    assert text.startswith("The clock is 7 h 0 min behind time.windows.com, more than 300 s; 0x80072F8F (")
-
-
-def test_a_controller_whose_clock_is_wrong_makes_no_host_sick() -> None:
-    result = judged(look(controller_ms=2 * 3600_000))
-    assert (result.name, result.findings, result.owners) == ("healthy", ("clock_disagrees",), ())
-    assert "2 h 0 min" in result.sentence
-    silent = {"clock.sources": [source(offset_ms=None)]}
-    assert judged(look(silent, controller_ms=2 * 3600_000)).name == "not_this_host"
+@pytest.mark.parametrize(
+    ("fault", "word"),
+    [
+        ({"host.elevated": False}, "administrator"),
+        ({"host.language_mode": "ConstrainedLanguage"}, "ConstrainedLanguage"),
+        ({"host.is_64bit": False}, "32-bit"),
+    ],
+)
+def test_who_may_not_look_is_told_why(fault: dict[str, Any], word: str) -> None:
+    said = judged(look(fault)).verdict
+    assert (said.name, said.owner, word in said.msg, said.next_step != "") == ("unsupported", "admin", True, True)
 
 
 def test_a_host_that_said_nothing_is_not_judged_healthy() -> None:
-    assert verdict.judge([], Evidence(NOW * 1000, NOW * 1000, {})).name == "unsupported"
+    assert judged(Evidence(NOW * 1000, NOW * 1000, {})).verdict.name == "unsupported"
+    assert judged(look(status={"host": "timeout"})).verdict.name == "unsupported"
+
+
+def test_a_sick_host_is_told_code_place_time_and_repair() -> None:
+    said = judged(look(), failed("scan", 0x80070002, 2, count=3)).verdict
+    assert said.msg == (
+        "0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last 2 hours ago. "
+        "To do: reset the download cache and the update services."
+    )
+    assert (said.why, said.owner, said.findings) == ("0x80070002", None, ("0x80070002@search:microsoft",))
+
+
+def test_a_clock_comes_before_the_server_that_does_not_answer() -> None:
+    said = judged(look(WSUS_DOWN | OFF, controller_ms=7 * 3600_000)).verdict
+    assert (said.name, said.repairs) == ("sick", ("timesync",))
+    assert "To do: set the clock right" in said.msg
+
+
+def test_repairs_come_in_order_and_the_cause_is_said_first() -> None:
+    said = judged(look(OFF, controller_ms=7 * 3600_000), failed("scan", 0x80072F8F, 2), failed("download", 0x80246010, 2)).verdict
+    assert said.repairs == ("timesync", "reset")
+    assert said.msg.startswith("The clock is 7 h 0 min behind time.windows.com, more than 300 s; 0x80072F8F (")
+    assert said.msg.endswith("To do: set the clock right from its own source, then reset the download cache and the update services.")
+
+
+def test_the_server_that_does_not_answer_is_said_before_the_code() -> None:
+    said = judged(look(WSUS_DOWN), failed("scan", 0x80072EE2, 2, service=WSUS)).verdict
+    assert (said.name, said.owner, said.why) == ("needs_action", "wsus", "0x80072EE2")
+    assert said.msg.startswith("The WSUS wsus.corp.example:8530 does not answer from this host; 0x80072EE2 (")
+    assert "TCP 8530" in said.next_step
+
+
+@pytest.mark.parametrize("condition", ["service_missing", "policy_incomplete"])
+def test_some_causes_decide_whatever_code_stands_beside_them(condition: str) -> None:
+    changes: dict[str, Any] = NEVER | {"policy.au": {"UseWUServer": 1}}
+    if condition == "service_missing":
+        rows = services()["services.services"]
+        changes = NEVER | {"services.services": [{**row, "exists": row["name"] != "wuauserv"} for row in rows]}
+    said = judged(look(changes), failed("install", 0x80070005, 30)).verdict
+    assert (said.name, said.why) == ("needs_action", condition)
+
+
+def test_an_update_is_called_by_its_name() -> None:
+    said = judged(
+        look(), failed("install", 0x80070005, 2, kb="KB5034441", title="2024-01 Security Update (KB5034441)", name="lab-component")
+    ).verdict
+    assert "of KB5034441, lab-component" in said.msg.replace("2024-01 Security Update (KB5034441)", "KB5034441")
+    assert "None" not in said.msg
+
+
+def test_a_failure_that_may_have_been_cured_asks_for_a_search() -> None:
+    said = judged(look(), UNORDERED).verdict
+    assert (said.name, said.search, said.owner) == ("unknown", True, None)
+    assert "cannot be told" in said.msg
+
+
+def test_the_user_is_told_what_to_do_to_see_more() -> None:
+    said = judged(look(status={"cbs": "timeout"})).verdict
+    assert "the component store (cbs timeout)" in said.msg
+    assert "time_limit" in said.next_step
+
+
+def test_what_was_repaired_and_not_tried_asks_for_a_search() -> None:
+    young = look({"host.boot_time": NOW - 3600})
+    said = judged(young, failed("scan", 0x80246008, 30), failed("scan", 0x80246008, 2)).verdict
+    assert said.name in ("unproven", "needs_action", "restart_required")
+    assert judged(young, failed("install", 0x80070BC9, 2)).verdict.search is False
+
+
+def test_a_notice_is_said_and_changes_nothing() -> None:
+    said = judged(look(controller_ms=2 * 3600_000)).verdict
+    assert (said.name, said.next_step, said.findings) == ("healthy", "", ())
+    assert "2 h 0 min" in said.msg
+
+
+def test_a_failed_upgrade_of_a_client_may_be_tried_once() -> None:
+    final = failed("upgrade", 0xC1900101, 20, marker="final", title="Windows 11, version 24H2")
+    said = judged(look(), final).verdict
+    assert (said.name, said.repairs, said.attempts) == ("needs_action", (), ("osupgrade",))
+    assert judged(look({"upgrade.osupgrade": {"AllowOSUpgrade": 1}}), final).verdict.attempts == ()
+    assert judged(look({"host.product_type": "server"}), final).verdict.attempts == ()
 
 
 def test_every_verdict_is_something_to_ansible() -> None:
-    assert set(verdict.TABLE.values()) == {"ok", "changed", "failed"}
-    assert verdict.is_failure("failed")
-    assert not verdict.is_failure("unresolved")
+    assert set(verdict.OUTCOME.values()) == {"ok", "changed", "failed", "unreachable"}
+    assert {name for name in verdict.OUTCOME if verdict.is_failure(name)} == {"unsupported", "failed", "unreachable"}
+    assert set(verdict.RED) == {"unreachable", "unsupported", "failed", "unknown", "unresolved"}
+    assert {name for name, kind in verdict.OUTCOME.items() if kind == "changed"} == {"repaired", "unresolved", "unproven"}
+
+
+# --- logs alone ---
 
 
 def test_logs_alone_are_judged_without_a_host() -> None:
-    found = findings.from_records([LOST], SETTINGS, NOW)
-    assert verdict.judge(found, None).name == "sick"
-    assert verdict.judge([], None).name == "healthy"
+    assert verdict.logs([LOST], SETTINGS, NOW).verdict.name == "sick"
+    assert verdict.logs([LOST, worked("scan", 0.2)], SETTINGS, NOW).verdict.name == "healthy"
+    assert verdict.logs([], SETTINGS, NOW).verdict.name == "unknown"
+    assert verdict.logs([failed("scan", 0x80240024)], SETTINGS, NOW).verdict.name == "unknown"
 
 
 # --- a repair ---
 
 
-def repair(
-    rung: str,
-    before: Evidence,
-    records: list[Record],
-    *,
-    scan: dict[str, Any] | None = None,
-    after_records: list[Record] | None = None,
-    options: dict[str, Any] | None = None,
-    reply: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> verdict.Verdict:
-    found = find(before, records)
-    made = plan.build(rung, before, found, options or {}, RUN, SETTINGS)
-    assert made.changes
-    seen = carried_out(before, made, {**(scan or {}), **(after or {})})
-    later = [*records, *(after_records if after_records is not None else evidence.records(seen))]
-    return verdict.judge_repair(made, outcome(made, **(reply or {})), before, seen, found, find(seen, later))
-
-
 def test_a_search_failure_is_repaired_when_a_live_search_succeeds() -> None:
-    result = repair("reset", look(), [LOST], scan=scan_section())
-    assert (result.name, result.asks, result.changed) == ("repaired", (), True)
-    assert result.sentence == "Repaired by reset, proved by a live search that found 2 updates."
-    assert result.ansible == "changed"
+    result = repaired("reset", look(), [LOST], after=scan_section())
+    assert (result.verdict.name, result.verdict.repairs) == ("repaired", ())
+    assert result.verdict.msg == "Done: cache reset. Proved by a live search that found 2 updates."
+
+
+def test_a_repaired_host_that_is_behind_is_told_so() -> None:
+    section = scan_section(count=0)
+    old = {
+        "history": {"total": 0, "entries": []},
+        "sources": {"services": [], "last_search": NOW + 20, "last_install": NOW - 60 * DAY, "endpoints": []},
+    }
+    result = repaired("reset", look({"sources.last_install": NOW - 60 * DAY, "history.entries": []}), [LOST], after=section | old)
+    assert (result.after.verdict.name, result.verdict.name) == ("behind", "repaired")
+    assert "No quality update" in result.verdict.msg
 
 
 def test_without_a_search_a_reset_is_unproven() -> None:
-    result = repair("reset", look({"sources.last_search": NOW - DAY}), [LOST])
-    assert (result.name, result.changed) == ("unproven", True)
-    assert "no live search was made" in result.sentence
+    result = repaired("reset", look({"sources.last_search": NOW - DAY, "events.records": []}), [LOST])
+    assert result.verdict.name == "unproven"
+    assert "no live search was made" in result.verdict.msg
 
 
-def test_a_search_logged_since_proves_it_too() -> None:
-    after = {"sources": {"services": [], "last_search": NOW + 20, "last_install": None, "endpoints": []}}
-    result = repair("reset", look({"sources.last_search": NOW - DAY}), [LOST], after=after)
-    assert result.name == "repaired"
-
-
-def test_a_search_that_may_not_be_made_names_the_way() -> None:
-    before = look()
-    made = plan.build("reset", before, find(before, [LOST]), {}, RUN, SETTINGS)
-    seen = carried_out(before, made)
-    seen.sections["scan"] = evidence.Section("denied", 1, "access denied", {})  # type: ignore[index]
-    result = verdict.judge_repair(made, outcome(made), before, seen, find(before, [LOST]), find(seen, [LOST]))
-    assert (result.name, "SYSTEM" in result.sentence) == ("unproven", True)
-
-
-def test_a_search_that_the_agent_could_not_make_refutes_nothing() -> None:
-    for code in (0, -2146233087):
-        broken = {"scan": {"result": None, "hresult": code, "count": None, "seconds": 0, "warnings": []}}
-        result = repair(
-            "reset", look(), [LOST], scan=broken, after_records=[scanned(code & 0xFFFFFFFF)] if code else []
-        )
-        assert (result.name, "could not be carried out" in result.sentence) == ("unproven", True)
-
-
-def test_the_same_failure_in_a_live_search_refutes_the_reset_and_climbs_on() -> None:
-    before = look({"sources.last_search": NOW - 20 * DAY, "sources.last_install": None})
-    result = repair(
-        "reset", before, [LOST], scan=scan_section(0x80070002), after_records=[scanned(0x80070002, NOW + 30)]
+def test_a_search_that_the_host_made_since_proves_it_too() -> None:
+    own = worked("scan", 0, time=NOW + 20, first=NOW + 20)
+    event = {
+        "provider": "Microsoft-Windows-WindowsUpdateClient",
+        "id": 26,
+        "time": NOW + 20,
+        "record": 9,
+        "data": {"updateCount": "0", "serviceGuid": f"{{{MICROSOFT}}}"},
+    }
+    result = repaired(
+        "reset",
+        look({"sources.last_search": NOW - DAY, "events.records": []}),
+        [LOST],
+        [own],
+        after={"events": {"records": [event], "reach": []}},
     )
-    assert (result.name, result.asks) == ("unresolved", ("troubleshoot",))
-    assert "0x80070002" in result.sentence
+    assert (result.proof.status, result.verdict.name) == ("proved", "repaired")
+
+
+def test_a_search_of_the_store_proves_nothing() -> None:
+    store = worked("scan", 0, service="855e8a7c-ecb4-4ca3-b045-1dfa50104289", time=NOW + 20, first=NOW + 20)
+    result = repaired("reset", look({"sources.last_search": NOW - DAY, "events.records": []}), [LOST], [store])
+    assert result.verdict.name == "unproven"
+
+
+@pytest.mark.parametrize("code", [None, -2146233087])
+def test_a_search_that_the_agent_could_not_make_refutes_nothing(code: int | None) -> None:
+    broken: dict[str, Any] = {"scan": {"result": None, "hresult": code, "count": None, "seconds": 0, "warnings": []}}
+    result = repaired("reset", look({"sources.last_search": NOW - DAY, "events.records": []}), [LOST], after=broken)
+    assert (result.proof.status, result.verdict.name) == ("unproven", "unproven")
+
+
+def test_the_same_failure_in_a_live_search_is_unresolved_and_not_reset_again() -> None:
+    result = repaired("reset", look(NEVER), [LOST], after=scan_section(0x80070002))
+    assert (result.proof.status, result.verdict.name, result.verdict.repairs) == ("refuted", "unresolved", ())
+    assert "0x80070002" in result.verdict.msg
 
 
 def test_a_live_search_that_meets_the_network_proves_nothing_about_the_cache() -> None:
-    result = repair("reset", look(), [LOST], scan=scan_section(0x80072EE2), after_records=[scanned(0x80072EE2)])
-    assert (result.name, result.owners) == ("unproven", ("admin",))
+    result = repaired("reset", look(), [LOST, worked("scan", 1)], after=scan_section(0x80072EE2))
+    assert (result.proof.status, result.verdict.name) == ("unproven", "unproven")
 
 
 def test_an_installation_is_proved_by_an_installation_alone() -> None:
-    broken = failed("install", 0x80070002, 0.5, update="aaaa")
-    assert repair("reset", look(), [broken], scan=scan_section()).name == "unproven"
-    done = [scanned(), worked("install", 0, update="aaaa", time=NOW + 20)]
-    assert repair("reset", look(), [broken], scan=scan_section(), after_records=done).name == "repaired"
-
-
-def test_the_same_code_in_searches_and_installations_is_proved_by_a_search() -> None:
-    both = [LOST, failed("install", 0x80070002, 9, update="aaaa")]
-    assert repair("reset", look(), both, scan=scan_section()).name == "repaired"
-
-
-def test_start_types_are_proved_by_reading_them_again() -> None:
-    result = repair("reset", look(services(wuauserv=4)), [])
-    assert (result.name, result.proof) == ("repaired", rungs.Proof("proved", "the start types, read again"))
+    broken = failed("install", 0x80070002, 0.5, update="aaaa", kb="KB5034441", title="2024-01 Update (KB5034441)")
+    assert repaired("reset", look(), [broken], after=scan_section(count=1)).verdict.name == "unproven"
 
 
 def test_a_clock_is_proved_by_its_own_source() -> None:
-    before = look(OFF, controller_ms=7 * 3600_000)
-    result = repair("timesync", before, [])
-    assert result.name == "repaired"
-    assert "time.windows.com" in result.sentence
+    result = repaired("timesync", look(OFF, controller_ms=7 * 3600_000))
+    assert result.verdict.name == "repaired"
+    assert "time.windows.com" in result.verdict.msg
 
 
 def test_a_clock_that_stayed_wrong_is_unresolved() -> None:
     before = look(OFF, controller_ms=7 * 3600_000)
-    stayed = {"clock": dict(before.data("clock"))}
-    result = repair("timesync", before, [], after=stayed)
-    assert (result.name, result.asks) == ("unresolved", ("timesync",))
+    stayed = {"clock": {**before.to_document()["sections"]["clock"]["data"], "start_ms": None}}
+    result = repaired("timesync", before, after=stayed)
+    assert (result.proof.status, result.verdict.name, result.verdict.repairs) == ("refuted", "unresolved", ("timesync",))
 
 
 def test_tls_is_proved_by_a_search_and_not_by_the_clock() -> None:
-    before = look(OFF, controller_ms=7 * 3600_000)
+    before = look(OFF | {"sources.last_search": NOW - DAY, "events.records": []}, controller_ms=7 * 3600_000)
     tls = [failed("scan", 0x80072F8F, 0.5)]
-    assert repair("timesync", before, tls).name == "unproven"
-    assert repair("timesync", before, tls, scan=scan_section()).name == "repaired"
+    assert repaired("timesync", before, tls).verdict.name == "unproven"
+    assert repaired("timesync", before, tls, after=scan_section()).verdict.name == "repaired"
 
 
-def test_a_registry_value_for_an_upgrade_is_never_proof_of_one() -> None:
-    assert repair("osupgrade", look(), [failed("upgrade", 0xC1900101)]).name == "unproven"
-    assert repair("osupgrade", look(), []).name == "repaired"
-
-
-def test_what_other_rungs_must_do_is_said() -> None:
-    store = failed("store", 0x80073712, 9)
-    result = repair("reset", look(), [LOST, store], scan=scan_section())
-    assert (result.name, result.asks) == ("repaired", ("troubleshoot",))
-    assert "Still asked for: troubleshoot." in result.sentence
-
-
-def test_a_restart_that_became_pending_is_said_when_nothing_is_proved() -> None:
+def test_a_restart_that_became_pending_comes_before_the_proof() -> None:
     pending = {"reboot": {"markers": ["wu_reboot_required"], "file_renames": 0}}
-    assert repair("reset", look(), [LOST], after=pending).name == "restart_required"
-    assert repair("reset", look(), [LOST], after=pending, scan=scan_section()).name == "repaired"
+    assert repaired("reset", look(), [LOST], after=pending).verdict.name == "restart_required"
+    assert repaired("reset", look(), [LOST], after=pending | scan_section()).verdict.name == "restart_required"
+
+
+# --- the table after a change ---
+
+GOOD = Proof(PROVED, "a live search")
+AFTER = {name: verdict.Verdict(name, f"It is {name}.", "Do this.") for name in verdict.OUTCOME}
+
+
+@pytest.mark.parametrize(
+    ("name", "proof", "end"),
+    [
+        ("healthy", GOOD, "repaired"),
+        ("behind", GOOD, "repaired"),
+        ("healthy", Proof(UNPROVEN, None, "no search"), "unproven"),
+        ("healthy", Proof(REFUTED, None, "it fails"), "unproven"),
+        *((name, GOOD, "unproven") for name in ("busy", "stale", "unknown", "unproven")),
+        *((name, GOOD, "unresolved") for name in ("sick", "needs_action", "restart_required")),
+    ],
+)
+def test_a_proof_makes_no_verdict_better_than_the_look(name: str, proof: Proof, end: str) -> None:
+    said = verdict.after_change(failed=None, changed=True, after=AFTER[name], after_strong_restart=False, proof=proof, what="cache reset")
+    assert (said.name, said.msg.startswith("Done: cache reset.")) == (end, True)
+    assert said.next_step or end == "repaired"
+
+
+def test_what_failed_is_told_before_anything_else() -> None:
+    said = verdict.after_change(
+        failed="set_aside failed: in use", changed=True, after=AFTER["healthy"], after_strong_restart=True, proof=GOOD, what=""
+    )
+    assert (said.name, said.msg) == ("failed", "set_aside failed: in use")
+
+
+def test_nothing_done_is_the_look_itself() -> None:
+    said = verdict.after_change(failed=None, changed=False, after=AFTER["stale"], after_strong_restart=False, proof=GOOD, what="")
+    assert said == AFTER["stale"]
 
 
 # --- what went wrong ---
 
 
-def _made() -> tuple[plan.Plan, Evidence, list[findings.Finding]]:
+def _made() -> plan.Plan:
     before = look()
-    found = find(before, [LOST])
-    return plan.build("reset", before, found, {}, RUN, SETTINGS), before, found
+    return plan.build("reset", before, find(before, [LOST]), {}, RUN, SETTINGS)
+
+
+def _differs(what: str, name: str | None, field: str, expected: object, found: object) -> dict[str, Any]:
+    return {"differs": [{"what": what, "name": name, "field": field, "expected": expected, "found": found}]}
 
 
 @pytest.mark.parametrize(
-    ("reply", "name", "word", "changed"),
+    ("reply", "name", "word"),
     [
-        (
-            {"failed": {"id": 1, "why": "did not stop", "code": None}, "changed": False},
-            "failed",
-            "everything was undone",
-            False,
-        ),
+        ({"failed": {"id": 1, "why": "did not stop", "code": None}, "changed": False}, "failed", "everything was undone"),
         (
             {
                 "failed": {"id": 5, "why": "in use", "code": 32},
@@ -267,60 +351,55 @@ def _made() -> tuple[plan.Plan, Evidence, list[findings.Finding]]:
                 "changed": True,
             },
             "failed",
-            "could not be undone: stop_service (hangs)",
-            True,
+            "could not be undone: stop_service UsoSvc (hangs)",
         ),
-        ({"failed": {"id": 99, "why": "?", "code": None}, "changed": True}, "failed", "different from before", True),
-        ({"steps": [], "changed": True}, "failed", "did not account", True),
-        (
-            {"differs": [{"what": "servicing", "name": None, "field": "busy", "expected": False, "found": True}]},
-            "busy",
-            "nothing was changed",
-            False,
-        ),
-        (
-            {"differs": [{"what": "reboot", "name": None, "field": "pending", "expected": False, "found": True}]},
-            "restart_required",
-            "nothing was changed",
-            False,
-        ),
-        (
-            {"differs": [{"what": "service", "name": "BITS", "field": "start", "expected": 3, "found": 4}]},
-            "failed",
-            "service BITS: start is 4, not 3",
-            False,
-        ),
+        ({"failed": {"id": 99, "why": "?", "code": None}, "changed": True}, "failed", "different from before"),
+        ({"steps": [], "changed": True}, "failed", "did not account"),
+        (_differs("servicing", None, "busy", False, True), "busy", "nothing was changed"),
+        (_differs("reboot", None, "pending", False, True), "restart_required", "nothing was changed"),
+        (_differs("service", "BITS", "start", 3, 4), "failed", "service BITS: start is 4, not 3"),
+        ({"changed": "yes"}, "failed", "is not known"),
     ],
 )
-def test_a_plan_that_was_not_carried_out_is_no_repair(
-    reply: dict[str, Any], name: str, word: str, changed: bool
-) -> None:
-    made, before, found = _made()
-    result = verdict.judge_repair(made, outcome(made, **reply), before, before, found, found)
-    assert (result.name, result.changed) == (name, changed)
-    assert word in result.sentence
+def test_a_plan_that_was_not_carried_out_is_no_repair(reply: dict[str, Any], name: str, word: str) -> None:
+    made = _made()
+    stopped = plan.stopped(made, outcome(made, **reply))
+    assert stopped is not None
+    assert (stopped.verdict, word in stopped.sentence) == (name, True)
 
 
-def test_a_refusal_keeps_its_verdict() -> None:
-    busy = look({"servicing.in_progress": 2})
-    found = find(busy, [LOST])
-    made = plan.build("reset", busy, found, {}, RUN, SETTINGS)
-    result = verdict.judge_repair(made, None, busy, None, found, None)
-    assert (result.name, result.asks) == ("busy", ("reset",))
+def test_a_plan_that_was_carried_out_is_no_failure() -> None:
+    made = _made()
+    assert plan.stopped(made, outcome(made)) is None
 
 
-def test_nothing_to_do_is_the_verdict_of_the_look() -> None:
-    host = look()
-    made = plan.build("reset", host, [], {}, RUN, SETTINGS)
-    assert verdict.judge_repair(made, None, host, None, [], None).name == "healthy"
+# --- words ---
 
 
-def test_a_repair_without_an_after_look_is_unproven() -> None:
-    made, before, found = _made()
-    assert verdict.judge_repair(made, outcome(made), before, None, found, None).name == "unproven"
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "just now"),
+        (59, "just now"),
+        (60, "1 minute ago"),
+        (7200, "2 hours ago"),
+        (86400, "1 day ago"),
+        (-30, "just now"),
+        (-3600, "in the host's own future"),
+    ],
+)
+def test_how_long_ago(seconds: int, text: str) -> None:
+    assert verdict.ago(seconds) == text
 
 
-def test_check_mode_says_what_would_be_done() -> None:
-    made, before, found = _made()
-    result = verdict.judge_repair(made, None, before, None, found, None)
-    assert (result.name, "set aside" in result.sentence) == ("sick", True)
+@pytest.mark.parametrize("text", ["a\nb\x00c\u202ed", "word " * 200, "x" * 1000, ""])
+def test_one_line(text: str) -> None:
+    line = verdict.one_line(text)
+    assert len(line) <= 300
+    assert line.isprintable()
+    assert line == line.strip()
+    assert verdict.one_line(line) == line
+
+
+def test_a_search_that_worked_lately_is_seen_in_the_events() -> None:
+    assert judged(look({"sources.last_search": None, "events.records": [searched(5)]})).verdict.name == "healthy"

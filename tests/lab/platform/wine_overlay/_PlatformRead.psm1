@@ -33,6 +33,7 @@ function Get-ServiceTable {
   foreach ($one in @($table.Keys)) {
     if ($lab.ContainsKey($one)) {
       $table[$one]['dependents'] = $lab[$one]['dependents']
+      foreach ($name in 'image_path', 'service_dll') { if ($lab[$one].ContainsKey($name)) { $table[$one][$name] = $lab[$one][$name] } }
     }
   }
   return $table

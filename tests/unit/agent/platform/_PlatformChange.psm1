@@ -1,7 +1,8 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 
-# The changing half of the recorded Windows: every call is noted under "calls" of the state, in order.
+# The changing half of the recorded Windows: every call is noted under "calls" of the state, in order. One that the state names under
+# "fails" changes nothing, one under "fails_after" changes and throws all the same, once.
 
 function Edit-TestState {
     param([string] $Call, [scriptblock] $Change)
@@ -9,6 +10,10 @@ function Edit-TestState {
     $state.calls = @($state.calls | Where-Object { $_ }) + $Call
     $broken = $state.fails.$Call
     if (-not $broken) { & $Change $state }
+    if ($state.fails_after.$Call) {
+        $broken = $state.fails_after.$Call
+        $state.fails_after.PSObject.Properties.Remove($Call)
+    }
     [IO.File]::WriteAllText($env:AGENT_TEST_STATE, (ConvertTo-Json -InputObject $state -Depth 12))
     if ($broken) { throw [Runtime.InteropServices.COMException]::new($broken.message, [int]$broken.code) }
 }

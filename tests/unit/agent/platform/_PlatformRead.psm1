@@ -11,6 +11,7 @@ function Get-TestState {
     if ($state.fails.$name) {
         $fail = $state.fails.$name
         if ($fail.type -eq 'denied') { throw [UnauthorizedAccessException]::new($fail.message) }
+        if ($fail.type -eq 'timeout') { throw [TimeoutException]::new($fail.message) }
         if ($fail.type -eq 'absent') { throw [IO.FileNotFoundException]::new($fail.message) }
         throw [Runtime.InteropServices.COMException]::new($fail.message, [int]$fail.code)
     }
@@ -33,6 +34,8 @@ function Get-HostClock { param() (Get-TestState).clock_ms }
 function Get-HostFact { param() ConvertFrom-TestNode -Node (Get-TestState).host }
 function Get-SessionFact { param() ConvertFrom-TestNode -Node (Get-TestState).session }
 function Get-TimeZoneId { param() (Get-TestState).zone }
+function Get-UtcOffset { param() (Get-TestState).utc_offset_s }
+function Get-WinHttpProxy { param() (Get-TestState).winhttp_proxy }
 
 function Read-RegistryKey {
     param([string] $Key)
@@ -64,6 +67,10 @@ function Get-ServiceTable {
         $table[$one] = @{
             start = $service.start; delayed = [bool]$service.delayed; state = $service.state
             dependents = @($service.dependents | Where-Object { $_ -and $state.services.$_.state -ne 'stopped' })
+            trigger = [bool]$service.trigger
+        }
+        if ($one -in 'wuauserv', 'BITS', 'UsoSvc') {
+            $table[$one] += @{ image_path = '%systemroot%\system32\svchost.exe -k netsvcs -p'; service_dll = "%systemroot%\system32\$one.dll" }
         }
     }
     return $table
@@ -72,10 +79,11 @@ function Get-ServiceTable {
 function Get-ProcessName { param([string[]] $Name) @((Get-TestState).processes | Where-Object { $_ -in $Name }) }
 
 function Read-EventRecord {
-    param([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs)
+    param([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs, [bool] $Oldest)
     $state = Get-TestState
     if ($null -eq $state.channels.$Channel) { throw [IO.FileNotFoundException]::new("no channel $Channel") }
     $texts = $state.channels.$Channel
+    if ($Oldest) { return @($texts | Select-Object -Last $Max) }
     # Enough of XPath to tell providers and ids apart.
     $provider = [regex]::Match($XPath, "@Name='([^']*)'").Groups[1].Value
     $terms = [regex]::Matches($XPath, 'EventID=(\d+)|EventID>=(\d+) and EventID<=(\d+)')
@@ -148,6 +156,9 @@ function Get-UpdateHistory {
 
 function Get-UpdateService { param() foreach ($one in (Get-TestState).update_services) { ConvertFrom-TestNode -Node $one } }
 function Get-UpdateResult { param() $null = Get-TestState; @{ last_search = 1764000000; last_install = $null } }
-function Invoke-UpdateSearch { param([string] $Criteria) $null = Get-TestState; @{ result = 2; hresult = 0; count = 1; warnings = @() } }
+function Invoke-UpdateSearch { param([string] $Criteria) $null = Get-TestState; @{
+        result = 2; hresult = 0; count = 1; warnings = @()
+        updates = @(@{ title = 't' * 200; id = 'u1'; kb = @('KB5034441'); classes = @('0fa1201d-4330-4fa8-8ae9-b877473b6441') })
+    } }
 
 Export-ModuleMember -Function *

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE. Files on the controller: JSON that is written whole or not at all, and the evidence that one task hands to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Of the hand-over file, not of the evidence in it.
+VERSION = 1
+
+
+class FileError(Exception):
+    """A file that cannot be written; one line says which and why."""
+
+
+def write_json(path: Path, document: object, *, indent: int | None = 1) -> None:
+    """Write a file whole or not at all, for its owner alone: evidence holds policies, proxies and what was installed.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    part = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # mkstemp makes a file of mode 0600 that nobody else can have put there.
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(document, stream, indent=indent, sort_keys=True)
+        Path(part).replace(path)
+    except OSError as error:
+        if part:
+            Path(part).unlink(missing_ok=True)
+        raise FileError(f"cannot write {path} on the controller: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """The evidence of a case, from task to task of one run of ansible.
+
+    All forks of a run share the folder, which ansible deletes when it ends. The content says whose it is; the name of the file does not.
+
+    Args:
+        folder: what ansible-core calls DEFAULT_LOCAL_TMP.
+        host: the host's name in the inventory.
+        run: the run of its case.
+    """
+
+    folder: Path
+    host: str
+    run: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        name = hashlib.sha256(f"{self.host}\0{self.run}".encode()).hexdigest()[:24]
+        return self.folder / f"wu_repair-{name}.json"
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Keep it for the next task.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        document = {"version": VERSION, "host": self.host, "run": self.run, "written": int(time.time()), **content}
+        write_json(self.path, document, indent=None)
+
+    def read(self) -> dict[str, Any] | None:
+        """What an earlier task kept; None where nothing is there that is of this host, run and version."""
+        try:
+            content = json.loads(self.path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        wanted = {"version": VERSION, "host": self.host, "run": self.run}
+        if not isinstance(content, dict) or any(content.get(name) != value for name, value in wanted.items()):
+            return None
+        return content
+
+    def delete(self) -> None:
+        """The case has ended."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One thing that was seen, whatever it was seen in. Readers make these and decide nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OK, FAILED, CANCELLED, STARTED = "ok", "failed", "cancelled", "started"
+
+# How far the time of a log may be from UTC: in the host's own zone by daylight saving, in an unknown one by the zone.
+BOUND_HOST_ZONE_S = 3600
+BOUND_UNKNOWN_ZONE_S = 14 * 3600
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One thing that was seen.
+
+    Attributes:
+        source: `cbs`, `dism`, `setup`, `reporting`, `wulog`, `history`, `event:PROVIDER/ID`, `scan` (a live search), `agent` (its dates).
+        layer: `scan`, `download`, `install`, `store`, `cache`, `upgrade`, `service`, `clock`.
+        outcome: `ok`, `failed`, `cancelled` or `started`.
+        time: when it was last seen, Unix seconds UTC; None where it carries no time.
+        bound_s: how far `time` may be wrong, in either direction.
+        place: its order in `channel`, larger is later: an event's record id, the number of a line; None where there is none.
+        channel: what `place` counts in (`System`, `reporting`, ...): two places of one channel can be compared, others cannot.
+        code: unsigned HRESULT.
+        marker: name of a condition that has no code, or whose code says nothing.
+        caller: who asked (`UpdateOrchestrator`, `CcmExec`, ...).
+        service: GUID of the update service that was asked, lower case, no braces.
+        update: GUID of the update, lower case, no braces.
+        kb: `KB5034441`.
+        title: the update's title as Windows writes it.
+        classes: GUIDs of the update's classifications.
+        name: what else it is about, by name: a package, a component, a Windows service, a servicing session's package.
+        found: how many updates a search found; `offered` names each of them by id and KB, None where the source does not list them.
+        line: what was read, at most 200 characters.
+        count: how often; `first` is when first.
+        related: codes in the same log that mean nothing alone, but help to search for this one.
+    """
+
+    source: str
+    layer: str
+    outcome: str = FAILED
+    time: int | None = None
+    bound_s: int = 0
+    place: int | None = None
+    channel: str | None = None
+    code: int | None = None
+    marker: str | None = None
+    caller: str | None = None
+    service: str | None = None
+    update: str | None = None
+    kb: str | None = None
+    title: str | None = None
+    classes: tuple[str, ...] = ()
+    name: str | None = None
+    found: int | None = None
+    offered: tuple[tuple[str, ...], ...] | None = None
+    line: str = ""
+    count: int = 1
+    first: int | None = None
+    related: tuple[int, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it went well."""
+        return self.outcome == OK
+
+    @property
+    def earliest(self) -> int | None:
+        """The earliest moment that it can stand for."""
+        return None if self.time is None else self.time - self.bound_s
+
+    @property
+    def latest(self) -> int | None:
+        """The latest moment that it can stand for."""
+        return None if self.time is None else self.time + self.bound_s

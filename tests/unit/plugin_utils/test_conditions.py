@@ -1,0 +1,400 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the state of the host itself says, without a code: whose it is, and when it is only worth a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import conditions
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
+from unit.plugin_utils.documents import BY_WSUS, DAY, HOUR, NOW, WSUS, active, failed, find, folder, look, service, services, source, worked
+from unit.plugin_utils.judging import judged
+
+SILENT = {"sources.last_search": NOW - 20 * DAY, "events.records": []}
+NO_SOURCE = {"clock.sources": [source(offset_ms=None)]}
+
+
+def conditions_of(host: Evidence, *observations: Observation) -> dict[str, str]:
+    """The conditions that count: id and answer."""
+    return {
+        name: answer for name, answer in active(find(host, observations)).items() if "@" not in name and name not in ("stale", "behind")
+    }
+
+
+def notices_of(host: Evidence, *observations: Observation) -> list[str]:
+    return [item.id for item in find(host, observations) if item.notice and item.condition is not None]
+
+
+def the(condition: str, host: Evidence, *observations: Observation) -> Finding:
+    (item,) = [item for item in find(host, observations) if item.condition == condition]
+    return item
+
+
+# --- servicing and restart ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "busy"),
+    [
+        ({"servicing.processes": ["TiWorker"]}, True),
+        ({"servicing.in_progress": 2}, True),
+        ({"servicing.in_progress": 1}, False),
+        ({"servicing.in_progress": 0}, False),
+        ({"servicing.setup_in_progress": True}, True),
+        ({"servicing.upgrade_in_progress": True}, True),
+        ({"servicing.processes": ["msiexec"]}, False),
+        ({"servicing.installer_in_progress": True}, False),
+        ({"servicing.installer_in_progress": True, "servicing.processes": ["MsiExec"]}, True),
+    ],
+)
+def test_servicing_at_work_is_waited_for(changes: dict[str, Any], busy: bool) -> None:
+    assert (conditions_of(look(changes)) == {"servicing_at_work": "wait servicing"}) is busy
+    assert (judged(look(changes), failed("scan", 0x80070002)).verdict.name == "busy") is busy
+
+
+@pytest.mark.parametrize("marker", sorted(conditions.STRONG_REBOOT))
+def test_a_strong_marker_is_a_pending_restart(marker: str) -> None:
+    item = the("restart_pending", look({"reboot.markers": ["file_renames", marker]}))
+    assert (dict(item.answer), item.pending, marker in item.meaning) == ({"wait": "restart"}, True, True)
+
+
+@pytest.mark.parametrize(
+    "marker",
+    ["file_renames", "cbs_packages_pending", "wu_post_reboot_reporting", "dvd_reboot_signal", "wu_services_pending", "update_exe_volatile"],
+)
+def test_a_weak_marker_alone_is_none(marker: str) -> None:
+    assert conditions_of(look({"reboot.markers": [marker]})) == {}
+
+
+# --- policy ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "answer"),
+    [
+        ({"policy.wu": {"DisableWindowsUpdateAccess": 1}}, "owner policy"),
+        ({"policy.user": {"NoWindowsUpdate": 1}}, "owner policy"),
+        ({"policy.au": {"UseWUServer": 1}}, "owner policy"),
+        ({"policy.mdm": {"AllowUpdateService": 0}}, "owner management"),
+        (SILENT | {"policy.wu": {"WUServer": "http://127.0.0.1:8530"}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
+        (SILENT | {"policy.wu": {"WUServer": "http://localhost"}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
+        ({"disk.free": 1024**3}, "owner admin"),
+    ],
+)
+def test_what_is_not_the_hosts_own_fault_has_an_owner_and_blocks(changes: dict[str, Any], answer: str) -> None:
+    host = look(changes)
+    assert list(conditions_of(host).values()) == [answer]
+    assert judged(host, failed("download", 0x80246010)).verdict.name == "needs_action"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policy.wu": {"DisableWindowsUpdateAccess": 0}},
+        {"policy.au": {"NoAutoUpdate": 1}},
+        {"policy.wu": {"WUServer": "http://wsus:8530"}},
+        {"policy.ux": {"PauseUpdatesExpiryTime": "2025-10-24T10:00:00Z"}},
+        {"policy.wu": {"PauseQualityUpdatesStartTime": "2025-09-20"}},
+        {"policy.wu": {"PauseQualityUpdatesStartTime": 1}},
+        {"policy.wu": {"PauseQualityUpdatesStartTime": "2025-99-99"}},
+        {"disk.free": None},
+        {"disk.free": 4 * 1024**3},
+    ],
+)
+def test_what_looks_like_a_policy_and_stops_nothing_is_no_finding(changes: dict[str, Any]) -> None:
+    assert find(look(changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "who"),
+    [
+        ({"policy.ux": {"PauseUpdatesExpiryTime": "2025-12-24T10:00:00Z"}}, "a person until 2025-12-24"),
+        ({"policy.wu": {"PauseQualityUpdatesStartTime": "2025-11-20"}}, "a policy until 2025-12-25"),
+        ({"policy.mdm": {"PauseQualityUpdatesStartTime": "2025-11-20"}}, "device management until 2025-12-25"),
+    ],
+)
+def test_a_pause_is_told_and_no_fault(changes: dict[str, Any], who: str) -> None:
+    result = judged(look(changes))
+    assert (result.verdict.name, who in result.verdict.msg) == ("healthy", True)
+
+
+def test_a_configmgr_client_without_a_policy_searches_nowhere() -> None:
+    lost = {"policy.configmgr": True}
+    assert conditions_of(look(lost | SILENT)) == {"management_without_policy": "owner management"}
+    assert conditions_of(look(lost)) == {}
+    assert conditions_of(look(lost | SILENT | {"policy.wu": {"WUServer": "http://wsus:8530"}, "policy.au": {"UseWUServer": 1}})) == {}
+
+
+# --- the clock ---
+
+
+def test_an_offset_that_source_and_controller_agree_on_is_repaired() -> None:
+    assert conditions_of(look({"clock.sources": [source(offset_ms=301_000)]}, controller_ms=301_000)) == {"clock_off": "repair timesync"}
+    assert conditions_of(look({"clock.sources": [source(offset_ms=-299_000)]})) == {}
+
+
+def test_a_server_that_the_host_does_not_follow_does_not_judge_its_clock() -> None:
+    asked = {"clock.sources": [source(), *(source(f"other{number}.example", 900_000) for number in "12")]}
+    assert find(look(asked)) == []
+
+
+def test_only_the_source_differs() -> None:
+    host = look({"clock.sources": [source(offset_ms=-3_600_000)]})
+    assert (conditions_of(host), notices_of(host)) == ({}, ["clock_disagrees"])
+
+
+def test_only_the_controller_differs() -> None:
+    host = look(controller_ms=3_600_000)
+    assert (conditions_of(host), notices_of(host)) == ({}, ["clock_disagrees"])
+    assert "controller" in the("clock_disagrees", host).next_step
+
+
+def test_a_silent_source_is_told_by_its_name_and_not_followed() -> None:
+    host = look(NO_SOURCE, controller_ms=3_600_000)
+    assert conditions_of(host) == {"clock_disagrees": "owner admin", "time_source_silent": "owner admin"}
+    assert "UDP 123" in the("clock_disagrees", host).next_step
+    assert "time.windows.com" in the("clock_disagrees", host).next_step
+    assert judged(host).verdict.repairs == ()
+
+
+def test_three_clocks_with_three_times_are_for_a_person() -> None:
+    host = look({"clock.sources": [source(offset_ms=7_200_000)]}, controller_ms=3_600_000)
+    assert conditions_of(host) == {"clock_disagrees": "owner admin"}
+
+
+def test_the_controller_is_believed_where_the_user_says_so() -> None:
+    host = look(NO_SOURCE, controller_ms=3_600_000)
+    assert active(find(host, reference="controller"))["clock_off"] == "repair timesync"
+    assert "clock_disagrees" not in active(find(host, reference="controller"))
+
+
+def test_a_time_service_without_a_source() -> None:
+    off = {"clock.type": "NoSync", "clock.servers": [], "clock.sources": []}
+    assert (conditions_of(look(off)), notices_of(look(off))) == ({}, ["time_source_none"])
+    assert conditions_of(look(off, controller_ms=DAY * 1000))["time_source_none"] == "repair timesync"
+    owned = off | {"clock.policy": {"Type": "NoSync"}}
+    assert conditions_of(look(owned, controller_ms=DAY * 1000))["time_source_none"] == "owner policy"
+    domain = off | {"clock.type": "NT5DS"}
+    assert "time_source_none" in conditions_of(look(domain, controller_ms=DAY * 1000))
+    assert "time_source_none" not in conditions_of(look(domain | {"host.domain_role": 1}, controller_ms=DAY * 1000))
+
+
+def test_a_disabled_time_service_is_a_fault_beside_a_failure_of_time() -> None:
+    off = look(services(W32Time=4))
+    assert (conditions_of(off), notices_of(off)) == ({}, ["service_disabled:W32Time"])
+    assert conditions_of(off, failed("scan", 0x80072F8F)) == {"service_disabled:W32Time": "repair timesync"}
+    assert conditions_of(look(services(W32Time=4) | NO_SOURCE, controller_ms=DAY * 1000))["service_disabled:W32Time"] == "repair timesync"
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "answer"),
+    [
+        (1, "NTP", "repair timesync"),
+        (3, "NTP", "repair timesync"),
+        (5, "NTP", "owner admin"),
+        (0, "NTP", "owner admin"),
+        (1, "NT5DS", "owner admin"),
+    ],
+)
+def test_who_can_name_another_source(role: int, kind: str, answer: str) -> None:
+    host = look(NO_SOURCE | {"host.domain_role": role, "clock.type": kind}, controller_ms=DAY * 1000)
+    assert conditions_of(host)["time_source_silent"] == answer
+
+
+# --- services ---
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("wuauserv", "repair reset"),
+        ("BITS", "repair reset"),
+        ("CryptSvc", "repair reset"),
+        ("UsoSvc", "repair reset"),
+        ("TrustedInstaller", "owner admin"),
+    ],
+)
+def test_a_needed_service_that_is_disabled_beside_a_failure_is_a_fault(name: str, answer: str) -> None:
+    off = look(services(**{name: 4}))
+    assert (conditions_of(off), notices_of(off)) == ({}, [f"service_disabled:{name}"])
+    assert conditions_of(off, failed("scan", 0x80070422))[f"service_disabled:{name}"] == answer
+
+
+@pytest.mark.parametrize("other", [(), (failed("store", 0x80073712, 9),), (failed("install", 0x800F0922, 30),)])
+def test_a_disabled_service_on_a_silent_host_is_a_fault(other: tuple[Observation, ...]) -> None:
+    assert conditions_of(look(services(BITS=4) | SILENT), *other)["service_disabled:BITS"] == "repair reset"
+
+
+@pytest.mark.parametrize("name", ["DoSvc", "msiserver", "AppIDSvc", "WaaSMedicSvc", "wlidsvc"])
+def test_a_service_that_few_updates_need_counts_beside_its_own_failure(name: str) -> None:
+    off = look(services(**{name: 4}))
+    assert conditions_of(off, failed("scan", 0x80244022)) == {}
+    assert f"service_disabled:{name}" in conditions_of(off, failed("scan", 0x80070422))
+
+
+def test_the_sign_in_assistant_counts_for_an_upgrade() -> None:
+    assert "service_disabled:wlidsvc" in conditions_of(look(services(wlidsvc=4)), failed("upgrade", 0xC1900101, marker="final"))
+
+
+@pytest.mark.parametrize("policy", [{"policy.au": {"NoAutoUpdate": 1}}, {"policy.wu": {"DisableWindowsUpdateAccess": 1}}])
+def test_a_service_that_a_policy_keeps_off_is_the_policy_owners(policy: dict[str, Any]) -> None:
+    host = look(services(wuauserv=4) | SILENT | policy)
+    item = the("service_disabled", host)
+    assert (dict(item.answer), item.blocking) == ({"owner": "policy"}, True)
+    assert judged(host).verdict.repairs == ()
+
+
+@pytest.mark.parametrize("start", [2, 3])
+def test_any_other_start_type_may_be_meant(start: int) -> None:
+    starts = dict.fromkeys(("wuauserv", "BITS", "DoSvc", "msiserver", "wlidsvc"), start)
+    assert conditions_of(look(services(**starts)), failed("scan", 0x80244022)) == {}
+
+
+def rows(*changed: dict[str, Any]) -> dict[str, Any]:
+    """The service table with some rows changed."""
+    names = {row["name"] for row in changed}
+    kept = [
+        service(name) for name in ("wuauserv", "BITS", "CryptSvc", "UsoSvc", "DoSvc", "TrustedInstaller", "W32Time") if name not in names
+    ]
+    return {"services.services": [*kept, *changed]}
+
+
+def test_an_automatic_service_that_does_not_run_is_started() -> None:
+    stopped = rows(service("CryptSvc", state="stopped"))
+    assert conditions_of(look(stopped)) == {"service_stopped:CryptSvc": "repair reset"}
+    assert conditions_of(look(stopped | {"host.boot_time": NOW - 500})) == {}
+    assert conditions_of(look(stopped | {"host.boot_time": NOW - 700})) != {}
+    assert conditions_of(look(stopped | {"host.boot_time": None})) == {}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**service("UsoSvc", state="stopped"), "trigger": True},
+        service("UsoSvc", state="start_pending"),
+        service("UsoSvc", start=3, state="stopped"),
+        service("BITS", start=2, state="stopped"),
+        service("DoSvc", start=2, state="stopped"),
+    ],
+)
+def test_what_windows_starts_when_it_is_needed_may_stand(row: dict[str, Any]) -> None:
+    assert conditions_of(look(rows(row))) == {}
+
+
+def test_a_service_that_waits_for_an_installation_may_stand() -> None:
+    assert conditions_of(look(rows(service("UsoSvc", state="stopped")) | {"servicing.in_progress": 1})) == {}
+    assert conditions_of(look(rows(service("UsoSvc", state="stopped")))) == {"service_stopped:UsoSvc": "repair reset"}
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("wuauserv", True), ("BITS", True), ("TrustedInstaller", True), ("DoSvc", False), ("UsoSvc", False)]
+)
+def test_a_service_that_is_gone_is_for_a_person(name: str, missing: bool) -> None:
+    host = look(rows(service(name, exists=False)))
+    assert (conditions_of(host) == {f"service_missing:{name}": "owner admin"}) is missing
+    assert judged(host).verdict.name == ("needs_action" if missing else "healthy")
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("%SystemRoot%\\system32\\wuaueng.dll", True),
+        ("C:\\WINDOWS\\System32\\wuaueng.dll", True),
+        ("%windir%\\System32\\WUAUENG.DLL", True),
+        ("C:\\Windows\\System32\\wuaueng.dll.bak", False),
+        ("C:\\Users\\Public\\wuaueng.dll", False),
+        ("C:\\Windows\\System32\\other\\wuaueng.dll", False),
+        (None, True),
+    ],
+)
+def test_a_service_runs_what_windows_ships(path: str | None, known: bool) -> None:
+    host = look(rows({**service("wuauserv"), "service_dll": path}))
+    assert (conditions_of(host) == {}) is known
+    if not known:
+        assert (judged(host).verdict.name, judged(host).verdict.owner) == ("needs_action", "admin")
+        assert "wuaueng.dll" in the("service_program", host).next_step
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("%systemroot%\\system32\\svchost.exe -k netsvcs -p", True),
+        ('"C:\\Windows\\system32\\svchost.exe" -k netsvcs', True),
+        ("\\SystemRoot\\System32\\svchost.exe -k netsvcs", True),
+        ("C:\\Windows\\Temp\\svchost.exe -k netsvcs", False),
+        ("C:\\Windows\\System32\\svchost2.exe", False),
+    ],
+)
+def test_a_service_is_run_by_what_windows_ships(path: str, known: bool) -> None:
+    assert (conditions_of(look(rows({**service("UsoSvc"), "image_path": path}))) == {}) is known
+
+
+# --- servers, cache, disk ---
+
+
+def endpoint(role: str, ok: bool = False) -> dict[str, Any]:
+    return {
+        "sources.endpoints": [
+            {"role": role, "host": "wsus.corp.example", "port": 8530, "ok": ok, "ms": 1500, "error": None if ok else "timed out"}
+        ]
+    }
+
+
+def test_a_server_that_does_not_answer_is_its_owners() -> None:
+    host = look(BY_WSUS | endpoint("wsus") | SILENT)
+    assert conditions_of(host) == {"unreachable:wsus:wsus.corp.example:8530": "owner wsus"}
+    assert judged(host).verdict.name == "needs_action"
+    assert "TCP 8530" in judged(host).verdict.next_step
+    assert conditions_of(look(endpoint("proxy") | SILENT)) == {"unreachable:proxy:wsus.corp.example:8530": "owner proxy"}
+
+
+def test_one_connection_that_did_not_come_about_is_no_fault() -> None:
+    well = worked("scan", 5, service=WSUS)
+    host = look(BY_WSUS | endpoint("wsus") | {"sources.last_search": None, "events.records": []})
+    assert (conditions_of(host, well), notices_of(host, well)) == ({}, ["unreachable:wsus:wsus.corp.example:8530"])
+    assert conditions_of(host, well, failed("scan", 0x80072EE2, 1, service=WSUS)) != {}
+    assert conditions_of(host, worked("scan", 30, service=WSUS)) != {}
+
+
+def test_a_server_that_nobody_asks_is_no_finding() -> None:
+    assert find(look(endpoint("wsus"))) == []
+    assert find(look(BY_WSUS | endpoint("wsus", ok=True))) == []
+
+
+def test_a_link_is_named_only_where_a_reset_would_meet_it() -> None:
+    linked = look({"cache.folders": [folder("SoftwareDistribution", reparse=True)]})
+    assert (conditions_of(linked), notices_of(linked)) == ({}, ["cache_is_link:SoftwareDistribution"])
+    assert conditions_of(linked, failed("download", 0x80246010)) == {"cache_is_link:SoftwareDistribution": "owner admin"}
+
+
+def test_little_space_is_told_in_numbers() -> None:
+    item = the("low_space", look({"disk.free": 1536 * 1024**2}))
+    assert item.meaning == "C: has 1.5 GB free, an update needs about 3"
+    assert conditions_of(look({"disk.free": 3 * 1024**3})) == {}
+
+
+# --- words ---
+
+
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (12, "12 ms"),
+        (-12, "12 ms"),
+        (59_000, "59 s"),
+        (61_000, "1 min 1 s"),
+        (7_200_000, "2 h 0 min"),
+        (40 * DAY * 1000 + HOUR * 1000, "40 d 1 h"),
+    ],
+)
+def test_a_length_of_time(ms: int, text: str) -> None:
+    assert conditions.duration(ms) == text
+
+
+def test_ahead_and_behind() -> None:
+    assert conditions.apart(7_200_000) == "2 h 0 min behind"
+    assert conditions.apart(-7_200_000) == "2 h 0 min ahead of"

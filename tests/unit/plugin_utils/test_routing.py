@@ -1,0 +1,460 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who can act on a failure: every judged code, the kinds behind them, and sentences that name the thing."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import hresult, routing
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.routing import Failure, Routed
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Clock, Situation
+from hypothesis import given
+from hypothesis import strategies as st
+
+CODES = Path(__file__).parents[2] / "data" / "codes.tsv"
+RIGHT, OFF, UNKNOWN = Clock("right", own_ms=0), Clock("off", own_ms=7_200_000), Clock()
+MICROSOFT = Situation(host=True, client=True, disabled=(), clock=RIGHT, build=19045)
+WSUS = replace(MICROSOFT, required_class="wsus", wsus_server="wsus.corp.example:8530")
+BLANK = Situation()
+SITUATIONS = (MICROSOFT, WSUS, BLANK, replace(WSUS, disabled=("BITS", "DoSvc")), replace(MICROSOFT, clock=OFF))
+Flags = tuple[bool, bool, bool, Situation]
+
+REPAIRS, WAITS = ("reset", "timesync"), ("restart", "retry")
+OWNERS = ("wsus", "proxy", "policy", "management", "hardware", "admin")
+LAYERS = ("scan", "download", "install", "store", "cache", "upgrade", "service", "clock")
+ALL_CODES = sorted(code for code in hresult._CODES if code)
+
+
+# --- the judged codes ---
+
+
+def judged() -> Iterator[object]:
+    with CODES.open(encoding="utf-8", newline="") as stream:
+        rows = csv.DictReader((line for line in stream if not line.startswith("#")), delimiter="\t")
+        for number, row in enumerate(rows):
+            name = f"{number}-{row['code']}-{row['layers'].replace(' ', '/')}-{row['wsus']}"
+            yield pytest.param(row, id=name)
+
+
+@pytest.mark.parametrize("row", list(judged()))
+def test_judged_code(row: dict[str, str]) -> None:
+    if row["owner"]:
+        pytest.skip(f"decided by {row['owner']}: {row['note']}")
+    if row["layers"] == "explain":
+        explained(row)
+        return
+    for wsus in {"yes": (True,), "no": (False,), "any": (True, False)}[row["wsus"]]:
+        with_wsus, _bar, without = row["expected"].partition("|")
+        expected = with_wsus if wsus or not without else without
+        for layer in row["layers"].split():
+            failure, situation = given_row(row, layer, wsus=wsus)
+            check(routing.answer_for(failure, situation), failure, expected)
+
+
+def given_row(row: dict[str, str], layer: str, *, wsus: bool) -> tuple[Failure, Situation]:
+    """The failure and the host that a row of the table means."""
+    facts = dict(part.partition("=")[::2] for part in re.findall(r"name=.*?(?= restarted| tried|$)|\S+", row["given"]))
+    situation = WSUS if wsus else MICROSOFT
+    clock = {"right": RIGHT, "off": OFF, "unknown": UNKNOWN}[facts.get("clock", "right")]
+    situation = replace(situation, clock=clock, client="server" not in facts, tls12_off="tls12off" in facts, proxy="proxy" in facts)
+    situation = replace(situation, service_broken=(facts["broken"],) if "broken" in facts else ())
+    situation = replace(situation, disabled=(facts["disabled"],) if "disabled" in facts else ())
+    asked: str | None = facts.get("asked", "wsus" if wsus else "microsoft")
+    if layer not in ("scan", "download", "install"):
+        asked = None
+    failure = Failure(
+        layer,
+        int(row["code"], 16),
+        asked=asked,
+        kb=facts.get("kb"),
+        name=facts.get("name"),
+        lasting=row["lasting"] == "yes",
+        restarted_since="restarted" in facts,
+        reset_tried="tried" in facts,
+    )
+    return failure, situation
+
+
+def check(routed: Routed, failure: Failure, expected: str) -> None:
+    wanted, _plus, extra = expected.partition("+")
+    answer, _colon, step = wanted.partition(":")
+    where = f"{failure}: {routed}"
+    if answer == "notice":
+        assert routed.notice, where
+    else:
+        assert not routed.notice, where
+        kind = "repair" if answer in REPAIRS else "wait" if answer in WAITS else "owner"
+        assert routed.answer == {kind: answer}, where
+    if step:
+        assert routed.step == wanted, where
+    assert (routed.attempt == "osupgrade") == (extra == "osupgrade"), where
+    if extra == "catroot2":
+        assert extra in routing.reset_folders(failure.code), where
+    assert routed.next_step, where
+
+
+def explained(row: dict[str, str]) -> None:
+    """What a person who asks for a code alone is told."""
+    if row["expected"] == "refused":
+        with pytest.raises(hresult.HResultError, match="digits"):
+            hresult.normalise(row["code"])
+        return
+    code = hresult.normalise(row["code"])
+    places = routing.by_place(code, BLANK)
+    if row["expected"] == "unknown":
+        assert "Not an error code" in hresult.describe(code).meaning
+        assert places == []
+    else:
+        assert len({words for _place, words, _step in places}) > 1
+
+
+def test_the_table_of_judged_codes_is_whole() -> None:
+    rows = [param.values[0] for param in judged()]  # type: ignore[attr-defined]
+    assert len({row["code"] for row in rows}) >= 165
+    assert {row["owner"] for row in rows} == {"", "states", "readers"}
+    assert all(row["note"] for row in rows)
+
+
+# --- kinds, not cases ---
+
+
+def of_area(area: str) -> list[int]:
+    return [code for code in ALL_CODES if hresult.describe(code).area == area]
+
+
+@pytest.mark.parametrize("layer", ["scan", "download"])
+def test_what_a_wsus_answered_is_never_reset(layer: str) -> None:
+    for code in of_area("protocol") + of_area("network") + of_area("proxy"):
+        for lasting in (False, True):
+            routed = routing.answer_for(Failure(layer, code, asked="wsus", lasting=lasting), WSUS)
+            assert "repair" not in routed.answer, f"{code:#x} {routed}"
+    for code in of_area("protocol"):
+        first = routing.answer_for(Failure(layer, code, asked="wsus", lasting=False), WSUS)
+        later = routing.answer_for(Failure(layer, code, asked="wsus"), WSUS)
+        if code not in (0x80240027, 0x80240046):
+            assert (first.answer, later.answer) == ({"wait": "retry"}, {"owner": "wsus"}), f"{code:#x} {first} {later}"
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("situation", [WSUS, BLANK], ids=["wsus", "nothing known"])
+def test_every_known_code_has_one_answer_and_a_sentence(layer: str, situation: Situation) -> None:
+    for number, code in enumerate([*ALL_CODES, 0x8024BEEF, 0xC8000999, 0xD0150004, 0x80073CF9]):
+        routed = routing.answer_for(Failure(layer, code, lasting=number % 5 > 0), situation)
+        assert_sound(routed, lasting=number % 5 > 0, restarted=False)
+
+
+def assert_sound(routed: Routed, *, lasting: bool, restarted: bool) -> None:
+    assert len(routed.answer) == 1
+    kind, who = next(iter(routed.answer.items()))
+    assert who in {"repair": REPAIRS, "wait": WAITS, "owner": OWNERS}[kind], routed
+    assert not (lasting and who == "retry"), routed
+    assert not (restarted and who == "restart"), routed
+    assert 10 < len(routed.next_step) < 400
+    assert routed.next_step[0].isupper()
+    assert re.search(r"[^.]\.$", routed.next_step)
+    assert not re.search(r"[{}]|\bNone\b|\brung|\bclimb|\bladder|  ", routed.next_step), routed
+
+
+@given(
+    code=st.one_of(st.sampled_from(ALL_CODES), st.integers(0, 0xFFFFFFFF)),
+    layer=st.sampled_from((*LAYERS, "policy", "reported")),
+    asked=st.sampled_from((None, "wsus", "microsoft", "store", "flighting", "offline", "unknown")),
+    name=st.one_of(st.none(), st.sampled_from(("wuauserv", "{odd}", "NetFx3", "x" * 300))),
+    flags=st.tuples(*[st.booleans()] * 3, st.sampled_from(SITUATIONS)),
+)
+def test_any_failure_has_one_sound_answer(code: int, layer: str, asked: str | None, name: str | None, flags: Flags) -> None:
+    lasting, restarted, tried, situation = flags
+    failure = Failure(layer, code, None, asked=asked, name=name, lasting=lasting, restarted_since=restarted, reset_tried=tried)
+    routed = routing.answer_for(failure, situation)
+    assert len(routed.answer) == 1
+    assert not (lasting and routed.answer == {"wait": "retry"})
+    assert not (restarted and routed.answer == {"wait": "restart"})
+    if routed.answer == {"repair": "reset"} and routed.step != "reset:services":
+        assert layer in ("cache", "scan", "download", "install")
+        assert not tried
+    if routed.attempt:
+        assert situation.client
+    if routed.blocking:
+        assert not routed.notice
+
+
+def test_a_reset_only_where_the_cache_is_at_work() -> None:
+    for layer in ("store", "upgrade", "clock"):
+        for code in ALL_CODES:
+            routed = routing.answer_for(Failure(layer, code), replace(MICROSOFT, disabled=None))
+            assert routed.answer != {"repair": "reset"} or routed.step == "reset:services", f"{layer} {code:#x}"
+
+
+def test_a_reset_gives_way() -> None:
+    lost = Failure("install", 0x80070002)
+    assert routing.answer_for(lost, MICROSOFT).answer == {"repair": "reset"}
+    damaged = routing.answer_for(lost, replace(MICROSOFT, store_damaged=True))
+    assert (damaged.answer, damaged.step) == ({"owner": "admin"}, "admin:dism")
+    assert "DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow" in damaged.next_step
+    assert routing.answer_for(replace(lost, layer="scan"), replace(MICROSOFT, store_damaged=True)).answer == {"repair": "reset"}
+    tried = routing.answer_for(replace(lost, reset_tried=True), MICROSOFT)
+    assert (tried.answer, tried.step) == ({"owner": "admin"}, "admin:reset_tried")
+    broken = routing.answer_for(lost, replace(MICROSOFT, service_broken=("wuauserv",)))
+    assert (broken.answer, broken.step, broken.blocking) == ({"owner": "admin"}, "admin:service_dll", True)
+    assert "wuauserv" in broken.next_step
+
+
+def test_a_restart_cures_no_installation() -> None:
+    owed = {"0x80070BC9", "0x800706BE", "0x80246008", "0x8024A000", "0x80D01001"}
+    for code in ALL_CODES:
+        routed = routing.answer_for(Failure("install", code), MICROSOFT)
+        if routed.answer == {"wait": "restart"}:
+            assert hresult.hex_of(code) in owed or hresult.describe(code).area == "reboot", f"{code:#x}"
+            again = routing.answer_for(Failure("install", code, restarted_since=True), MICROSOFT)
+            assert again.answer == {"owner": "admin"}, f"{code:#x} {again}"
+
+
+def test_a_repair_that_does_not_exist_never_hides_an_owner() -> None:
+    for code in of_area("servicing_cbs"):
+        for layer in ("store", "install"):
+            routed = routing.answer_for(Failure(layer, code, restarted_since=True), MICROSOFT)
+            assert "repair" not in routed.answer or "reset" in hresult.describe(code).remedies, f"{code:#x} {routed}"
+
+
+def test_an_exception_is_no_damage_of_the_store() -> None:
+    for code in (0x80004005, 0x80070057, 0x80240FFF, 0x80004002):
+        assert "dism" not in routing.answer_for(Failure("install", code), MICROSOFT).step, f"{code:#x}"
+        assert "dism" in routing.answer_for(Failure("store", code), MICROSOFT).step, f"{code:#x}"
+    assert "dism" in routing.answer_for(Failure("install", 0x80073712), MICROSOFT).step
+
+
+@pytest.mark.parametrize(
+    ("situation", "asked", "owner"),
+    [
+        (WSUS, "wsus", "wsus"),
+        (WSUS, None, "wsus"),
+        (MICROSOFT, "microsoft", "admin"),
+        (replace(MICROSOFT, proxy=True, proxy_server="proxy.corp.example:3128"), "microsoft", "proxy"),
+        (replace(MICROSOFT, wsus_server="wsus.corp.example:8530"), "microsoft", "admin"),
+        (replace(WSUS, wsus_server="127.0.0.1:80"), "wsus", "policy"),
+        (replace(WSUS, wsus_server="[::1]:8530"), "wsus", "policy"),
+        (replace(WSUS, wsus_server="localhost:8530", client=False), "wsus", "wsus"),
+        (replace(WSUS, wsus_server="wu.invalid:80"), "wsus", "policy"),
+    ],
+)
+def test_who_serves_the_updates(situation: Situation, asked: str | None, owner: str) -> None:
+    routed = routing.answer_for(Failure("scan", 0x80072EFE, asked=asked), situation)
+    assert routed.answer == {"owner": owner}
+    assert routed.blocking
+    named = {"wsus": situation.wsus_server, "proxy": "proxy.corp.example:3128", "policy": situation.wsus_server, "admin": "TCP 443"}[owner]
+    assert str(named) in routed.next_step
+
+
+def test_a_proxys_login_is_the_proxys_whoever_was_asked() -> None:
+    assert routing.answer_for(Failure("scan", 0x8024401B, asked="wsus"), WSUS).answer == {"owner": "proxy"}
+    assert routing.answer_for(Failure("scan", 0x80072F78, asked="wsus"), WSUS).answer == {"owner": "wsus"}
+
+
+def test_a_catalogue_signed_wrongly_is_the_servers() -> None:
+    assert routing.answer_for(Failure("scan", 0x80247140, asked="wsus"), WSUS).answer == {"owner": "wsus"}
+    assert routing.answer_for(Failure("scan", 0x80247140, asked="microsoft"), MICROSOFT).answer == {"repair": "reset"}
+
+
+def test_only_the_required_class_is_a_fault() -> None:
+    for asked in ("store", "flighting", "offline", "wsus"):
+        routed = routing.answer_for(Failure("scan", 0x80072EE2, asked=asked), MICROSOFT)
+        assert routed.notice, asked
+        assert not routed.blocking
+    # A log alone does not know what policy wants.
+    assert not routing.answer_for(Failure("scan", 0x80244022, asked="wsus"), BLANK).notice
+
+
+@pytest.mark.parametrize("answer", ["wait", "owner"])
+def test_a_passing_failure_blocks_nothing(answer: str) -> None:
+    routed = routing.answer_for(Failure("scan", 0x80244022, asked="wsus", lasting=answer == "owner"), WSUS)
+    assert list(routed.answer) == [answer]
+    assert routed.blocking == (answer == "owner")
+    assert not routing.answer_for(Failure("download", 0x80244022, asked="wsus"), WSUS).blocking
+    assert not routing.answer_for(Failure("download", 0x80072EE2, asked="microsoft"), MICROSOFT).blocking
+    assert routing.answer_for(Failure("scan", 0x80072EE2, asked="microsoft"), MICROSOFT).blocking
+
+
+def test_a_kernel_status_is_routed_as_the_windows_error() -> None:
+    for status, code in ((0xC000003F, 0x80070017), (0xD0000043, 0x80070020), (0xC01A001D, 0x800719E4)):
+        for layer in ("scan", "install", "store"):
+            one, other = (routing.answer_for(Failure(layer, number), MICROSOFT) for number in (status, code))
+            assert (one.answer, one.step) == (other.answer, other.step), f"{layer} {status:#x}"
+
+
+def test_the_clock_is_moved_only_where_it_is_wrong() -> None:
+    tls = Failure("scan", 0x80072F8F)
+    assert routing.answer_for(tls, replace(MICROSOFT, clock=OFF)).answer == {"repair": "timesync"}
+    assert routing.answer_for(tls, BLANK).answer == {"repair": "timesync"}
+    silent = replace(MICROSOFT, clock=Clock("suspect", controller_ms=7_200_000, silent=("time.corp.example",)))
+    asleep = routing.answer_for(tls, silent)
+    assert asleep.answer == {"owner": "admin"}
+    assert "UDP 123" in asleep.next_step
+    assert "time.corp.example" in asleep.next_step
+    differs = replace(MICROSOFT, clock=Clock("suspect", own_ms=7_200_000, source_differs=True))
+    assert routing.answer_for(tls, differs).answer == {"owner": "admin"}
+
+
+def test_a_bad_file_is_not_the_clocks_matter() -> None:
+    for code in (0x80096004, 0x80070241, 0x800B0100):
+        assert routing.answer_for(Failure("download", code), BLANK).answer == {"repair": "reset"}, f"{code:#x}"
+        assert routing.answer_for(Failure("download", code), replace(MICROSOFT, clock=OFF)).answer == {"repair": "timesync"}
+
+
+def test_start_types_that_only_a_person_can_set() -> None:
+    failure = Failure("scan", 0x80070422)
+    both = routing.answer_for(failure, replace(MICROSOFT, disabled=("BITS", "DoSvc")))
+    assert both.answer == {"repair": "reset"}
+    assert "BITS" in both.next_step
+    alone = routing.answer_for(failure, replace(MICROSOFT, disabled=("DoSvc",)))
+    assert alone.answer == {"owner": "admin"}
+    assert all(word in alone.next_step for word in ("DoSvc", "Start = 2", "DelayedAutostart = 1", "DODownloadMode"))
+    assert routing.repairable_services(replace(MICROSOFT, disabled=("DoSvc", "msiserver", "wuauserv", "Foreign"))) == ("wuauserv",)
+    assert routing.repairable_services(BLANK) is None
+
+
+def test_a_service_that_updates_do_not_need() -> None:
+    for code in (0x80070422, 0x8007041D, 0x80070002, 0x8007000E):
+        assert routing.answer_for(Failure("service", code, name="netprofm"), MICROSOFT).notice
+        assert not routing.answer_for(Failure("service", code, name="cryptsvc", lasting=True), MICROSOFT).notice
+
+
+@pytest.mark.parametrize(
+    ("client", "allowed", "attempt"),
+    [(True, False, "osupgrade"), (True, True, None), (False, False, None), (None, False, None)],
+)
+def test_the_attempt_is_for_clients_and_made_once(client: bool | None, allowed: bool, attempt: str | None) -> None:
+    situation = replace(MICROSOFT, client=client, upgrade_allowed=allowed)
+    for failure in (Failure("upgrade", 0xC1900101), Failure("install", 0x80070002, subject="upgrade:24H2")):
+        routed = routing.answer_for(failure, situation)
+        assert (routed.answer, routed.attempt) == ({"owner": "admin"}, attempt)
+    # What the machine lacks, no value in the registry gives it.
+    assert routing.answer_for(Failure("upgrade", 0xC1900200), situation).attempt is None
+    assert routing.answer_for(Failure("upgrade", 0xC1900101), replace(situation, host=False)).attempt is None
+
+
+@pytest.mark.parametrize(
+    ("failure", "situation", "parts"),
+    [
+        (Failure("scan", 0x80244022), WSUS, ["wsus.corp.example:8530", "WsusPool", "503"]),
+        (Failure("scan", 0x80072EE2), WSUS, ["wsus.corp.example:8530", "TCP 8530"]),
+        (Failure("scan", 0x8024401B), replace(WSUS, proxy=True, proxy_server="proxy.corp:3128"), ["proxy.corp:3128", "login"]),
+        (Failure("scan", 0x8024002E), replace(MICROSOFT, policies=("DisableWindowsUpdateAccess = 1",)), ["DisableWindowsUpdateAccess = 1"]),
+        (Failure("install", 0x80070070), replace(MICROSOFT, free_bytes=322122547, drive="C:"), ["C:", "0.3 GB"]),
+        (Failure("install", 0x80070643, kb="KB5034441"), MICROSOFT, ["KB5034441", "recovery partition", "250 MB"]),
+        (Failure("install", 0x80070643, title="2024-01 Security Update for Windows 10", kb="KB5034440"), MICROSOFT, ["KB5034440"]),
+        (Failure("install", 0x800F0922, name="Edge"), MICROSOFT, ["Edge", "CBS.log"]),
+        (Failure("install", 0x800F0823, kb="KB5099002"), WSUS, ["servicing stack", "KB5099002", "wsus.corp.example:8530"]),
+        (Failure("store", 0x800F081F, name="Package_for_X"), MICROSOFT, ["DISM /Online /Cleanup-Image", "sfc", "Package_for_X"]),
+        (Failure("store", None, "sr_cannot_repair", name="ntdll.dll"), MICROSOFT, ["DISM", "ntdll.dll"]),
+        (Failure("upgrade", 0xC1900101, name="0x30018"), MICROSOFT, ["0x30018", "SetupDiagResults.xml", "driver"]),
+        (Failure("service", 0x80070424, name="wuauserv"), MICROSOFT, ["wuauserv"]),
+        (Failure("scan", 0x80072F8F), replace(MICROSOFT, tls12_off=True), ["TLS 1.2", "Enabled = 1"]),
+        (Failure("clock", 0x80072AF9), replace(MICROSOFT, clock=Clock(silent=("time.nowhere.example",))), ["time.nowhere.example"]),
+        (Failure("scan", None, "proxy_credentials"), MICROSOFT, ["login"]),
+        (Failure("upgrade", 0x80073CF2, name="Lab.App"), MICROSOFT, ["Lab.App", "Sysprep"]),
+    ],
+)
+def test_the_next_step_names_the_thing(failure: Failure, situation: Situation, parts: list[str]) -> None:
+    step = routing.answer_for(failure, situation).next_step
+    assert [part for part in parts if part not in step] == [], step
+
+
+def test_management_instead_of_policy() -> None:
+    managed = replace(MICROSOFT, managed=True)
+    assert routing.answer_for(Failure("scan", 0x8024500C), managed).answer == {"owner": "management"}
+    assert routing.answer_for(Failure("scan", 0x8024500C), MICROSOFT).answer == {"owner": "policy"}
+
+
+# --- one code by itself ---
+
+
+def test_a_code_is_explained_by_place() -> None:
+    rows = routing.by_place(0x80070002, BLANK)
+    answers = {place: words for place, words, _step in rows}
+    assert answers["in a search, a download or an installation"] == "a reset of the update cache"
+    assert answers["in CBS.log"] == "DISM, then SFC"
+    assert any("set-up" in place for place in answers)
+    served = {place: words for place, words, _step in routing.by_place(0x80244022, BLANK)}
+    assert [words for place, words in served.items() if "with a WSUS" in place] == ["a retry for a day, then the owner of the WSUS"]
+    assert "else" in routing.by_place(0x80072F8F, BLANK)[0][1]
+
+
+def test_every_known_code_can_be_explained() -> None:
+    for code in ALL_CODES[::5]:
+        rows = routing.by_place(code, BLANK)
+        assert rows, f"{code:#x}"
+        assert all(place.startswith("in ") and words and step for place, words, step in rows)
+        text = " ".join(words for _place, words, _step in rows)
+        assert not re.search(r"troubleshoot|osupgrade|remed|rung", text)
+
+
+@pytest.mark.parametrize("code", [0x12345678, 0, 0x00240006, 0x7FFFFFFF])
+def test_what_is_no_failure_is_not_explained(code: int) -> None:
+    assert routing.by_place(code, BLANK) == []
+
+
+# --- the tables ---
+
+
+def test_the_table_uses_only_words_and_steps_that_exist() -> None:
+    table = routing._TABLE
+    lists = [words for row in table["codes"].values() for words in row.values()]
+    lists += [span["answer"] for span in table["ranges"]]
+    lists += [words for rows in table["layers"].values() for words in rows.values()]
+    lists += [*table["areas"].values(), *table["markers"].values(), *table["marker_layers"].values(), *table["remedies"].values()]
+    used: set[str] = set()
+    for word, _colon, step in (entry.partition(":") for words in lists for entry in words):
+        assert word == "remedies" or word in routing._WORDS, word
+        if step:
+            assert any(name.endswith(f":{step}") for name in table["steps"]), step
+            used.add(step)
+    made_here = set(re.findall(r'step="(\w+)"', Path(routing.__file__).read_text(encoding="utf-8")))
+    made_here |= {"dism", "setup", "space", "disk", "reset_tried"}
+    unused = {name.partition(":")[2] for name in table["steps"] if ":" in name} - used - made_here
+    assert unused == set()
+    assert {name for name in (*table["short"], *table["blocking_steps"]) if name not in table["steps"]} == set()
+
+
+def test_every_area_of_the_codes_is_routed() -> None:
+    assert {hresult.describe(code).area for code in ALL_CODES} <= set(routing._TABLE["areas"])
+
+
+def test_services() -> None:
+    assert set(routing.STOP_ORDER) <= set(routing.SERVICES)
+    for name, row in routing.SERVICES.items():
+        assert row["repair"] in ("reset", None), name
+        assert f"Start = {row['start']}" in row["owner_step"], name
+    automatic = {name for name, row in routing.SERVICES.items() if row["automatic"]}
+    assert automatic == {"CryptSvc", "UsoSvc"}
+    assert all(routing.SERVICES[name]["service_dll"] for name in ("wuauserv", "BITS", "UsoSvc"))
+    refused = {name for name, row in routing.SERVICES.items() if row["repair"] is None}
+    assert refused == {"DoSvc", "msiserver", "TrustedInstaller", "AppIDSvc", "WaaSMedicSvc"}
+
+
+def test_a_log_alone_does_not_know_start_types() -> None:
+    assert routing.answer_for(Failure("scan", 0x80070422), BLANK).answer == {"repair": "reset"}
+    assert routing.answer_for(Failure("scan", 0x8024001E, lasting=False), BLANK).answer == {"wait": "retry"}
+    assert routing.answer_for(Failure("scan", 0x80070422), MICROSOFT).answer != {"repair": "reset"}
+
+
+def test_kinds_of_codes() -> None:
+    assert all(routing.is_clock_code(code) for code in (0x80072F8F, 0x80072F05, 0x800B0101, 0x80096004))
+    assert not any(routing.is_clock_code(code) for code in (0x80070002, 0x80072EFE, 0x800B0001, None))
+    assert all(routing.is_missing_service_code(code) for code in (0x80070424, 0x8007043B, 0x8007007E))
+    assert not any(routing.is_missing_service_code(code) for code in (0x80070002, 0x80070422, None))
+    assert routing.is_service_code(0x80070422)
+    assert not routing.is_service_code(0x80070002)
+    assert routing.is_dotnet_code(0x80131500)
+    assert not routing.is_dotnet_code(0x80070002)
+    assert routing.is_upgrade_code(0xC1900101)
+    assert not routing.is_upgrade_code(0xC1800118)
+    assert routing.passes(Failure("scan", 0x80244022))
+    assert not routing.passes(Failure("scan", 0x8024002E))
+    assert routing.reset_folders(0x80070002) == ("SoftwareDistribution",)
+    assert routing.reset_folders(0x80242006) == ("SoftwareDistribution", "catroot2")
