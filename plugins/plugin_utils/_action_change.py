@@ -99,7 +99,8 @@ class ChangeAction(HostAction):
             return self._look_again(cases.advance(case, Lost(line(error))), options), {}
         asked_ms = now_ms()
         before = self.scene.evidence
-        assert before is not None
+        if before is None:
+            raise AssertionError("a plan was made from a look")
         self.scene.before = {**self.before(), self.REPAIR: (before, planned.steps)}
         try:
             reply: object = self.ask("wu_apply", planned.request(observe_request(options, sections)))

@@ -9,6 +9,7 @@ so that a wrong answer is either a wrong row of the table or a wrong function, n
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ _DATA = Path(__file__).with_name("data")
 _TABLE: dict[str, Any] = json.loads((_DATA / "routing.json").read_text(encoding="utf-8"))
 _CODES: dict[int, dict[str, list[str]]] = {int(code, 16): row for code, row in _TABLE["codes"].items()}
 _STEPS: dict[str, str] = _TABLE["steps"]
+_DAMAGE_CODES = frozenset(int(code, 16) for code in _TABLE["damage_codes"])
+_SERVICES_OF_CODES: dict[int, str] = {int(code, 16): name for code, name in _TABLE["services_of_codes"].items()}
 _SPACE_CODES = frozenset(int(code, 16) for code in _TABLE["space_codes"])
 _SIGNATURES = tuple((int(low, 16), int(high, 16)) for low, high in _TABLE["signature_codes"])
 _MISSING_SERVICE = frozenset(int(code, 16) for code in _TABLE["missing_service_codes"])
@@ -39,9 +42,14 @@ _TIME_SERVICE = "W32Time"
 _CACHE_LAYERS = ("cache", "scan", "download", "install")
 _WSUS, _STORE = "wsus", "store"
 
-# HTTP statuses that the update agent has codes of its own for.
-_HTTP = {0x8024401F: 500, 0x80244021: 502, 0x80244022: 503, 0x80244023: 504}
+# HTTP statuses that the update agent has codes of its own for: WU_E_PT_HTTP_STATUS_BAD_REQUEST (0x80244016) and on.
+_STATUSES = (400, 401, 403, 404, 405, 407, 408, 409, 410, 500, 501, 502, 503, 504, 505)
+_HTTP = {0x80244016 + place: status for place, status in enumerate(_STATUSES)}
 _GIB = 1024**3
+# What Windows asks for: an update, and a feature upgrade (64-bit, without external media).
+_UPDATE_GIB, _UPGRADE_GIB = 3, 20
+# Codes of space that have other causes, too: a folder that cannot be written to, a file in too many pieces.
+_NOT_ONLY_SPACE = (0x80070660, 0x80070299)
 _MAX_NAME = 80
 
 
@@ -52,7 +60,7 @@ class Failure:
     Attributes:
         layer: `scan`, `download`, `install`, `store`, `cache`, `upgrade`, `service`, `clock`.
         asked: class of the update service that was asked: `wsus`, `microsoft`, `store`, `flighting`, `offline`, `unknown`.
-        name: component, package, installer, Windows service, or the phase of an upgrade.
+        name: component, package, installer, Windows service; of an upgrade its phase, a driver or file, or both (`0x20017 filter.sys`).
         lasting: it has not passed: no success for a day, or it was tried for longer than a day.
         restarted_since: the host has started since the first failure of it.
         reset_tried: a reset of ours lies between two failures of it, without a success since.
@@ -224,9 +232,9 @@ def _of_range(code: int, layer: str, area: str) -> list[str] | None:
 
 
 def _remedies(info: hresult.CodeInfo, layer: str) -> list[str]:
-    """The remedies of the code's own row. DISM only where the code speaks of files: an exception is no damage."""
-    no_damage = layer != _STORE and info.area in _TABLE["no_damage_areas"]
-    wanted = [name for name in info.remedies if not (name == "troubleshoot" and no_damage)]
+    """The remedies of the code's own row. DISM only where a known code speaks of servicing: a data store is no part of it."""
+    may_be_damage = layer == _STORE or (info.area in _TABLE["damage_areas"] and hresult.is_known(info.code))
+    wanted = [name for name in info.remedies if name != "troubleshoot" or may_be_damage]
     return [word for name in wanted for word in _TABLE["remedies"].get(name, [])]
 
 
@@ -282,7 +290,11 @@ def _listed_reset(case: _Case) -> Routed | None:
 
 
 def _dism(case: _Case) -> Routed | None:
-    return _owner("admin", replace(case, step=case.step or "dism"))
+    """DISM, then SFC. That the store is damaged is said only where its own codes, SFC or the look say so."""
+    failure = case.failure
+    damaged = failure.code is None or hresult.nt_to_win32(failure.code) in _DAMAGE_CODES or case.situation.store_damaged
+    step = "dism" if damaged else "dism_check"
+    return _owner("admin", replace(case, step=case.step or step))
 
 
 def _timesync(case: _Case) -> Routed | None:
@@ -294,6 +306,14 @@ def _timesync(case: _Case) -> Routed | None:
     if clock.silent:
         return _owner("admin", replace(case, step="time_silent"))
     return _only(clock.state != "suspect", _repair("timesync", case))
+
+
+def _listed_timesync(case: _Case) -> Routed | None:
+    """The clock, where the code's own row lists it: an issuer or a name that does not fit is no matter of time."""
+    code = case.failure.code
+    if code is None or "timesync" not in hresult.describe(code).remedies:
+        return None
+    return _timesync(case)
 
 
 def _clock(case: _Case) -> Routed | None:
@@ -331,6 +351,12 @@ def _services(case: _Case) -> Routed | None:
 
 def _service_dll(case: _Case) -> Routed | None:
     return _only(bool(case.situation.service_broken), _owner("admin", replace(case, step="service_dll")))
+
+
+def _installer_service(case: _Case) -> Routed:
+    """Windows Installer: its start type is refused to administrators, so no reset mends it."""
+    disabled = "msiserver" in (case.situation.disabled or ())
+    return _owner("admin", replace(case, step="installer_service" if disabled else "service"))
 
 
 def _restart(case: _Case) -> Routed | None:
@@ -405,14 +431,27 @@ def _title(case: _Case) -> Routed | None:
         return _notice(replace(case, step="false_failure"))
     if updates.is_winre(failure.kb, failure.title):
         return _owner("admin", replace(case, step="recovery_partition"))
-    if updates.updates_itself(failure.kb) or (updates.rolling_kb(failure.kb) and not failure.lasting):
+    rolling = _rolling(failure)
+    if rolling is None:
+        return None
+    if not failure.lasting:
         return _notice(replace(case, step="rolling"))
-    return None
+    return _owner("admin", replace(case, step="defender" if updates.updates_itself(rolling) else "rolling"))
+
+
+def _rolling(failure: Failure) -> str | None:
+    """The KB under which new versions of the update come all the time, None for any other update."""
+    if updates.rolling_kb(failure.kb):
+        return failure.kb
+    return updates.rolling_of(failure.title)
 
 
 def _upgrade(case: _Case) -> Routed:
     """The inner reason decides. `AllowOSUpgrade` may be tried once on a client; nothing shows that Windows 10 or 11 reads it."""
-    routed = _owner("admin", replace(case, step=case.step or "setup"))
+    step = case.step or "setup"
+    if step == "setup_driver" and _phase_and_file(case.failure.name)[1].lower().endswith((".sys", ".inf")):
+        step = "setup_named_driver"
+    routed = _owner("admin", replace(case, step=step))
     situation = case.situation
     if situation.host and situation.client is True and not situation.upgrade_allowed:
         return replace(routed, attempt="osupgrade")
@@ -421,8 +460,20 @@ def _upgrade(case: _Case) -> Routed:
 
 def _disk(case: _Case) -> Routed:
     if case.failure.code in _SPACE_CODES:
-        return _owner("admin", replace(case, step="space"))
+        return _space(case)
     return _owner("admin", replace(case, step="disk"))
+
+
+def _space(case: _Case) -> Routed:
+    """Where space is there by now, nobody frees any: the update was not tried since, or another drive is full."""
+    free = case.situation.free_bytes
+    if free is None or free < _needed_gib(case.failure) * _GIB:
+        return _owner("admin", replace(case, step="space"))
+    return _owner("admin", replace(case, step="disk" if case.failure.code in _NOT_ONLY_SPACE else "space_there"))
+
+
+def _needed_gib(failure: Failure) -> int:
+    return _UPGRADE_GIB if _layer(failure) == "upgrade" else _UPDATE_GIB
 
 
 def _hardware(case: _Case) -> Routed:
@@ -445,10 +496,12 @@ _WORDS: dict[str, _Word] = {
     "listed_reset": _listed_reset,
     "dism": _dism,
     "timesync": _timesync,
+    "listed_timesync": _listed_timesync,
     "clock": _clock,
     "tls": _tls,
     "signature": _signature,
     "services": _services,
+    "installer_service": _installer_service,
     "service_dll": _service_dll,
     "restart": _restart,
     "restart_once": _restart_once,
@@ -464,6 +517,7 @@ _WORDS: dict[str, _Word] = {
     "title": _title,
     "upgrade": _upgrade,
     "disk": _disk,
+    "space": _space,
     "hardware": _hardware,
     "admin": _admin,
     "notice": _notice,
@@ -525,27 +579,47 @@ def _names(case: _Case) -> dict[str, str]:
     """The things that a sentence can name, each with a word to stand in for it."""
     failure, situation = case.failure, case.situation
     name = (failure.name or "")[:_MAX_NAME]
-    named = _worded(": ", name)
-    phase = name.startswith("0x") and f", phase {name}"
+    phase, file = _phase_and_file(name)
+    service = name or _SERVICES_OF_CODES.get(failure.code or 0, "")
     return {
         "code": _code_words(failure),
         "http": str(_http(failure.code) or "an error"),
         "update": _update(failure),
-        "named": named,
-        "phase": phase or named,
+        "rolling": updates.rolling_name(_rolling(failure)) or "it comes again and again",
+        "named": _worded(": ", name),
+        "phase": f"{_worded(', phase ', phase)}{_worded(': ', file)}",
+        "phase_only": _worded(", phase ", phase),
+        "file": file,
         "installer": name or "the installer",
-        "service": _worded("the service ", name, "the service"),
+        "service": _worded("the service ", service, "the service"),
         "app": name or "the app",
         "server": _server_words(case),
+        "wsus_only": _worded(_ONLY_WSUS, _server_words(case) if _asks_wsus(case) else ""),
         **_server_names(situation),
         "policies": ", ".join(situation.policies) or "HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate",
         "drive": situation.drive,
         "free": _size(situation.free_bytes),
+        "needs": f"{_TAKERS[_layer(failure) == 'upgrade']} needs about {_needed_gib(failure)} GB",
         "time": ", ".join(situation.clock.silent) or situation.clock.own_server or "of this host",
         "broken": ", ".join(situation.service_broken) or name or "wuauserv",
         "disabled": ", ".join(repairable_services(situation) or ()) or "the disabled services",
         "start_steps": "; ".join(_owned_start_types(situation)),
     }
+
+
+_ONLY_WSUS = ", or by policy (DoNotConnectToWindowsUpdateInternetLocations = 1) keep it to "
+_TAKERS = {False: "an update", True: "an upgrade"}
+# A set-up gives the phase and operation in which it ended by five digits.
+_PHASE = re.compile(r"\b0x[0-9A-Fa-f]{5}\b")
+
+
+def _phase_and_file(name: str | None) -> tuple[str, str]:
+    """The parts of an upgrade's name: the phase, and the driver or file."""
+    found = _PHASE.search(name or "")
+    if found is None:
+        return "", name or ""
+    rest = f"{found.string[: found.start()]} {found.string[found.end() :]}"
+    return found.group(0), rest.strip(" ,;:-")
 
 
 def _server_names(situation: Situation) -> dict[str, str]:
@@ -575,12 +649,13 @@ def _server_words(case: _Case) -> str:
 def _code_words(failure: Failure) -> str:
     if failure.code is None:
         return (failure.marker or "no code").replace("_", " ")
-    return hresult.hex_of(failure.code)
+    return f"{hresult.hex_of(failure.code)}{_worded(' = HTTP ', str(_http(failure.code) or ''))}"
 
 
 def _update(failure: Failure) -> str:
-    if failure.kb:
-        return failure.kb
+    kb = failure.kb or _rolling(failure)
+    if kb:
+        return kb
     return f'"{failure.title[:_MAX_NAME]}"' if failure.title else "the update"
 
 

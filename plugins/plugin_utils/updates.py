@@ -16,6 +16,8 @@ _FALSE_FAILURES: dict[str, tuple[int, ...]] = {kb: tuple(int(code, 16) for code 
 # Since autumn 2025 the titles of Windows name no product: `2025-11 Security Update (KB5068861) (26100.7171)`.
 _BUILD_AT_END = re.compile(r"[(\uff08][1-9]\d{4}\.\d{1,5}[)\uff09]\s*$")
 _MONTH = re.compile(r"\b20\d\d-(?:0[1-9]|1[0-2])\b")
+# Versions of Defender: 4.18.25010.3 of its platform, 1.391.396.0 of its security intelligence.
+_PLATFORM = re.compile(r"\b4\.\d\d\.\d|antimalware platform")
 _DOTNET = ".net framework"
 _MAX_TITLE = 300
 
@@ -23,6 +25,20 @@ _MAX_TITLE = 300
 def rolling_kb(kb: str | None) -> bool:
     """Whether new versions appear under this KB all the time, so that one failure of one of them says little."""
     return _key(kb) in _TABLE["rolling"]
+
+
+def rolling_name(kb: str | None) -> str | None:
+    """What a rolling KB brings, in words; None for any other."""
+    name: str | None = _TABLE["rolling"].get(_key(kb))
+    return name
+
+
+def rolling_of(title: str | None) -> str | None:
+    """The rolling KB that a title means although its KB was cut away; None for any other title."""
+    text = _lower(title)
+    if not _has(text, _TABLE["defender_stems"]):
+        return None
+    return "KB4052623" if _PLATFORM.search(text) else "KB2267602"
 
 
 def updates_itself(kb: str | None) -> bool:

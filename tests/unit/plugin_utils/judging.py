@@ -8,23 +8,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import conditions, coverage, findings, plan, repairs, verdict
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import conditions, coverage, findings, plan, repairs
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import verdict as verdicts
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Settings
 from unit.plugin_utils.documents import RUN, SETTINGS, carried_out
 
 
-def judged(host: Evidence, *observations: Observation, **settings: Any) -> verdict.Judged:
+def judged(host: Evidence, *observations: Observation, **settings: Any) -> verdicts.Judged:
     """The verdict of a look whose logs held these observations as well."""
     return judged_by(host, observations, Settings(**settings))
 
 
-def judged_by(host: Evidence, observations: Iterable[Observation], settings: Settings) -> verdict.Judged:
+def judged_by(host: Evidence, observations: Iterable[Observation], settings: Settings) -> verdicts.Judged:
     """The same with settings that are made already."""
     found = findings.diagnose(host, settings, observations).findings
     seen = coverage.of(host)
-    return verdict.Judged(found, verdict.judge(found, host, seen), seen)
+    return verdicts.Judged(found, verdicts.judge(found, host, seen), seen)
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Repaired:
     """A repair, the look after it and what came of both."""
 
     plan: plan.Plan
-    before: verdict.Judged
-    after: verdict.Judged
+    before: verdicts.Judged
+    after: verdicts.Judged
     proof: repairs.Proof
-    verdict: verdict.Verdict
+    verdict: verdicts.Verdict
 
 
 def repaired(
@@ -66,7 +67,7 @@ def repaired(
     looked = carried_out(before, made, after)
     second = judged_by(looked, (*seen, *later), replace(settings, repaired=((name, before.now),)))
     proof = plan.prove(made, before, looked, first.findings, second.findings, settings)
-    end = verdict.after_change(
+    end = verdicts.after_change(
         failed=None,
         changed=True,
         after=second.verdict,

@@ -249,7 +249,7 @@ def test_a_folder_with_an_impossible_date_is_none_of_ours(date: str) -> None:
 
 def nested(depth: int) -> Any:
     value: Any = {}
-    for _ in range(depth):
+    for _level in range(depth):
         value = {"value": [value], "Count": 1}
     return value
 

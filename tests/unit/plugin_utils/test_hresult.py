@@ -178,6 +178,6 @@ def test_every_kernel_status_of_the_table_has_a_meaning() -> None:
 
 
 def test_codes_of_the_data_store() -> None:
-    assert hresult.describe(0xC8000222).area == hresult.describe(0xC80003F3).area == "store"
-    assert hresult.describe(0xC8010000).area != "store"
-    assert hresult.describe(0xC0000034).area != "store"
+    assert all("reset" in hresult.describe(code).remedies for code in (0xC8000222, 0xC80003F3))
+    assert "database engine" in hresult.describe(0xC8000222).meaning
+    assert "reset" not in hresult.describe(0xC8010000).remedies

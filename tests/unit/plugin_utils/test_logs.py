@@ -95,7 +95,7 @@ INSTALLER = cbs(
 
 
 def test_an_installer_that_failed_is_named() -> None:
-    text = INSTALLER + cbs("Startup: Failed to process advanced operation queue, startupPhase: 0. [HRESULT = 0x800f0922 - CBS_E_INSTALLERS_FAILED]", level="Error")
+    text = INSTALLER + cbs("Startup: Failed to process advanced operation queue. [HRESULT = 0x800f0922 - CBS_E_INSTALLERS_FAILED]", level="Error")
     seen = bad(read(text))
     assert [(one.layer, one.code, one.name) for one in seen] == [
         ("install", 0x80070643, "lab-edge-component"),
@@ -115,7 +115,10 @@ def test_a_package_that_a_note_names_is_what_the_error_is_about() -> None:
 
 
 def test_an_update_that_needs_a_newer_stack_says_so_with_its_line() -> None:
-    words = 'Package "Package_for_KB5012170~31bf~amd64~~14393.5285.1.4" requires Servicing Stack v10.0.14393.5285 but current Servicing Stack is v10.0.14393.4349.'
+    words = (
+        'Package "Package_for_KB5012170~31bf~amd64~~14393.5285.1.4" requires Servicing Stack v10.0.14393.5285 '
+        'but current Servicing Stack is v10.0.14393.4349.'
+    )
     (seen,) = bad(read(cbs(f"{words} [HRESULT = 0x800f0823 - CBS_E_NEW_SERVICING_STACK_REQUIRED]")))
     assert (seen.layer, seen.code, seen.kb) == ("install", 0x800F0823, "KB5012170")
     assert "v10.0.14393.5285 but current Servicing Stack is v10.0.14393.4349" in seen.line
@@ -336,7 +339,7 @@ def test_a_search_tells_who_asked_and_whom() -> None:
     ("number", "code", "message"),
     [
         ("182 [AGENT_INSTALLING_FAILED]", "80070643", "Installation Failure: Windows failed to install the following update with error 0x80070643: {}."),
-        ("182 [AGENT_INSTALLING_FAILED]", "80070643", "Échec de l’installation : Windows n’a pas pu installer la mise à jour, erreur 0x80070643 : {}"),
+        ("182 [AGENT_INSTALLING_FAILED]", "80070643", "Échec de l'installation : Windows n'a pas pu installer la mise à jour, erreur 0x80070643 : {}"),
         ("183 [AGENT_INSTALLING_SUCCEEDED]", "0", "Installation Successful: Windows successfully installed the following update: {}"),
         ("183", "0", "安装成功: Windows 成功安装了下列更新：{}"),
         ("181 [AGENT_INSTALLING_STARTED]", "0", "Installation Started: Windows has started installing the following update: {}"),
@@ -400,7 +403,8 @@ def event(provider: str, number: int, record: int = 7, channel: str = "System", 
     fields = "".join(f"<Data Name='{name}'>{value}</Data>" for name, value in data.items())
     return (
         f"<Event xmlns='http://x'><System><Provider Name='{provider}' Guid='{{1}}'/><EventID Qualifiers='0'>{number}</EventID>"
-        f"<TimeCreated SystemTime='2025-11-24T00:00:05.1234567Z'/><EventRecordID>{record}</EventRecordID><Channel>{channel}</Channel></System><EventData>{fields}</EventData></Event>"
+        f"<TimeCreated SystemTime='2025-11-24T00:00:05.1234567Z'/><EventRecordID>{record}</EventRecordID><Channel>{channel}</Channel>"
+        f"</System><EventData>{fields}</EventData></Event>"
     )
 
 
@@ -447,7 +451,8 @@ GUID = "C7B927C8-6B48-4E6D-8C0B-8F0DA7ED9959"
     ("number", "data", "expected"),
     [
         (19, {"updateTitle": TITLE, "updateGuid": GUID}, {"layer": "install", "outcome": "ok", "title": TITLE, "kb": "KB5099999", "update": GUID.lower()}),
-        (20, {"errorCode": "0x80070643", "updateTitle": TITLE, "serviceGuid": f"{{{WU}}}"}, {"outcome": "failed", "code": 0x80070643, "service": WU.lower(), "marker": None}),
+        (20, {"errorCode": "0x80070643", "updateTitle": TITLE, "serviceGuid": f"{{{WU}}}"},
+            {"outcome": "failed", "code": 0x80070643, "service": WU.lower(), "marker": None}),
         (24, {"errorCode": "0x800f0825", "updatelist": TITLE}, {"outcome": "failed", "code": 0x800F0825, "marker": "uninstall_failed", "title": TITLE}),
         (25, {"errorCode": "0x8024402c", "serviceGuid": f"{{{STORE}}}"}, {"layer": "scan", "outcome": "failed", "service": STORE.lower()}),
         (26, {"updateCount": "3", "serviceGuid": f"{{{WU}}}"}, {"layer": "scan", "outcome": "ok", "service": WU.lower(), "found": 3}),

@@ -32,6 +32,8 @@ WORDS: dict[str, set[str]] = {
     "events/tugix-w10-tr-system.xml": {"0x80070015", "0x8007041d"},
     "events/zeus-win7-system.xml": {"0x80070424"},
 }
+
+
 def rows() -> list[dict[str, str]]:
     index = REAL / "INDEX.tsv"
     if not index.is_file():

@@ -132,7 +132,7 @@ def test_a_look_that_is_none_is_missing() -> None:
 
 def test_a_reply_that_is_nested_deep_breaks_nothing() -> None:
     deep: Any = 1
-    for _ in range(600):
+    for _level in range(600):
         deep = [deep]
     made = read(differs=deep, failed=deep, sections={"host": deep})
     assert made.changed is True

@@ -137,7 +137,7 @@ def test_what_a_wsus_answered_is_never_reset(layer: str) -> None:
     for code in of_area("protocol"):
         first = routing.answer_for(Failure(layer, code, asked="wsus", lasting=False), WSUS)
         later = routing.answer_for(Failure(layer, code, asked="wsus"), WSUS)
-        if code not in (0x80240027, 0x80240046):
+        if code not in (0x80240027, 0x80240046) and code >> 8 not in (0x802450, 0x802451):
             assert (first.answer, later.answer) == ({"wait": "retry"}, {"owner": "wsus"}), f"{code:#x} {first} {later}"
 
 
@@ -345,7 +345,32 @@ def test_the_attempt_is_for_clients_and_made_once(client: bool | None, allowed: 
         (Failure("scan", 0x80072EE2), WSUS, ["wsus.corp.example:8530", "TCP 8530"]),
         (Failure("scan", 0x8024401B), replace(WSUS, proxy=True, proxy_server="proxy.corp:3128"), ["proxy.corp:3128", "login"]),
         (Failure("scan", 0x8024002E), replace(MICROSOFT, policies=("DisableWindowsUpdateAccess = 1",)), ["DisableWindowsUpdateAccess = 1"]),
-        (Failure("install", 0x80070070), replace(MICROSOFT, free_bytes=322122547, drive="C:"), ["C:", "0.3 GB"]),
+        (
+            Failure("install", 0x80070070),
+            replace(MICROSOFT, free_bytes=322122547, drive="C:"),
+            ["Free space", "C:", "0.3 GB", "about 3 GB"],
+        ),
+        (Failure("install", 0x80070070, kb="KB5099001"), replace(MICROSOFT, free_bytes=80 << 30), ["Install KB5099001 again", "80.0 GB"]),
+        (Failure("install", 0xC190020E), replace(MICROSOFT, free_bytes=9 << 30), ["Free space", "9.0 GB", "an upgrade needs about 20 GB"]),
+        (Failure("install", 0x80070070, subject="upgrade:24H2"), replace(MICROSOFT, free_bytes=9 << 30), ["Free space", "about 20 GB"]),
+        (Failure("upgrade", 0xC190020E), replace(MICROSOFT, free_bytes=30 << 30), ["Install the update again", "30.0 GB", "20 GB"]),
+        (Failure("install", 0x80070660), replace(MICROSOFT, free_bytes=80 << 30), ["Check the drives and folders"]),
+        (Failure("scan", 0xC8000710), replace(MICROSOFT, free_bytes=1 << 30), ["Free space", "1.0 GB"]),
+        (
+            Failure("install", 0x80070641, kb="KB5099070"),
+            replace(MICROSOFT, disabled=("msiserver",)),
+            ["msiserver", "KB5099070", "Start = 3"],
+        ),
+        (Failure("install", 0x80070641), MICROSOFT, ["the service msiserver"]),
+        (Failure("download", 0x80246008, restarted_since=True), MICROSOFT, ["the service BITS"]),
+        (Failure("install", 0x80070643, kb="KB2267602"), MICROSOFT, ["KB2267602", "security intelligence", "MpCmdRun", "MPLog"]),
+        (Failure("install", 0x80070643, kb="KB890830"), MICROSOFT, ["KB890830", "Malicious Software Removal Tool", "by hand"]),
+        (Failure("scan", 0x8024500B, asked="wsus"), WSUS, ["slscr.update.microsoft.com", "DoNotConnect", "wsus.corp.example:8530"]),
+        (Failure("scan", 0x8024401C), WSUS, ["HTTP 408", "too slow", "wsus.corp.example:8530"]),
+        (Failure("scan", 0x80244016), WSUS, ["HTTP 400", "IIS"]),
+        (Failure("scan", 0x80244023), replace(MICROSOFT, proxy=True, proxy_server="proxy.corp:3128"), ["HTTP 504", "proxy.corp:3128"]),
+        (Failure("scan", 0x80244018), WSUS, ["HTTP 403"]),
+        (Failure("download", 0x801901F4), MICROSOFT, ["HTTP 500"]),
         (Failure("install", 0x80070643, kb="KB5034441"), MICROSOFT, ["KB5034441", "recovery partition", "250 MB"]),
         (Failure("install", 0x80070643, title="2024-01 Security Update for Windows 10", kb="KB5034440"), MICROSOFT, ["KB5034440"]),
         (Failure("install", 0x800F0922, name="Edge"), MICROSOFT, ["Edge", "CBS.log"]),
@@ -353,6 +378,10 @@ def test_the_attempt_is_for_clients_and_made_once(client: bool | None, allowed: 
         (Failure("store", 0x800F081F, name="Package_for_X"), MICROSOFT, ["DISM /Online /Cleanup-Image", "sfc", "Package_for_X"]),
         (Failure("store", None, "sr_cannot_repair", name="ntdll.dll"), MICROSOFT, ["DISM", "ntdll.dll"]),
         (Failure("upgrade", 0xC1900101, name="0x30018"), MICROSOFT, ["0x30018", "SetupDiagResults.xml", "driver"]),
+        (Failure("upgrade", 0xC1900101, name="0x20017 acmeflt.sys"), MICROSOFT, ["the driver acmeflt.sys", "phase 0x20017"]),
+        (Failure("upgrade", 0xC1900101, name="acmeflt.sys"), MICROSOFT, ["the driver acmeflt.sys", "(0xC1900101)"]),
+        (Failure("upgrade", 0x8007042B, name="0x4000D C:\\Lab\\odd.dll"), MICROSOFT, ["phase 0x4000D", "C:\\Lab\\odd.dll"]),
+        (Failure("upgrade", 0x8007042B, name="C:\\Lab\\odd.dll"), MICROSOFT, ["0x8007042B: C:\\Lab\\odd.dll"]),
         (Failure("service", 0x80070424, name="wuauserv"), MICROSOFT, ["wuauserv"]),
         (Failure("scan", 0x80072F8F), replace(MICROSOFT, tls12_off=True), ["TLS 1.2", "Enabled = 1"]),
         (Failure("clock", 0x80072AF9), replace(MICROSOFT, clock=Clock(silent=("time.nowhere.example",))), ["time.nowhere.example"]),
@@ -363,6 +392,72 @@ def test_the_attempt_is_for_clients_and_made_once(client: bool | None, allowed: 
 def test_the_next_step_names_the_thing(failure: Failure, situation: Situation, parts: list[str]) -> None:
     step = routing.answer_for(failure, situation).next_step
     assert [part for part in parts if part not in step] == [], step
+
+
+HTTP = {
+    **{
+        0x80244016: 400,
+        0x80244017: 401,
+        0x80244018: 403,
+        0x80244019: 404,
+        0x8024401A: 405,
+        0x8024401B: 407,
+        0x8024401C: 408,
+        0x8024401D: 409,
+    },
+    **{0x8024401E: 410, 0x8024401F: 500, 0x80244020: 501, 0x80244021: 502, 0x80244022: 503, 0x80244023: 504, 0x80244024: 505},
+    **{0x80190000 + status: status for status in (400, 404, 407, 408, 500, 503)},
+}
+
+
+@pytest.mark.parametrize("situation", [WSUS, MICROSOFT, replace(MICROSOFT, proxy=True, proxy_server="proxy.corp:3128")])
+def test_a_status_of_http_is_named(situation: Situation) -> None:
+    for code, status in HTTP.items():
+        assert f"HTTP {status}" in hresult.describe(code).meaning
+        step = routing.answer_for(Failure("scan", code), situation).next_step
+        assert f"HTTP {status}" in step, f"{code:#x} {step}"
+    assert "HTTP" not in routing.answer_for(Failure("scan", 0x80244025), situation).next_step
+
+
+def test_damage_of_the_store_is_asserted_only_where_it_is_known() -> None:
+    known = {int(code, 16) for code in routing._TABLE["damage_codes"]}
+    for code in ALL_CODES:
+        for layer in ("scan", "download", "install", "store", "cache"):
+            for tried in (False, True):
+                failure = Failure(layer, code, restarted_since=tried, reset_tried=tried)
+                said = "store is damaged" in routing.answer_for(failure, MICROSOFT).next_step
+                assert not said or hresult.nt_to_win32(code) in known, f"{layer} {code:#x}"
+    assert "store is damaged" in routing.answer_for(Failure("store", None, "payload_corrupt"), MICROSOFT).next_step
+    look = replace(MICROSOFT, store_damaged=True)
+    assert "store is damaged" in routing.answer_for(Failure("install", 0x80070002), look).next_step
+    assert "store is damaged" in routing.answer_for(Failure("install", 0x800F0986), look).next_step
+
+
+def test_a_data_store_is_no_component_store() -> None:
+    for code in ALL_CODES:
+        if code >> 12 in (0x80248, 0xC8000):
+            for layer in ("scan", "download", "install"):
+                tried = routing.answer_for(Failure(layer, code, reset_tried=True, restarted_since=True), MICROSOFT)
+                assert "dism" not in tried.step, f"{code:#x} {tried}"
+
+
+def test_what_rolls_is_a_fault_once_it_lasts() -> None:
+    for kb in ("KB2267602", "KB4052623", "KB890830", "KB5001716"):
+        for code in (0x80070643, 0x8024200B):
+            failure = Failure("install", code, kb=kb)
+            routed = routing.answer_for(failure, MICROSOFT)
+            assert (routed.answer, routed.notice) == ({"owner": "admin"}, False), kb
+            assert "ecovery" not in routed.next_step
+            assert routing.answer_for(replace(failure, lasting=False), MICROSOFT).notice
+    cut = "Update for Microsoft Defender Antivirus antimalware platform - KB40526...ersion 4.18.25010.3)"
+    assert "KB4052623" in routing.answer_for(Failure("install", 0x80070643, title=cut), MICROSOFT).next_step
+    assert "ecovery" not in hresult.describe(0x80070643).meaning
+
+
+def test_a_locator_that_does_not_answer_stops_every_search() -> None:
+    routed = routing.answer_for(Failure("scan", 0x8024500B, asked="microsoft"), MICROSOFT)
+    assert routed.blocking
+    assert "DoNotConnect" not in routed.next_step
 
 
 def test_management_instead_of_policy() -> None:
@@ -415,7 +510,7 @@ def test_the_table_uses_only_words_and_steps_that_exist() -> None:
             assert any(name.endswith(f":{step}") for name in table["steps"]), step
             used.add(step)
     made_here = set(re.findall(r'step="(\w+)"', Path(routing.__file__).read_text(encoding="utf-8")))
-    made_here |= {"dism", "setup", "space", "disk", "reset_tried"}
+    made_here |= {"dism", "dism_check", "setup", "setup_named_driver", "space_there", "disk", "reset_tried"}
     unused = {name.partition(":")[2] for name in table["steps"] if ":" in name} - used - made_here
     assert unused == set()
     assert {name for name in (*table["short"], *table["blocking_steps"]) if name not in table["steps"]} == set()

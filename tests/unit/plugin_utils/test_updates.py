@@ -109,6 +109,27 @@ def test_a_title_is_of_one_kind(title: str) -> None:
 def test_rolling_articles() -> None:
     assert all(updates.rolling_kb(kb) for kb in ("KB2267602", "kb4052623", "890830", "KB4023057", "KB5001716"))
     assert not any(updates.rolling_kb(kb) for kb in ("KB5034441", "", "KB", None))
+    assert updates.rolling_name("kb890830") == "Windows Malicious Software Removal Tool"
+    assert updates.rolling_name("KB5034441") is None
+
+
+@pytest.mark.parametrize(
+    ("title", "kb"),
+    [
+        (
+            "Security Intelligence Update for Microsoft Defender Antivirus - KB2267602 (Version 1.391.396.0) - Current Channel (Broad)",
+            "KB2267602",
+        ),
+        ("Security Intelligence-Update f\u00fcr Microsoft Defender Antivirus \u2013 KB2267...Version 1.441.10.0)", "KB2267602"),
+        ("Update for Microsoft Defender Antivirus antimalware platform - KB40526...ersion ", "KB4052623"),
+        ("Update f\u00fcr die Microsoft Defender Antivirus-Antischadsoftwareplattform (Version 4.18.25010.3)", "KB4052623"),
+        ("2026-11 Security Update (KB5099001) (26100.7171)", None),
+        ("Windows Security platform", None),
+        (None, None),
+    ],
+)
+def test_a_title_of_defender_stands_for_its_article(title: str | None, kb: str | None) -> None:
+    assert updates.rolling_of(title) == kb
     assert updates.updates_itself("KB4052623")
     assert not updates.updates_itself("KB890830")
 
