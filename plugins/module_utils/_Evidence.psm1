@@ -14,7 +14,7 @@ function ConvertTo-JsonText([object] $Value) {
 }
 
 function Limit-Text([string] $Text, $Max) { return $Text -replace "(?s)^(.{$Max}).*", '$1' }
-# A title ends with its KB and build.
+# It ends with KB and build.
 function Limit-Title([string] $Text) { return $Text -replace '(?s)^(.{70}).+(.{46})$', '$1...$2' }
 
 function Get-Fault([object] $Record) {
@@ -352,9 +352,9 @@ function Get-eventsSection($Look) {
         if ($service -and $service -notin $Look['names']) { continue }
       }
       $title = foreach ($name in $data.psbase.Keys) { if ($name -match 'title$|updatelist|identifier$') { $data[$name] } }
-      $update = Get-UpdateName $title $data['updateGuid']
+      $update = "$(Get-UpdateName $title $data['updateGuid'])"
       # A try that was installed since tells nothing.
-      if ($ids -eq '43,44') { if ($record['record'] -lt $ended[$update]) { continue } }
+      if ($ids -eq '43,44') { if ($record['record'] -le $ended[$update]) { continue } }
       elseif ($ids -eq '19' -and -not $ended[$update]) { $ended[$update] = $record['record'] }
       $record += @{
         provider = $provider; channel = $channel

@@ -116,7 +116,7 @@ def engine_rows() -> list[Row]:
 
 def wire_rows(backend: str) -> list[Row]:
     """Measure everything that has to do with one host."""
-    hosts = [HostSpec(HEALTHY, "healthy-client"), HostSpec(SICK, "lost-cache"), HostSpec(BY_HAND, "lost-cache")]
+    hosts = [HostSpec(HEALTHY, "healthy-client"), HostSpec(SICK, "german-host"), HostSpec(BY_HAND, "german-host")]
 
     def ping(host: str) -> None:
         result = adhoc(fleet, host, "ansible.windows.win_ping")

@@ -247,7 +247,7 @@ class Observer:
                 for event in reversed(events):
                     ended[tells(event)[2]] = event["record"]
             if ids == (43, 44):
-                events = [event for event in events if event["record"] >= ended.get(tells(event)[2], 0)]
+                events = [event for event in events if event["record"] > ended.get(tells(event)[2], 0)]
             records += telling(events, tells, 5)
         if faults and not records:
             raise SimError(faults[0]["code"], faults[0]["why"], faults[0]["type"])

@@ -1084,7 +1084,9 @@ class Sim:
                     key = SERVICES_KEY + service["name"]
                     library = self.value(key + "\\Parameters", "ServiceDll")
                     table[wanted]["service_dll"] = self.value(key, "ServiceDll") if library is None else library
-                    table[wanted]["image_path"] = self.value(key, "ImagePath") or SVCHOST
+                    image = self.value(key, "ImagePath") or SVCHOST
+                    # Under Wine a service of the lab runs a program of the lab, which stands for svchost.
+                    table[wanted]["image_path"] = SVCHOST if "fakesvc" in image else image
         return table
 
     def _get_process_name(self, name: list[str]) -> list[str]:
