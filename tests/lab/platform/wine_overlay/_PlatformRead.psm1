@@ -31,6 +31,10 @@ function Get-ServiceTable {
   $table = Get-RealServiceTable -Name $Name
   $lab = Invoke-Lab -Function Get-ServiceTable -Argument @{ Name = @($Name) }
   foreach ($one in @($table.Keys)) {
+    # A service of the lab runs a program of the lab, which stands for svchost.
+    if ("$($table[$one]['image_path'])" -match 'fakesvc') { $table[$one]['image_path'] = '%systemroot%\system32\svchost.exe -k netsvcs -p' }
+    $library = @{ wuauserv = 'wuaueng.dll'; BITS = 'qmgr.dll'; UsoSvc = 'usosvc.dll' }[$one]
+    if ($library -and -not $table[$one]['service_dll']) { $table[$one]['service_dll'] = "%systemroot%\system32\$library" }
     if ($lab.ContainsKey($one)) {
       $table[$one]['dependents'] = $lab[$one]['dependents']
       foreach ($name in 'image_path', 'service_dll') { if ($lab[$one].ContainsKey($name)) { $table[$one][$name] = $lab[$one][$name] } }
