@@ -95,7 +95,7 @@ class Bench:
             return _FAILED, ""
         said = done.stdout.decode(errors="replace")
         if done.returncode not in (_PASSED, _FAILED, _NOTHING):
-            raise ValueError(f"pytest {' '.join(tests)}: {said[-400:]}")
+            raise ValueError(f"pytest {' '.join(tests)} ended with {done.returncode}: {said[-400:]}")
         return done.returncode, said
 
 

@@ -51,6 +51,7 @@ from unit.plugin_utils.documents import (
 from unit.plugin_utils.judging import judged, repaired
 
 LOST = failed("scan", 0x80070002, 0.5)
+CLOCK_OFF = {"clock.sources": [source(offset_ms=7_200_000)]}
 CUMULATIVE = "2025-11 Cumulative Update for Windows 11 Version 24H2 for x64-based Systems (KB5099009) ({})"
 
 
@@ -327,6 +328,19 @@ def test_a_restart_that_the_repair_made_necessary_is_told() -> None:
     assert (end.name, end.next_step) == ("restart_required", "Restart the host.")
 
 
+# --- the case ---
+
+
+def test_nothing_is_repaired_after_a_change_that_failed() -> None:
+    options = case.Options(mode="routed", repairs=("timesync", "reset"))
+    sick = case.Look(verdict.Verdict("sick", "Something fails.", repairs=("timesync", "reset")))
+    looked = case.advance(case.start("host", RUN, options), case.Looked(sick))
+    assert looked.next == "timesync"
+    for failed_why, following in (("", "reset"), ("the service did not start", "end")):
+        applied = case.Applied("timesync", changed=True, failed=failed_why, look=sick)
+        assert case.advance(looked, applied).next == following
+
+
 # --- the host as a whole ---
 
 
@@ -384,6 +398,14 @@ def test_no_reset_while_windows_installs_or_waits(changes: dict[str, Any], name:
     made = plan.build("reset", host, find(host, [LOST]), {"force": True}, RUN, SETTINGS)
     assert made.refused is not None
     assert (made.refused.verdict, made.changes) == (name, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "failures"), [("reset", look(), [LOST]), ("timesync", look(CLOCK_OFF, controller_ms=7_200_000), [])]
+)
+def test_a_plan_holds_for_the_start_of_the_host_that_was_looked_at(name: str, host: evidence.Evidence, failures: list[Any]) -> None:
+    made = plan.build(name, host, find(host, failures), {}, RUN, SETTINGS)
+    assert {"what": "boot", "name": None, "field": "time", "is": NOW - 9 * DAY} in made.request(None)["expect"]
 
 
 def test_a_search_of_the_future_proves_no_reset() -> None:
