@@ -9,7 +9,7 @@
 function ConvertTo-JsonText([object] $Value) {
   $json = ConvertTo-Json -InputObject $Value -Compress -Depth 9
   if ($json -notmatch '[^\x20-\x7e]') { return $json }
-  # Half of a surrogate pair (a cut line) is no character for Python.
+  # Half of a surrogate pair is no character for Python.
   return [regex]::Replace(($json -replace '[\ud800-\udfff]+', '?'), '[^\x20-\x7e]', { '\u{0:x4}' -f [int]$args[0].Value[0] })
 }
 
@@ -319,7 +319,7 @@ function Get-eventsSection($Look) {
     'System;Microsoft-Windows-Time-Service;17,24,29,34,35,36,37,47,129,130,131,134;35,37;20'
   # No upper bound: a clock may have been ahead.
   $since = [DateTimeOffset]::FromUnixTimeSeconds($Look['since']).ToString('u') -replace ' ', 'T'
-  $reach = @{}
+  $reach = [ordered]@{}
   $ended = @{}
   $records = @(foreach ($row in $rows) {
     $channel, $provider, $ids, $calm, $max = $row -split ';'

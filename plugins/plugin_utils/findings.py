@@ -395,9 +395,13 @@ def _tried_since(state: State, failure: routing.Failure, answer: routing.Routed,
     if answer.answer.get("wait") == "restart" and host.boot_time is not None:
         done.append(host.boot_time)
     later = [time for time in done if time > state.last and not host.is_future(time)]
-    repaired = answer.answer.get("repair") == "reset" or routing.is_service_code(failure.code) or routing.is_clock_code(failure.code)
+    fitting = {answer.answer.get("repair")}
+    if routing.is_service_code(failure.code):
+        fitting.add("reset")
+    if routing.is_clock_code(failure.code):
+        fitting.add("timesync")
     # The look before a repair of this run saw the failure, so the repair came after it, be it within the same second.
-    later += [time for _name, time in settings.repaired if repaired and time >= state.last]
+    later += [time for name, time in settings.repaired if name in fitting and time >= state.last]
     return max(later, default=None)
 
 

@@ -356,10 +356,14 @@ class _Judge:
 _SUCCESS = "a later success"
 
 
+def _names(one: Observation) -> tuple[str, ...]:
+    return tuple(name or "" for name in (one.name, one.kb, one.title, one.update, one.channel, one.service, one.caller))
+
+
 def newness(one: Observation) -> tuple[object, ...]:
     """A total order: later is larger, and of one moment the one that tells more. So no answer depends on the order of the input."""
     place = one.place
     if place is None:
         place = -1
     tells = (one.code is not None, bool(one.title), bool(one.name))
-    return (one.time is not None, one.time or 0, place, *tells, one.code or 0, one.marker or "", one.source, one.name or "", one.line)
+    return (one.time is not None, one.time or 0, place, *tells, one.code or 0, one.marker or "", one.source, *_names(one), one.line)
