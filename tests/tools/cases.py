@@ -9,71 +9,17 @@ deciding core by their tests. ``--folder`` plays the scenarios of another folder
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from here import ROOT
-from lab.controller import each, fix
-from lab.demo import QUICK
-from lab.fleet import SCENARIOS, Fleet, read_scenario
-from lab.hosts import HostSpec
+from lab.cases import REPORTS, broken, play, promising
+from lab.fleet import SCENARIOS, read_scenario
 
-REPORTS = ROOT / "tests" / "cases" / "scenarios"
 TESTS = ("tests/unit/plugin_utils/test_routing.py", "tests/unit/plugin_utils/test_core_cases.py")
-# What the first release called it, for scenarios that were written in its words.
-ALSO = {"not_this_host": {"needs_action"}}
-
-
-def wanted(value: Any) -> set[str]:
-    """The verdicts that a promise allows."""
-    names = [str(one) for one in (value if isinstance(value, list) else [value])]
-    return {name for one in names for name in (one, *ALSO.get(one, ()))}
-
-
-def broken(row: Mapping[str, Any], look: Mapping[str, Any], promise: Mapping[str, Any]) -> list[str]:
-    """What of a promise was not kept, in words."""
-    wrong = [
-        f"{name} {row.get(name) or '-'} instead of {promise[name]}"
-        for name in ("was", "now")
-        if name in promise and str(row.get(name)) not in wanted(promise[name])
-    ]
-    if "why" in promise and (row.get("why") or "") != (promise["why"] or ""):
-        wrong.append(f"why {row.get('why') or '-'} instead of {promise['why'] or '-'}")
-    if "did" in promise and list(row.get("did") or ()) != list(promise["did"]):
-        wrong.append(f"did {row.get('did')} instead of {promise['did']}")
-    if "changed" in promise and bool(row.get("changed")) is not promise["changed"]:
-        wrong.append(f"changed {row.get('changed')}")
-    if promise.get("owner") and row.get("owner") not in promise["owner"]:
-        wrong.append(f"owner {row.get('owner') or '-'} instead of {' or '.join(promise['owner'])}")
-    said = {key: value for key, value in look.items() if key not in ("evidence", "_output", "invocation")}
-    told = json.dumps([said, row], ensure_ascii=False)
-    wrong += [f"does not say {word!r}" for word in promise.get("says") or () if str(word) not in told]
-    return wrong
-
-
-def _scenarios(folders: Iterable[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("[!_]*.yml")):
-            if read_scenario(str(path)).get("promise"):
-                found[path.stem] = path
-    return found
-
-
-def play(paths: Mapping[str, Path], backend: str = "model") -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """Look at every host, then repair: host -> its row and its first look."""
-    specs = [HostSpec(name, str(path)) for name, path in paths.items()]
-    with Fleet(specs, backend) as fleet:
-        looks = each(fleet, {name: ("win_wu_info", {"return_evidence": "never"}) for name in paths})
-        rows, done = fix(fleet, variables=QUICK)
-        if not rows:
-            print(done.stdout[-3000:], done.stderr[-3000:], sep="\n")
-        return {name: (rows.get(name, {}), looks.get(name, {})) for name in paths}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--backend", default="model")
     parser.add_argument("--no-tests", action="store_true", help="scenarios alone")
     given = parser.parse_args(arguments)
-    paths = {name: path for name, path in _scenarios(given.folder or [REPORTS, SCENARIOS]).items() if re.search(given.only, name)}
+    paths = {name: path for name, path in promising(given.folder or [REPORTS, SCENARIOS]).items() if re.search(given.only, name)}
     right = 0
     for name, (row, look) in play(paths, given.backend).items():
         wrong = broken(row, look, read_scenario(str(paths[name]))["promise"])

@@ -460,8 +460,9 @@ def _no_restart_is_asked_for_twice(judged: verdict.Judged, evidence: Evidence) -
         assert boot is None or item.first_seen is None or item.first_seen >= boot, item.id
 
 
-# ERROR_FAIL_NOACTION_REBOOT, and a remote procedure call that failed while a package was being installed.
-_MAY_NEED_A_RESTART = ("0x80070BC9", "0x800706BE")
+# ERROR_FAIL_NOACTION_REBOOT, a remote procedure call that failed while a package was being installed, and three that say that a service of
+# the agent was not reached (tests/data/codes.tsv: services, then a restart once, then a person).
+_MAY_NEED_A_RESTART = ("0x80070BC9", "0x800706BE", "0x80246008", "0x8024A000", "0x80D01001")
 
 
 @many
