@@ -224,8 +224,15 @@ def advance(case: Case, event: Event) -> Case:
     """Take one event."""
     for kind, take in _TAKE.items():
         if isinstance(event, kind):
-            return replace(take(case, event), actions=case.actions + 1)
+            return replace(take(case, _with_reasons(event)), actions=case.actions + 1)
     raise TypeError(f"no event of a case: {event!r}")
+
+
+def _with_reasons(event: Event) -> Event:
+    """A reason that nothing printable is in (a host may send a blank) is still one: it must not vanish on the way through a document."""
+    given = {name: getattr(event, name, "") for name in ("failed", "unknown", "why")}
+    blank = {name: "no reason was given" for name, text in given.items() if text and not line(text)}
+    return replace(event, **blank) if blank else event
 
 
 # ------------------------------------------------------------------------------------------------------------- transitions

@@ -402,6 +402,15 @@ def test_changed_is_never_taken_back_and_repaired_is_never_better_than_the_look(
         assert case.next not in case.tried
 
 
+@pytest.mark.parametrize("blank", [" ", "\x00", "\u200b\n"])
+def test_a_reason_that_cannot_be_printed_is_one(blank: str) -> None:
+    for event in (Restarted(blank), Applied("reset", True, failed=blank), Applied("reset", True, unknown=blank), Declined("reset", "failed", blank)):
+        case = after(opened(SICK), event)
+        assert said(case) == "failed"
+        assert said(case_document.parse(case_document.to_document(case))) == "failed"
+        assert "  " not in cases.verdict_of(case).msg
+
+
 @often
 @given(options_, st.lists(anything, max_size=16))
 def test_a_case_fits_and_is_read_back_as_it_was(options: Options, events: list[cases.Event]) -> None:
