@@ -7,11 +7,11 @@ Absence is claimed only inside the horizon of a source: from when it reaches, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from . import conditions, releases, subjects
 from .evidence import Evidence
-from .finding import Finding
+from .finding import FAILING, UNTESTED, Finding
 from .observation import Observation
 from .situation import Settings, Situation, deferral_days
 from .states import States
@@ -24,11 +24,18 @@ _SYSTEM, _OPERATIONAL = "System", "Microsoft-Windows-WindowsUpdateClient/Operati
 _SLACK_S = 3600
 
 
-def find(evidence: Evidence, states: States, settings: Settings, host: Situation) -> list[Finding]:
-    """The findings `stale` and `behind` of a host, each at most once."""
+def find(evidence: Evidence, states: States, settings: Settings, host: Situation, failures: Iterable[Finding] = ()) -> list[Finding]:
+    """The findings `stale` and `behind` of a host, each at most once. `failures` is what its states came to."""
     if host.now is None:
         return []
-    return [*_stale(evidence, states, settings, host), *_behind(evidence, states, settings, host)]
+    silent = [] if _search_fails(states, failures) else _stale(evidence, states, settings, host)
+    return [*silent, *_behind(evidence, states, settings, host)]
+
+
+def _search_fails(states: States, failures: Iterable[Finding]) -> bool:
+    """Whether a failing search is told already. A notice is none, nor one that failed at an unknown time: it has not succeeded either way."""
+    searches = (states.search, subjects.UNKNOWN_SEARCH)
+    return any(item.active and item.state in (FAILING, UNTESTED) and item.subject in searches for item in failures)
 
 
 # --- searches ---
@@ -42,8 +49,6 @@ def last_search(states: States, host: Situation) -> int | None:
 
 def _stale(evidence: Evidence, states: States, settings: Settings, host: Situation) -> Iterator[Finding]:
     now, last = host.now or 0, last_search(states, host)
-    if states.get(states.search).alive or states.get(subjects.UNKNOWN_SEARCH).alive:
-        return
     limit = now - settings.stale_days * DAY
     if last is None and not _channel_reaches_back(evidence, _OPERATIONAL, limit):
         return

@@ -84,7 +84,7 @@ def diagnose(evidence: Evidence, settings: Settings, more: Iterable[Observation]
     active = tuple(item for item in found if item.active and item.code is not None and item.state != UNTESTED)
     recent = conditions.Recent(active, absence.last_search(known, host), absence.last_quality_success(known, host))
     found += conditions.find(evidence, settings, host, recent)
-    found += absence.find(evidence, known, settings, host)
+    found += absence.find(evidence, known, settings, host, found)
     found = [_explained(item, found) for item in found]
     return Diagnosis(tuple(_ordered([*found, *_hints(found, settings)])), known, host)
 

@@ -354,10 +354,12 @@ def _absent(rest: _Rest) -> Verdict | None:
             return rest.verdict(
                 "unknown", [stale], msg=f"{stale.meaning}, and a live search was not possible. {refused}", next_step=refused
             )
+        unordered = [item for item in rest.active if item.state == UNKNOWN and item.layer == "scan"]
+        beside = f"; {say(unordered[0], rest.now)}, at an unknown time" if unordered else ", and no failure either"
         return rest.verdict(
             "stale",
             [stale],
-            msg=f"{stale.meaning}, and no failure either: a search would tell.",
+            msg=f"{stale.meaning}{beside}: a search would tell.",
             next_step=stale.next_step,
             search=_may_search(rest),
         )

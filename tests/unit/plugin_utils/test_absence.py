@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_search_of_the_future_is_none() -> None:
 
 def test_a_failing_search_is_not_stale_as_well() -> None:
     assert conditions_of(look(SILENT), failed("scan", 0x80072EE2)) == []
+
+
+@pytest.mark.parametrize(("code", "said"), [(0x80240024, "no failure"), (0x80240438, "0x80240438")])
+def test_a_search_that_is_no_certain_failure_leaves_a_silent_host_stale(code: int, said: str) -> None:
+    undated = replace(failed("scan", code), time=None, first=None)
+    result = judged(look(SILENT | OLD), undated, worked("scan", 20 * 24))
+    assert (result.verdict.name, result.verdict.search) == ("stale", True)
+    assert said in result.verdict.msg
 
 
 def test_a_host_without_any_search_is_not_well() -> None:

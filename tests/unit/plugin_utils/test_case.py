@@ -404,7 +404,13 @@ def test_changed_is_never_taken_back_and_repaired_is_never_better_than_the_look(
 
 @pytest.mark.parametrize("blank", [" ", "\x00", "\u200b\n"])
 def test_a_reason_that_cannot_be_printed_is_one(blank: str) -> None:
-    for event in (Restarted(blank), Applied("reset", True, failed=blank), Applied("reset", True, unknown=blank), Declined("reset", "failed", blank)):
+    events = (
+        Restarted(blank),
+        Applied("reset", True, failed=blank),
+        Applied("reset", True, unknown=blank),
+        Declined("reset", "failed", blank),
+    )
+    for event in events:
         case = after(opened(SICK), event)
         assert said(case) == "failed"
         assert said(case_document.parse(case_document.to_document(case))) == "failed"
