@@ -29,6 +29,8 @@ REPAIRS = {
     # An attempt keeps the verdict of the look after it.
     "feature-upgrade-failed": ("feature-upgrade-failed", "win_osupgrade_reg", "needs_action"),
 }
+# A round takes seconds on the engine: there one host of each module and of each verdict; fix_wu.yml plays the others on it as well.
+ON_ENGINE = ("german-host", "lost-cache", "clock-domain-member", "feature-upgrade-failed")
 # Host: scenario, module, arguments.
 ALONE: dict[str, tuple[str, str, dict[str, Any]]] = {
     "healthy-looked-at": ("healthy-client", "win_wu_info", {}),
@@ -59,9 +61,10 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(backend: str, make_fleet: MakeFleet) -> Ran:
-    repairs: dict[str, Call] = {host: (module, {}) for host, (_scenario, module, _verdict) in REPAIRS.items()}
+    chosen = {host: row for host, row in REPAIRS.items() if backend == "model" or host in ON_ENGINE}
+    repairs: dict[str, Call] = {host: (module, {}) for host, (_scenario, module, _verdict) in chosen.items()}
     alone: dict[str, Call] = {host: (module, arguments) for host, (_scenario, module, arguments) in ALONE.items()}
-    scenarios = {host: row[0] for host, row in {**REPAIRS, **ALONE, "reported": REPORTED, "value": ("healthy-client",)}.items()}
+    scenarios = {host: row[0] for host, row in {**chosen, **ALONE, "reported": REPORTED, "value": ("healthy-client",)}.items()}
     fleet = make_fleet(backend, *(f"{scenario}={host}" for host, scenario in scenarios.items()))
     before = fleet.snapshots(scenarios)
     check = each(fleet, repairs, "--check", "--diff")
@@ -77,6 +80,8 @@ def ran(backend: str, make_fleet: MakeFleet) -> Ran:
 
 @pytest.mark.parametrize("host", REPAIRS)
 def test_check_then_change_then_nothing_more(ran: Ran, host: str) -> None:
+    if host not in ran.check:
+        pytest.skip("played on the engine by fix_wu.yml, and here on the model")
     check, done, again = ran.check[host], ran.done[host], ran.again[host]
     assert check["changed"] is True, check["_output"]
     assert check["would"]
@@ -93,7 +98,7 @@ def test_check_then_change_then_nothing_more(ran: Ran, host: str) -> None:
 
 
 def test_a_person_sees_the_difference(ran: Ran) -> None:
-    assert ran.check["lost-cache"]["_output"].count("+++ after") == len(REPAIRS)
+    assert ran.check["lost-cache"]["_output"].count("+++ after") == len(ran.check)
 
 
 @pytest.mark.parametrize("host", ALONE)

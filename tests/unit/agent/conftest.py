@@ -9,7 +9,9 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,6 @@ def find_shell() -> str | None:
         if folder:
             return str(Path(folder) / "powershell")
     return shutil.which("powershell") or shutil.which("pwsh")
-
-
-@pytest.fixture(scope="session")
-def shell() -> str:
-    """Path of the PowerShell to test with."""
-    found = find_shell()
-    if found is None:
-        pytest.skip("no PowerShell: neither ../shared/tools/psh nor one on PATH")
-    return found
 
 
 def healthy_state() -> dict[str, Any]:
@@ -98,10 +91,60 @@ def healthy_state() -> dict[str, Any]:
     }
 
 
+def start_shell(program: str, folder: Path) -> tuple[subprocess.Popen[str], Path]:
+    """A PowerShell that takes orders from a pipe in a folder; standard input of `powershell -File` is read to its end first."""
+    pipe = folder / "orders"
+    os.mkfifo(pipe)
+    environment = {**os.environ, "SystemRoot": "C:\\Windows", "SystemDrive": "C:", "ProgramData": "C:\\ProgramData"}
+    command = [program, "-NoProfile", "-NonInteractive", "-File", str(HERE / "run.ps1"), "-Orders", str(pipe)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    return process, pipe
+
+
+def run_alone(program: str, order: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Carry out one order in a process of its own, which must end by itself."""
+    process, pipe = start_shell(program, folder)
+    pipe.write_text(json.dumps(order) + "\n")
+    try:
+        out, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        pipe.unlink()
+    assert not errors, errors
+    return json.loads(out)
+
+
+class Shell:
+    """A PowerShell that stays, and carries out one order after the other."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self.program = program
+        self.process, pipe = start_shell(program, folder)
+        self.orders = pipe.open("w")
+
+    def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one order; one that takes more than a minute ends the process, and so the test."""
+        assert self.process.stdout
+        watch = threading.Timer(60, self.process.kill)
+        watch.start()
+        print(json.dumps(order), file=self.orders, flush=True)
+        line = self.process.stdout.readline()
+        watch.cancel()
+        assert line, f"the PowerShell ended: {self.process.communicate()[1]}"
+        return json.loads(line)
+
+    def close(self) -> None:
+        """No order is left, so that it ends; nothing may have been written beside the answers."""
+        self.orders.close()
+        assert self.process.communicate(timeout=60) == ("", "")
+
+
 class Host:
     """One recorded Windows and the way to run the agent on it."""
 
-    def __init__(self, shell: str, folder: Path) -> None:
+    def __init__(self, shell: Shell, folder: Path) -> None:
         self.shell = shell
         self.folder = folder
         self.files = folder / "C"
@@ -131,19 +174,19 @@ class Host:
             names += ["_PlatformChange", "_Steps"]
         random.shuffle(names)
         fake = Path(platform) if platform else HERE / "platform"
-        files = [str((fake if name.startswith("_Platform") else utils) / f"{name}.psm1") for name in names]
-        environment = {**os.environ, "AGENT_TEST_STATE": str(state_file), "AGENT_TEST_ROOT": str(self.files)}
-        environment |= {"SystemRoot": "C:\\Windows", "SystemDrive": "C:", "ProgramData": "C:\\ProgramData"}
+        order = {
+            "state": str(state_file),
+            "root": str(self.files),
+            "request": str(request_file),
+            "module": str(ROOT / "plugins/modules" / f"{module}.ps1"),
+            "utils": [str((fake if name.startswith("_Platform") else utils) / f"{name}.psm1") for name in names],
+        }
         begin = time.monotonic()
-        program = ROOT / "plugins/modules" / f"{module}.ps1"
-        command = [self.shell, "-NoProfile", "-File", str(HERE / "run.ps1"), "-Module", str(program)]
-        done = subprocess.run(
-            [*command, "-RequestFile", str(request_file), "-Utils", ",".join(files)],
-            capture_output=True, text=True, env=environment, check=False, timeout=60,
-        )  # fmt: skip
+        # What hangs would stay in a process that goes on; there the end of the process is looked at as well.
+        answer = run_alone(self.shell.program, order, self.folder) if self.state["hangs"] else self.shell.run(order)
         self.seconds = time.monotonic() - begin
-        self.raw = done.stdout.strip()
-        assert not done.stderr, done.stderr
+        self.raw = answer["out"].strip()
+        assert not answer["errors"], answer["errors"]
         assert "\n" not in self.raw, self.raw[-2000:]
         self.state = json.loads(state_file.read_text())
         document = json.loads(self.raw)
@@ -159,7 +202,18 @@ class Host:
         return evidence.from_reply(reply, None, None).to_document()["sections"]
 
 
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """The PowerShell to test with."""
+    found = find_shell()
+    if found is None:
+        pytest.skip("no PowerShell: neither ../shared/tools/psh nor one on PATH")
+    started = Shell(found, tmp_path_factory.mktemp("shell"))
+    yield started
+    started.close()
+
+
 @pytest.fixture
-def host(shell: str, tmp_path: Path) -> Host:
+def host(shell: Shell, tmp_path: Path) -> Host:
     """A healthy host; change its state before the run."""
     return Host(shell, tmp_path)
