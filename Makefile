@@ -24,7 +24,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(ROOT)/build/collections
 PYTEST := $(PY) -m pytest -o cache_dir=build/cache/pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test cases mutants test-long lint sanity coverage bench lab build matrix clean
+.PHONY: help setup demo test cases invariants mutants test-long lint sanity coverage bench lab build matrix clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test: $(READY) ## all tests but the slow ones
 
 cases: $(READY) ## every case, right or wrong with what was said
 	@$(PY) tests/tools/cases.py $(ARGS)
+
+invariants: $(READY) ## what holds for every host, over 10,000 generated ones each
+	@WU_EXAMPLES=10000 $(PY) -m pytest -o cache_dir=build/cache/pytest -n $(JOBS) tests/unit/plugin_utils/test_invariants.py
 
 mutants: $(READY) ## lines changed on purpose: does a test notice?
 	@$(PY) tests/tools/mutants.py $(ARGS)

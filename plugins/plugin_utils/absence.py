@@ -33,7 +33,7 @@ def find(evidence: Evidence, states: States, settings: Settings, host: Situation
 
 
 def _search_fails(states: States, failures: Iterable[Finding]) -> bool:
-    """Whether a failing search is told already. A notice is none, nor one that failed at an unknown time: it has not succeeded either way."""
+    """Whether a failing search is told already: a notice is none, nor is one of an unknown time, which succeeded neither way."""
     searches = (states.search, subjects.UNKNOWN_SEARCH)
     return any(item.active and item.state in (FAILING, UNTESTED) and item.subject in searches for item in failures)
 
