@@ -1,182 +1,35 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: the servicing stack's logs: CBS.log, DISM.log, setupact.log, setuperr.log, SetupDiagResults.log.
+"""PRIVATE: one stream of lines of the servicing stack, each given to the reader of its component.
 
-The stack logs nearly every lookup that finds nothing as `Failed to ... [HRESULT = ...]`, healthy hosts by the hundred.
-So a line counts for what it is, not for the code in it:
-
-* a verdict closes an operation: a finalised session, a processed package, a repair's summary, what DISM.EXE ends with;
-* damage is what was found broken in the component store: `[SR] Cannot repair`, a summary's `(p)` line, a mark on it;
-* an error on the way (level Error, or an execution step that gives up) counts only while the operation around it did
-  not succeed after all;
-* of a set-up only the final result is a failure of the upgrade (marker `final`): set-ups that end well log errors, too, so
-  those have the marker `on_the_way`.
-
-All else is noise. Only beside damage are the codes in it named, for somebody will search for them.
+One file may hold several: DISM's lines stand in files that are called CBS.log, and what CBS says to DISM in DISM.log.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import Any, NamedTuple
 
-from . import hresult
-from ._records import (
-    NOT_APPLICABLE,
-    PROOFS,
-    Collector,
-    clean,
-    each_line,
-    failure_or_none,
-    is_failure,
-    kb_of,
-    part,
-    stamp_of,
-    to_code,
-)
-from .observation import CANCELLED, FAILED, OK, Observation
+from ._log_cbs import Store
+from ._log_dism import Dism
+from ._log_setup import Setup
+from ._log_stack import DATED, HEAD, Line
+from ._records import Collector, each_line, part, stamp_of
 
-_HEAD = re.compile(
-    r"\ufeff?(?:([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?)?[ \t]*"
-    r"(Info|Warning|Error|Fatal|Perf)[ \t]+(?:\[0x[0-9a-f]{2,8}\][ \t]+)?(?:([A-Z][A-Za-z]{1,9})[ \t]+)?(.*)",
-    re.S,
-)
-DATED = re.compile(r"\ufeff?([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?(.*)", re.S)
-_HRESULT = re.compile(r"\[HRESULT = (0x[0-9a-fA-F]{8})")
-_HRESULT_BARE = re.compile(r"HRESULT ?= ?(?:0x)?([0-9a-fA-F]{8})\b")
-_HR = re.compile(r"\bhr: ?(0x[0-9a-fA-F]{8})")
-_GLE = re.compile(r"\[gle=(0x[0-9a-fA-F]{8})")
-_ANY_HEX = re.compile(r"\b0x([89c][0-9a-fA-F]{7})\b", re.I)
-_ERROR_CODE = re.compile(r"\bwith error code ([0-9]{1,5})\b")
-_FROM_WIN32 = re.compile(r"HRESULT_FROM_WIN32\((?:ERROR_[A-Z_]{1,60}|([0-9]{1,5}))\)")
-_STATUS_NAME = re.compile(r"\b(STATUS_[A-Z_0-9]{4,60})\b")
-_CATEGORY = re.compile(r"category \[[^\]]{1,20}\]['\"]([A-Za-z]{1,60})['\"]")
-_SESSION = re.compile(r"[Ss]ession[^:]{0,40}: ?([0-9]{4,12}_[0-9]{1,12})")
-# An identity: name, key, architecture, language and version, with tildes between them.
-_PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z0-9][\w.-]{3,120}~[\w.~-]{0,120})")
-# What ran inside of an installation: the component, or the installer with a GUID behind it.
-_INSTALLER = re.compile(
-    r"Installer Generic Command failed for ([^\s\[\]]{2,120})|Failed execution of queue item Installer: ([^(\[\r\n]{2,80})"
-)
-_INSTALLER_CODE = re.compile(r"HRESULT ?=? ?(?:0x)?([89c][0-9a-f]{7})\b", re.I)
-_NEW_STACK = re.compile(r"requires (?:newer servicing stack|Servicing Stack v)", re.I)
-_ORIGINAL = re.compile(r"Setting original failure status: (0x[89cC][0-9a-fA-F]{7})\b")
-_STATUS = re.compile(r"\b(?:status|hrStatus|result): (0x[0-9a-fA-F]{1,8})\b")
-_NUMBER = re.compile(r"(Total (?:Detected|Repaired) Corruption|Operation result):\s{0,8}(0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,8})\b")
-# `(p)<TAB>CSI Payload Corrupt<TAB>(n)<TAB>...`; a copied screen has lost the tabs.
-_DAMAGE = re.compile(r"\(\w{1,5}\)\s{1,16}(?:CSI|CBS) ((?:[A-Z][A-Za-z]{1,20} ?){1,4})")
-_SR_COUNT = re.compile(r"\[SR\] Repairing ([0-9]{1,9}) ")
-# Windows 7 writes `[l:34{17}]"System.Design.dll" of`.
-_SR_FILE = re.compile(r"member file \[[^\]]{1,40}\]['\"]([^'\"]{1,120})['\"] of ([^,]{1,150}),")
-_SR_PROJECTED = re.compile(r"corrupted file ([^;\r\n]{1,400})")
-_LAST_PART = re.compile(r"([^\\/'\"\s\[\]{}:]{1,120})['\"]?\s*$")
-# Of `dism /online /enable-feature /featurename:NetFx3`.
-_FEATURE = re.compile(r"/(?:featurename|capabilityname):[\"']?([\w.~-]{1,120})", re.I)
-_SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
-
-_NT_NAMES = {
-    "STATUS_ACCESS_DENIED": 0xC0000022,
-    "STATUS_OBJECT_NAME_NOT_FOUND": 0xC0000034,
-    "STATUS_OBJECT_PATH_NOT_FOUND": 0xC000003A,
-    "STATUS_SHARING_VIOLATION": 0xC0000043,
-    "STATUS_DISK_FULL": 0xC000007F,
-    "STATUS_FILE_CORRUPT_ERROR": 0xC0000102,
-    "STATUS_SXS_COMPONENT_STORE_CORRUPT": 0xC015001A,
-}
-_E_FAIL = 0x80004005
-# Nobody searches for these: a package asked for is not there, as healthy hosts log all day (CBS_E_INVALID_PACKAGE,
-# CBS_E_MANIFEST_INVALID_ITEM), or all went well (ERROR_SUCCESS_REBOOT_REQUIRED).
-_NOT_TOLD = (0x800F0805, 0x800F080D, 0x80070BC2)
-# CBS_E_STORE_CORRUPTION: that a manifest is missing is a mark on the store, and told at level Info.
-_STORE_CORRUPT = 0x800F0831
-# CSI looks for values of the registry that need not be there.
-_LOOKUP = re.compile(r"::DirectRegistryProvider::|::CKey::|SysQueryValueKey")
-_FILE_NOT_FOUND = 0x80070002
-# Level Error, and yet only the window of whoever asked that went away.
-_TALK = ("UI handler", "SQM: ", "Logged @")
-# Steps of the executor; a lookup seldom has such a prefix, but `Exec: Failed to read AutoRepairNeeded.` is one.
-_STEP = re.compile(
-    r"(?:Exec|Doqe|Doq|Session|Startup|Shtd|Plan|Repr|Aproc|Poqexec): ?Failed(?! to (?:read|query|get|look up|determine|check)\b)"
-    r"|Failed to find file: "
-)
-# What ends an operation, on its own or as a task of maintenance.
-_ENDED = ("Exec: Processing complete", "Maint: processing complete")
-_REPORTED = ("CheckSur: ", "WER: Generating failure", "Reporting ")
-# Why a repair could not fetch what it needs.
-_DOWNLOAD = re.compile(r"\b[Dd]ownload (?:[Rr]esult|error): (0x[0-9a-fA-F]{8})\b")
-_STORE_AREAS = ("store",)
-_RPC_GONE = (1722, 1726, 1727)
-_NETWORK_AREAS = ("network", "proxy", "protocol", "time_tls", "policy_wsus")
-_REPAIR = re.compile(r"corruption detect|detect and repair|corruption repair|hrStatus|operation result|repair store", re.I)
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x"
     r"|Failed to find file"
     r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: "
 )
-# An error belongs to the session that fails within this time.
-_SESSION_S = 3600
-_MAX_SESSIONS = 5000
-_MAX_TOLD = 20
-
-
-class _Subject(NamedTuple):
-    """What a line is about."""
-
-    name: str | None = None
-    kb: str | None = None
-
-
-_NOTHING = _Subject()
-
-
-def _subject(message: str) -> _Subject:
-    """The installer, component or package that a line names, and its KB."""
-    installer = _INSTALLER.search(message)
-    if installer:
-        return _Subject((installer.group(1) or installer.group(2)).strip(" .,'\""), kb_of(message))
-    package = (part(_PACKAGE.search(message)) or "").strip(" .,")[:120]
-    return _Subject(package or None, kb_of(message))
-
-
-def _searched(pattern: re.Pattern[str], message: str) -> int | None:
-    """The code that a pattern finds in a message."""
-    return to_code(part(pattern.search(message)))
-
-
-class _Line(NamedTuple):
-    time: int | None
-    level: str
-    component: str
-    message: str
-    times: int
-    first: int | None
-    place: int
-
-    @property
-    def is_error(self) -> bool:
-        return self.level in ("Error", "Fatal")
 
 
 class Servicing:
     """Reads one stream of lines of the servicing stack in their order."""
 
     def __init__(self, out: Collector) -> None:
-        self._out = out
+        self._store, self._dism, self._setup = Store(out), Dism(out), Setup(out)
         self._place = 0
         self._dated = ""
         self._time: int | None = None
-        self._pending: list[Observation] = []
-        self._packages: dict[str, _Subject] = {}
-        self._repairs: set[str] = set()
-        self._named_beside: dict[int, _Subject] = {}
-        self._summary: dict[str, int] = {}
-        self._sfc_failed: bool | None = None
-        self._sfc_files: dict[str, str] = {}
-        self._app: str | None = None
-        self._command = ""
-        # Errors of a set-up that carry no code, by their words.
-        self._told: dict[str, Observation] = {}
 
     def line(self, raw: str, count: int = 1, first: int | None = None) -> None:
         """Take the next line, or the last of `count` lines alike."""
@@ -185,19 +38,21 @@ class Servicing:
             self._dated = raw
         if not _INTERESTING.search(raw):
             return
-        head = _HEAD.match(raw)
+        head = HEAD.match(raw)
         if head:
             level, component, message = head.group(3), head.group(4) or "", head.group(5)
         else:
             # Server 2012 writes the whole summary of a repair without dates.
             level, component, message = "", "CBS", part(DATED.match(raw), 3) or raw
-        line = _Line(self._moment(), level, component, message.strip(), count, first, self._place)
+        line = Line(self._moment(), level, component, message.strip(), count, first, self._place)
         if component in ("CBS", "CSI"):
-            self._cbs(line)
+            self._store.line(line)
+        elif component == "DEPLOY":
+            self._store.driver(line)
         elif component == "DISM":
-            self._dism(line)
+            self._dism.line(line)
         elif head:
-            self._setup(line)
+            self._setup.line(line)
 
     def _moment(self) -> int | None:
         """The time of this line, or of the last dated one above it."""
@@ -208,364 +63,9 @@ class Servicing:
         return self._time
 
     def close(self) -> None:
-        """No more lines: what no success survived has failed."""
-        self._settle(succeeded=False)
-        for seen in self._told.values():
-            self._out.add(seen, local=True, by_line=True)
-        self._told.clear()
-
-    def _emit(self, seen: Observation) -> None:
-        self._out.add(seen, local=True)
-
-    def _seen(self, line: _Line, layer: str, subject: _Subject = _NOTHING, source: str = "cbs", **fields: Any) -> Observation:
-        return Observation(
-            source,
-            layer,
-            time=line.time,
-            place=line.place,
-            channel=self._out.channel,
-            line=line.message,
-            count=line.times,
-            first=line.first,
-            name=subject.name,
-            kb=subject.kb,
-            **fields,
-        )
-
-    def _settle(self, *, succeeded: bool, session: _Subject = _NOTHING, time: int | None = None) -> None:
-        """End an operation: its errors count unless it succeeded, and are about what it was about unless they say it."""
-        pending, self._pending = self._pending, []
-        if not succeeded:
-            for seen in pending:
-                self._emit(self._with_subject(seen, session, time))
-        self._named_beside.clear()
-
-    def _with_subject(self, seen: Observation, session: _Subject, time: int | None) -> Observation:
-        if seen.name or seen.kb:
-            return seen
-        if seen.code in self._named_beside:
-            # `Failed to pin deployment while resolving Update: PACKAGE [HRESULT = X]`, then `Failed to perform operation. [HRESULT = X]`.
-            beside = self._named_beside[seen.code]
-            return replace(seen, name=beside.name, kb=beside.kb)
-        if seen.time is None or time is None or abs(time - seen.time) > _SESSION_S:
-            return seen
-        return replace(seen, name=session.name, kb=session.kb)
-
-    # CBS and CSI
-
-    def _cbs(self, line: _Line) -> None:
-        message = line.message
-        if "[SR]" in message:
-            self._sfc(line)
-        elif message.startswith("("):
-            self._damage(line)
-        elif message.startswith("Repair failed"):
-            self._emit(self._seen(line, "store", marker="repair_failed"))
-        elif line.component == "CSI":
-            if line.is_error:
-                self._csi(line)
-        elif not message.startswith(_TALK) and "UI handler" not in message:
-            self._package_manager(line)
-
-    def _sfc(self, line: _Line) -> None:
-        message = line.message
-        if "[SR] Cannot repair" in message or "[SR] Could not reproject" in message:
-            self._sfc_failed = True
-            self._sfc_damage(line)
-        elif "[SR] Repairing file" in message or "[SR] Repaired file" in message:
-            self._emit(self._seen(line, "store", marker="sr_damaged"))
-        elif _SR_COUNT.search(message):
-            # The verdict of the verification came before; what cannot be repaired is said again after this line.
-            self._sfc_failed = False
-        elif "[SR] Repair complete" in message:
-            if self._sfc_failed is False:
-                self._emit(self._seen(line, "store", outcome=OK, marker="sr_repaired"))
-            self._sfc_failed = None
-
-    def _sfc_damage(self, line: _Line) -> None:
-        """A damaged file, by name. `Could not reproject` says the same of the file once more, with its path."""
-        member, projected = _SR_FILE.search(line.message), _SR_PROJECTED.search(line.message)
-        name = None
-        if member:
-            file = member.group(1)
-            name = clean(f"{file} of {member.group(2)}", 150)
-            if len(self._sfc_files) < _MAX_SESSIONS:
-                self._sfc_files[file.lower()] = name
-        elif projected and (part := _LAST_PART.search(projected.group(1))):
-            if part.group(1).lower() in self._sfc_files:
-                return
-            name = part.group(1)
-        self._emit(self._seen(line, "store", _Subject(name), marker="sr_cannot_repair"))
-
-    def _damage(self, line: _Line) -> None:
-        found = _DAMAGE.match(line.message)
-        if not found:
-            return
-        columns = [column.strip() for column in line.message.split("\t")][2:]
-        marker = re.sub(r"[^a-z0-9]+", "_", found.group(1).lower()).strip("_")
-        code = next((to_code(column) for column in columns[:1] if column.lower().startswith("0x")), None)
-        # Between the kind and the file stand a code, `(n)` or `(w)`, and `(Fixed)`.
-        name = next((column[-150:] for column in columns if column and not column.lower().startswith(("0x", "("))), None)
-        self._emit(self._seen(line, "store", _Subject(name, kb_of(name)), marker=marker, code=failure_or_none(code)))
-
-    def _csi(self, line: _Line) -> None:
-        message = line.message
-        if "Logged @" in message:
-            return
-        gle = telling = _searched(_GLE, message)
-        if gle == _E_FAIL:
-            # CSI ends nearly every message with it; beside a marker it says nothing and would only hide the marker.
-            self._out.aside(gle)
-            telling = None
-        marker = _csi_marker(message)
-        if marker:
-            self._emit(self._seen(line, "store", _subject(message), marker=marker, code=telling))
-            return
-        code = telling
-        if code is None:
-            code = _csi_code(message)
-        if code is None and "egenerating file" in message:
-            code = gle
-        if code is None or not is_failure(code):
-            return
-        # One fault has one code in every log.
-        code = hresult.nt_to_win32(code)
-        if code != _FILE_NOT_FOUND or not _LOOKUP.search(message):
-            self._pending.append(self._seen(line, _layer(code, message), _subject(message), code=code))
-
-    def _package_manager(self, line: _Line) -> None:
-        message = line.message
-        total = _NUMBER.match(message)
-        if total:
-            self._total(line, total.group(1), total.group(2))
-            return
-        if message.startswith("Setting ExecuteState key to: CbsExecuteState") and "Rollback" in message:
-            self._emit(self._seen(line, "install", marker="rolled_back"))
-            return
-        subject = _subject(message)
-        session = self._remember(message, subject)
-        fetched = _searched(_DOWNLOAD, message)
-        if is_failure(fetched):
-            self._emit(self._seen(line, "download", subject, code=fetched))
-        code = _searched(_HRESULT, message)
-        if message.startswith(_ENDED) or (message.startswith("Session: ") and " finalized" in message):
-            if code is not None:
-                self._verdict(line, code, session or "", subject)
-        elif message.startswith(_REPORTED) and _STATUS.search(message):
-            self._reported(line, subject)
-        else:
-            self._step(line, code, subject)
-
-    def _remember(self, message: str, subject: _Subject) -> str | None:
-        """The session that a line names; what it is about, and whether it repairs, is kept for its end."""
-        session = part(_SESSION.search(message))
-        if session is None or len(self._packages) > _MAX_SESSIONS:
-            return session
-        if subject.name or subject.kb:
-            self._packages[session] = subject
-        if _REPAIR.search(message):
-            self._repairs.add(session)
-        return session
-
-    def _reported(self, line: _Line, subject: _Subject) -> None:
-        code = _searched(_STATUS, line.message)
-        if code is not None and is_failure(code) and code != NOT_APPLICABLE:
-            self._emit(self._seen(line, _layer(code, line.message), subject, code=code))
-
-    def _step(self, line: _Line, code: int | None, subject: _Subject) -> None:
-        """A line in the middle of an operation."""
-        original = _searched(_ORIGINAL, line.message)
-        if original is not None:
-            # The errors before it say no more than that it failed.
-            self._pending = [seen for seen in self._pending if seen.code != _E_FAIL]
-            self._pending.append(self._seen(line, _layer(original, line.message), subject, code=original))
-            return
-        if code is None or not is_failure(code) or code == NOT_APPLICABLE:
-            return
-        if code == _STORE_CORRUPT and "store corruption" in line.message.lower():
-            self._emit(self._seen(line, "store", subject, code=code))
-            return
-        if line.is_error or _STEP.match(line.message) or _NEW_STACK.search(line.message):
-            self._pending.append(self._seen(line, _layer(code, line.message), subject, code=code))
-            return
-        if code in _NOT_TOLD:
-            return
-        self._out.aside(code)
-        if subject.name or subject.kb:
-            # The first one is what was looked for; the stack then gives up from the inside out.
-            self._named_beside.setdefault(code, subject)
-
-    def _verdict(self, line: _Line, code: int, session: str, subject: _Subject) -> None:
-        if not (subject.name or subject.kb):
-            subject = self._packages.get(session, _NOTHING)
-        failed = is_failure(code) and code != NOT_APPLICABLE
-        self._settle(succeeded=not failed, session=subject, time=line.time)
-        if failed:
-            layer = _layer(code, line.message, repair=session in self._repairs)
-            self._emit(self._seen(line, layer, subject, code=code))
-        elif code == 0 and (subject.name or subject.kb):
-            self._emit(self._seen(line, "install", subject, outcome=OK))
-
-    def _total(self, line: _Line, what: str, text: str) -> None:
-        if what == "Operation result":
-            code = int(text, 0)
-            self._summary = {"result": code}
-            if is_failure(code):
-                self._emit(self._seen(line, "store", code=code))
-            return
-        number = int(text, 0)
-        if what == "Total Detected Corruption":
-            self._summary["detected"] = number
-            return
-        detected, result = self._summary.get("detected"), self._summary.get("result")
-        self._summary = {}
-        if detected is None:
-            return
-        if detected > number:
-            damaged = self._seen(line, "store", marker="store_corrupt")
-            self._emit(replace(damaged, line=f"{detected} corruptions found, {number} repaired"))
-        elif result == 0:
-            # A total of 0 beside an operation that failed says nothing: seen with 0x80070bc9.
-            self._emit(self._seen(line, "store", outcome=OK, marker=PROOFS[detected > 0]))
-
-    # DISM
-
-    def _dism(self, line: _Line) -> None:
-        message = line.message
-        # Providers probe at level Error for what may be missing; the command line and the package manager give up.
-        if "Executing command line: " in message:
-            self._command = message
-            return
-        given_up = line.level == "Error" and message.startswith(("DISM.EXE:", "DISM Package Manager:", "API:", "DISM API:"))
-        found = _HRESULT_BARE.search(message)
-        if given_up:
-            found = found or _HR.search(message)
-        elif "(CBS HRESULT=" not in message:
-            return
-        code = to_code(part(found))
-        if code is None or not is_failure(code):
-            return
-        # One command has one result, whoever of DISM tells it; what it was for stands in the line that began it.
-        repair = "restore the image" in message or "cleanup-image" in f"{message} {self._command}".lower()
-        subject = _subject(message)
-        if subject == _NOTHING:
-            subject = _Subject(part(_FEATURE.search(self._command)))
-        self._emit(self._seen(line, _layer(code, message, repair=repair), subject, "dism", code=code))
-
-    # Set-up (feature upgrade), and sysprep, which logs in the same form
-
-    def _setup(self, line: _Line) -> None:
-        if line.component == "DEPLOY":
-            self._driver(line)
-        elif line.component == "SYSPRP":
-            self._sysprep(line)
-        elif line.message.startswith(_SETUP_FINAL):
-            self._final(line)
-        elif line.is_error and line.component in _SETUP_PARTS:
-            self._on_the_way(line)
-
-    def _driver(self, line: _Line) -> None:
-        """SFC looks at the files of drivers in a second round; `Corrupt file` alone is repaired by the next line."""
-        found = _SR_DRIVER.search(line.message)
-        if found:
-            self._sfc_failed = True
-            self._emit(self._seen(line, "store", _Subject(found.group(1).strip()), marker="sr_cannot_repair"))
-
-    def _sysprep(self, line: _Line) -> None:
-        if not line.is_error:
-            return
-        app = _APP.search(line.message)
-        if app:
-            self._app = app.group(1)
-        for code in _codes(line.message):
-            self._emit(self._seen(line, "sysprep", _Subject(self._app), "setup", code=code, marker="sysprep"))
-
-    def _final(self, line: _Line) -> None:
-        """The result of a set-up, with its phase where it has one: `0xC1900101 - 0x30018`."""
-        seen = self._seen(line, "upgrade", _Subject(_phase(_PHASE.search(line.message))), "setup", marker="final")
-        for code in _codes(line.message):
-            seen = replace(seen, code=code, outcome=FAILED)
-            if code in _SETUP_CANCELLED:
-                seen = replace(seen, outcome=CANCELLED)
-            self._emit(seen)
-
-    def _on_the_way(self, line: _Line) -> None:
-        file = part(_FILE.search(line.message))
-        seen = self._seen(line, "upgrade", _Subject(file), "setup", marker="on_the_way")
-        codes = [code for code in _codes(line.message) if code != _E_FAIL]
-        for code in codes:
-            self._emit(replace(seen, code=code))
-        if not codes:
-            self._told[line.message] = seen
-            if len(self._told) > _MAX_TOLD:
-                del self._told[next(iter(self._told))]
-
-
-def _layer(code: int, message: str, *, repair: bool = False) -> str:
-    if repair or _REPAIR.search(message):
-        return "store"
-    area = hresult.describe(code).area
-    if area in _STORE_AREAS:
-        return "store"
-    # A service that does not answer the stack (event log, a client gone) is not what was being installed.
-    if code >> 16 == 0x8007 and code & 0xFFFF in _RPC_GONE:
-        return "service"
-    if area in _NETWORK_AREAS:
-        return "download"
-    return "install"
-
-
-def _csi_marker(message: str) -> str | None:
-    """What a mark on the store says is damaged."""
-    if "Hydration failed" in message:
-        return "payload_corrupt"
-    if "mark store corrupt" not in message:
-        return None
-    category = part(_CATEGORY.search(message)) or ""
-    if "Payload" in category:
-        return "payload_corrupt"
-    if "Manifest" in category:
-        return "manifest_corrupt"
-    return "store_corrupt"
-
-
-def _csi_code(message: str) -> int | None:
-    """The code of a CSI message that does not end with a telling one."""
-    if _INSTALLER.search(message):
-        return _searched(_INSTALLER_CODE, message)
-    for pattern in (_ERROR_CODE, _FROM_WIN32):
-        code = _searched(pattern, message)
-        if code is not None:
-            return code
-    return _NT_NAMES.get(part(_STATUS_NAME.search(message)) or "")
-
-
-_SETUP_PARTS = ("", "SP", "MOUPG", "MIG", "CONX", "IBS", "PANTHR", "SetupPl")
-_SETUP_FINAL = (
-    "Finalize: Reporting result value",
-    "SetupHost: Reporting error event",
-    "SetupHost: Reporting post reboot event",
-    "SetupNotify: Specifying extended data",
-    "ImageExit: Initializing SetupResult",
-    "ExecuteOperations: Main operation execution failed",
-    "CInstallUI::OnFinalResult",
-    "Current result: ",
-)
-# ERROR_CANCELLED, ERROR_REQUEST_ABORTED: somebody closed the window of the set-up.
-_SETUP_CANCELLED = (0x800704C7, 0x800704D3)
-# The phase and operation in which a set-up ended stand behind the code: 0x2000C, 0x30018, 0x4001E.
-_PHASE = re.compile(r"\b0x[89c][0-9a-f]{7}[\], -]{1,6}\[?0x([1-6][0-9a-f]{4})\b", re.I)
-_APP = re.compile(r"\bPackage ([\w.+-]{3,120}) was installed for a user")
-_FILE = re.compile(r"\b([A-Za-z]:\\[^\s\"*?<>|\[\]]{1,220}\.[A-Za-z0-9]{1,8})\b")
-
-
-def _phase(found: re.Match[str] | None, group: int = 1) -> str | None:
-    digits = part(found, group)
-    return digits and f"0x{digits.upper()}"
-
-
-def _codes(message: str) -> list[int]:
-    return [int(found.group(1), 16) for found in list(_ANY_HEX.finditer(message))[:2]]
+        """No more lines."""
+        self._store.close()
+        self._setup.close()
 
 
 def servicing(text: str, out: Collector) -> None:
@@ -574,19 +74,3 @@ def servicing(text: str, out: Collector) -> None:
     for line in each_line(text):
         stream.line(line.rstrip("\r"))
     stream.close()
-
-
-SETUPDIAG_SIGN = re.compile(r"Matching Profile found: |SetupDiag version: |SetupDiag v[0-9]")
-_SETUPDIAG = re.compile(r"Error = (0x[0-9a-fA-F]{8})(?:[- ]{1,3}0x([0-9a-fA-F]{1,8}))?")
-
-
-def setupdiag(text: str, out: Collector) -> None:
-    """Read SetupDiagResults.log, which names why an upgrade failed."""
-    profile = re.search(r"Matching Profile found: ([^\r\n]{1,150})", text)
-    found = _SETUPDIAG.search(text)
-    if profile is None and found is None:
-        return
-    seen = Observation("setup", "upgrade", marker="setup_failed", line=" ".join(one.group(0) for one in (profile, found) if one))
-    if found:
-        seen = replace(seen, code=to_code(found.group(1)), marker="final", name=_phase(found, 2))
-    out.add(seen)

@@ -14,7 +14,9 @@ from dataclasses import replace
 
 from ._log_agent import REPORT, REPORT_TIME, report, report_time, reporting, wulog
 from ._log_events import TEXT_EVENT, event_observation, event_text, event_xml, service_key
-from ._log_servicing import DATED, SETUPDIAG_SIGN, Servicing, servicing, setupdiag
+from ._log_servicing import Servicing, servicing
+from ._log_setup import SETUPDIAG_SIGN, setupdiag
+from ._log_stack import DATED
 from ._records import MAX_LINE, Collector, clean, decode, stamp_of
 from ._records import guid_of as guid
 from ._records import kb_of as kb

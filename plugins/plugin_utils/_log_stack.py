@@ -1,0 +1,108 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: the form that the servicing stack's logs share (CBS.log, DISM.log, setupact.log, setuperr.log) and what their lines name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from . import hresult
+from ._records import Collector, kb_of, part, to_code
+from .observation import Observation
+
+HEAD = re.compile(
+    r"\ufeff?(?:([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?)?[ \t]*"
+    r"(Info|Warning|Error|Fatal|Perf)[ \t]+(?:\[0x[0-9a-f]{2,8}\][ \t]+)?(?:([A-Z][A-Za-z]{1,9})[ \t]+)?(.*)",
+    re.S,
+)
+DATED = re.compile(r"\ufeff?([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?(.*)", re.S)
+ANY_HEX = re.compile(r"\b0x([89c][0-9a-fA-F]{7})\b", re.I)
+# An identity: name, key, architecture, language and version, with tildes between them.
+_PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z0-9][\w.-]{3,120}~[\w.~-]{0,120})")
+# What ran inside of an installation: the component, or the installer with a GUID behind it.
+INSTALLER = re.compile(
+    r"Installer Generic Command failed for ([^\s\[\]]{2,120})|Failed execution of queue item Installer: ([^(\[\r\n]{2,80})"
+)
+E_FAIL = 0x80004005
+_STORE_AREAS = ("store",)
+_RPC_GONE = (1722, 1726, 1727)
+_NETWORK_AREAS = ("network", "proxy", "protocol", "time_tls", "policy_wsus")
+REPAIR = re.compile(r"corruption detect|detect and repair|corruption repair|hrStatus|operation result|repair store", re.I)
+
+
+class Subject(NamedTuple):
+    """What a line is about."""
+
+    name: str | None = None
+    kb: str | None = None
+
+
+NOTHING = Subject()
+
+
+def subject_of(message: str) -> Subject:
+    """The installer, component or package that a line names, and its KB."""
+    installer = INSTALLER.search(message)
+    if installer:
+        return Subject((installer.group(1) or installer.group(2)).strip(" .,'\""), kb_of(message))
+    package = (part(_PACKAGE.search(message)) or "").strip(" .,")[:120]
+    return Subject(package or None, kb_of(message))
+
+
+def searched(pattern: re.Pattern[str], message: str) -> int | None:
+    """The code that a pattern finds in a message."""
+    return to_code(part(pattern.search(message)))
+
+
+class Line(NamedTuple):
+    time: int | None
+    level: str
+    component: str
+    message: str
+    times: int
+    first: int | None
+    place: int
+
+    @property
+    def is_error(self) -> bool:
+        return self.level in ("Error", "Fatal")
+
+
+def layer_of(code: int, message: str, *, repair: bool = False) -> str:
+    if repair or REPAIR.search(message):
+        return "store"
+    area = hresult.describe(code).area
+    if area in _STORE_AREAS:
+        return "store"
+    # A service that does not answer the stack (event log, a client gone) is not what was being installed.
+    if code >> 16 == 0x8007 and code & 0xFFFF in _RPC_GONE:
+        return "service"
+    if area in _NETWORK_AREAS:
+        return "download"
+    return "install"
+
+
+class Reader:
+    """Reads the lines of one component of the stack, and keeps what was seen."""
+
+    def __init__(self, out: Collector) -> None:
+        self._out = out
+
+    def _emit(self, seen: Observation) -> None:
+        self._out.add(seen, local=True)
+
+    def _seen(self, line: Line, layer: str, subject: Subject = NOTHING, source: str = "cbs", **fields: Any) -> Observation:
+        return Observation(
+            source,
+            layer,
+            time=line.time,
+            place=line.place,
+            channel=self._out.channel,
+            line=line.message,
+            count=line.times,
+            first=line.first,
+            name=subject.name,
+            kb=subject.kb,
+            **fields,
+        )
