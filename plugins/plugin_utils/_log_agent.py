@@ -313,3 +313,19 @@ def wulog(text: str, out: Collector) -> None:
     log = _AgentLog(out)
     for place, raw in enumerate(each_line(text)):
         log.line(place, raw)
+
+
+_WU_SIGN = re.compile(
+    r"(?:^|\n)\ufeff?[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}[ \t][0-9]{2}:[0-9]{2}:[0-9]{2}[.:][0-9]{3,7}"
+    r"\s{1,4}[0-9]{1,6}\s{1,6}[0-9a-fA-F]{1,6}\s{1,6}\w"
+)
+
+
+def is_update_log(sample: str, _name: str) -> bool:
+    """Whether it is WindowsUpdate.log."""
+    return _WU_SIGN.search(sample) is not None
+
+
+def is_reporting(sample: str, _name: str) -> bool:
+    """Whether it is ReportingEvents.log."""
+    return REPORT.search(sample) is not None

@@ -325,3 +325,13 @@ def event_text(text: str, out: Collector) -> None:
         seen = _text_observation(block)
         if seen is not None:
             out.add(seen, local=True)
+
+
+def is_event_xml(sample: str, _name: str) -> bool:
+    """Whether events stand in it as XML."""
+    return "<Event " in sample and ("<System>" in sample or "<Provider " in sample)
+
+
+def is_event_text(sample: str, _name: str) -> bool:
+    """Whether it is the text of wevtutil."""
+    return TEXT_EVENT.search(sample) is not None and "Event ID:" in sample

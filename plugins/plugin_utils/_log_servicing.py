@@ -74,3 +74,16 @@ def servicing(text: str, out: Collector) -> None:
     for line in each_line(text):
         stream.line(line.rstrip("\r"))
     stream.close()
+
+
+_SERVICING_SIGN = re.compile(
+    r"(?:^|\n)\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, )?"
+    r"[ \t]*(?:Info|Warning|Error)[ \t]{1,24}"
+    r"(?:\[0x[0-9a-f]{2,8}\][ \t]{1,8})?(?:CBS|CSI|DISM|SP|MOUPG|MIG|IBS|IBSLIB|CONX|SYSPRP|DEPLOY|PANTHR)[ \t]"
+    r"|\[SR\] |Total Detected Corruption:"
+)
+
+
+def is_servicing(sample: str, _name: str) -> bool:
+    """Whether the servicing stack or a set-up wrote it."""
+    return _SERVICING_SIGN.search(sample) is not None

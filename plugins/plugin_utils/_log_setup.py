@@ -111,3 +111,8 @@ def setupdiag(text: str, out: Collector) -> None:
     if found:
         seen = replace(seen, code=to_code(found.group(1)), marker="final", name=_phase(found, 2))
     out.add(seen)
+
+
+def is_setupdiag(sample: str, name: str) -> bool:
+    """Whether SetupDiag wrote it."""
+    return SETUPDIAG_SIGN.search(sample) is not None or "setupdiagresults" in name.lower()

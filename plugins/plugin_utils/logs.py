@@ -8,14 +8,14 @@ line, and lines are cut before any pattern sees them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
-from ._log_agent import REPORT, REPORT_TIME, report, report_time, reporting, wulog
-from ._log_events import TEXT_EVENT, event_observation, event_text, event_xml, service_key
-from ._log_servicing import Servicing, servicing
-from ._log_setup import SETUPDIAG_SIGN, setupdiag
+from ._log_agent import REPORT, REPORT_TIME, is_reporting, is_update_log, report, report_time, reporting, wulog
+from ._log_events import event_observation, event_text, event_xml, is_event_text, is_event_xml, service_key
+from ._log_servicing import Servicing, is_servicing, servicing
+from ._log_setup import is_setupdiag, setupdiag
 from ._log_stack import DATED
 from ._records import MAX_LINE, Collector, clean, decode, stamp_of
 from ._records import guid_of as guid
@@ -28,17 +28,6 @@ __all__ = [
 ]  # fmt: skip
 
 TAIL_BYTES = 64 * 1024 * 1024
-
-_SERVICING_SIGN = re.compile(
-    r"(?:^|\n)\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, )?"
-    r"[ \t]*(?:Info|Warning|Error)[ \t]{1,24}"
-    r"(?:\[0x[0-9a-f]{2,8}\][ \t]{1,8})?(?:CBS|CSI|DISM|SP|MOUPG|MIG|IBS|IBSLIB|CONX|SYSPRP|DEPLOY|PANTHR)[ \t]"
-    r"|\[SR\] |Total Detected Corruption:"
-)
-_WU_SIGN = re.compile(
-    r"(?:^|\n)\ufeff?[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}[ \t][0-9]{2}:[0-9]{2}:[0-9]{2}[.:][0-9]{3,7}"
-    r"\s{1,4}[0-9]{1,6}\s{1,6}[0-9a-fA-F]{1,6}\s{1,6}\w"
-)
 
 
 def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[Observation]:
@@ -58,8 +47,8 @@ def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[
     kind = _kind(text, name)
     if kind is None:
         return []
-    out = Collector(zone_offset_s, _channel(kind, name))
-    _READERS[kind](text, out)
+    out = Collector(zone_offset_s, _channel(kind.name, name))
+    kind.read(text, out)
     return out.result()
 
 
@@ -68,36 +57,35 @@ def kind_of(data: bytes, name: str = "") -> str | None:
 
     `events`, `events as text`, `wulog`, `reporting`, `setupdiag` or `servicing` (CBS, DISM and set-up).
     """
-    return _kind(decode(bytes(data[-TAIL_BYTES:])), name)
+    kind = _kind(decode(bytes(data[-TAIL_BYTES:])), name)
+    return None if kind is None else kind.name
 
 
-_READERS: dict[str, Callable[[str, Collector], None]] = {
-    "events": event_xml,
-    "events as text": event_text,
-    "wulog": wulog,
-    "reporting": reporting,
-    "setupdiag": setupdiag,
-    "servicing": servicing,
-}
+class _Kind(NamedTuple):
+    """A family of logs: its name in results, how it is recognised by a sample of its text and its file's name, and its reader."""
+
+    name: str
+    recognises: Callable[[str, str], bool]
+    read: Callable[[str, Collector], None]
 
 
-def _kind(text: str, name: str) -> str | None:
+# The first that recognises a text reads it.
+_KINDS = (
+    _Kind("events", is_event_xml, event_xml),
+    _Kind("events as text", is_event_text, event_text),
+    _Kind("wulog", is_update_log, wulog),
+    _Kind("reporting", is_reporting, reporting),
+    _Kind("setupdiag", is_setupdiag, setupdiag),
+    _Kind("servicing", is_servicing, servicing),
+)
+_SAMPLE_HEAD, _SAMPLE_TAIL = 300_000, 100_000
+
+
+def _kind(text: str, name: str) -> _Kind | None:
     sample = text
-    if len(text) > 400_000:
-        sample = text[:300_000] + "\n" + text[-100_000:]
-    if "<Event " in sample and ("<System>" in sample or "<Provider " in sample):
-        return "events"
-    if TEXT_EVENT.search(sample) and "Event ID:" in sample:
-        return "events as text"
-    if _WU_SIGN.search(sample):
-        return "wulog"
-    if REPORT.search(sample):
-        return "reporting"
-    if SETUPDIAG_SIGN.search(sample) or "setupdiagresults" in name.lower():
-        return "setupdiag"
-    if _SERVICING_SIGN.search(sample):
-        return "servicing"
-    return None
+    if len(text) > _SAMPLE_HEAD + _SAMPLE_TAIL:
+        sample = f"{text[:_SAMPLE_HEAD]}\n{text[-_SAMPLE_TAIL:]}"
+    return next((kind for kind in _KINDS if kind.recognises(sample, name)), None)
 
 
 def _channel(kind: str, name: str) -> str:
