@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .case import MAX_LINE, MODES, Case, Declined, Look, Options, line, verdict_of
-from .repairs import BY_NAME, Proof
+from .repairs import BY_NAME, ORDER, Proof
 from .verdict import Verdict
 
 SCHEMA = 1
@@ -159,10 +159,15 @@ def _repairs(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [part.strip(" []'\"") for part in value.split(",")]
     names = _names({key: value}, key)
-    unknown = [name for name in names if name and name not in BY_NAME]
+    unknown = [name for name in names if name and name not in (ALL, *BY_NAME)]
     if unknown:
-        raise CaseError(f"option case.{key} knows the repairs {', '.join(BY_NAME)} and no other")
-    return tuple(name for name in names if name)
+        raise CaseError(f"option case.{key} ({_VARIABLES[key]}) knows the repairs {', '.join(BY_NAME)} and no other")
+    return ORDER if ALL in names else tuple(name for name in names if name)
+
+
+# Every repair of this release; and the role's variables, by which its user knows the options.
+ALL = "all"
+_VARIABLES = {"repairs": "wu_repair_rungs", "skip": "wu_repair_skip_rungs"}
 
 
 def _parse_look(document: Mapping[str, Any]) -> Look:

@@ -269,6 +269,7 @@ def test_options_come_as_the_role_gives_them() -> None:
     assert case_document.parse_options(given_) == Options("routed", ("timesync",), restart=True, search=False)
     assert case_document.parse_options({}).search is True
     assert case_document.parse_options({"repairs": "reset, timesync"}).repairs == ("reset", "timesync")
+    assert set(case_document.parse_options({"repairs": ["all"], "skip": ["reset"]}).repairs) == {"timesync", "osupgrade"}
 
 
 @pytest.mark.parametrize(
