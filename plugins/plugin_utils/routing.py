@@ -297,6 +297,11 @@ def _dism(case: _Case) -> Routed | None:
     return _owner("admin", replace(case, step=case.step or step))
 
 
+def _named_repair(case: _Case) -> Routed | None:
+    """A repair that only its own row of the table knows: `repair:NAME`."""
+    return None if case.step is None else _repair(case.step, replace(case, step=None))
+
+
 def _timesync(case: _Case) -> Routed | None:
     clock = case.situation.clock
     if clock.state == "right":
@@ -494,6 +499,7 @@ def _notice(case: _Case) -> Routed:
 _WORDS: dict[str, _Word] = {
     "reset": _reset,
     "listed_reset": _listed_reset,
+    "repair": _named_repair,
     "dism": _dism,
     "timesync": _timesync,
     "listed_timesync": _listed_timesync,

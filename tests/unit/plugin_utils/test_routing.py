@@ -553,3 +553,10 @@ def test_kinds_of_codes() -> None:
     assert not routing.passes(Failure("scan", 0x8024002E))
     assert routing.reset_folders(0x80070002) == ("SoftwareDistribution",)
     assert routing.reset_folders(0x80242006) == ("SoftwareDistribution", "catroot2")
+
+
+def test_a_row_of_the_table_can_name_a_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(routing._CODES, 0x80200053, {"download": ["repair:other"]})
+    monkeypatch.setitem(routing._STEPS, "other", "Do it")
+    routed = routing.answer_for(Failure("download", code=0x80200053), Situation())
+    assert (routed.answer, routed.next_step) == ({"repair": "other"}, "Do it.")
