@@ -176,12 +176,22 @@ def _finding(state: State, known: States, host: Situation, settings: Settings) -
     if not state.alive:
         return _history(state, host)
     weight = _weight(state, known, host)
-    finding = _alive(state, known, host, settings)
+    finding = _worst(state, known, host, settings)
     if weight == _NOTHING:
         return replace(finding, state=CLOSED, superseded_by="nothing: updates of Windows do not depend on it")
     if weight == _NOTICE:
         return replace(finding, notice=True)
     return finding
+
+
+def _worst(state: State, known: States, host: Situation, settings: Settings) -> Finding:
+    """What its newest failure comes to; one whose code is only worth a notice hides no other failure of the subject."""
+    finding = _alive(state, known, host, settings)
+    others = tuple(one for one in state.failures if one.code is None or hresult.hex_of(one.code) != finding.code)
+    if not finding.notice or len(others) in (0, len(state.failures)):
+        return finding
+    other = _worst(replace(state, failures=others), known, host, settings)
+    return finding if other.notice else other
 
 
 _FAULT, _NOTICE, _NOTHING = "fault", "notice", "nothing"

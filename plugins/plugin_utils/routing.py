@@ -344,7 +344,7 @@ def _services(case: _Case) -> Routed | None:
     repairable = repairable_services(situation)
     if repairable is None:
         # Of all codes only this one says that a start type is the cause.
-        return _only(failure.code == _DISABLED_SERVICE, _repair("reset", replace(case, step="services")))
+        return _only(failure.code == _DISABLED_SERVICE and not failure.reset_tried, _repair("reset", replace(case, step="services")))
     if failure.layer == "service" and failure.name:
         repairable = tuple(name for name in repairable if name.lower() == str(failure.name).lower())
     if repairable:

@@ -150,6 +150,14 @@ def test_a_subject_that_fails_by_several_codes_is_one_finding_by_its_newest() ->
     assert (item.code, item.codes) == ("0x80070002", ("0x80070002", "0x80072EE2"))
 
 
+def test_a_code_that_means_nothing_hides_no_other_failure_of_the_subject() -> None:
+    # 0x80073D02: a package of the Store is in use, which is nothing that a search can fail with.
+    found = the("search:microsoft", look(), failed("scan", 0x80070002, 5), failed("scan", 0x80073D02, 1))
+    assert (found.code, found.notice, found.answer) == ("0x80070002", False, {"repair": "reset"})
+    alone = the("search:microsoft", look(), failed("scan", 0x80073D02, 1))
+    assert (alone.code, alone.notice) == ("0x80073D02", True)
+
+
 def test_a_live_failure_comes_first() -> None:
     found = find(look(), [failed("download", 0x80246010, 0.1), scanned(0x80070002)])
     assert found[0].code == "0x80070002"

@@ -560,3 +560,9 @@ def test_a_row_of_the_table_can_name_a_repair(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(routing._STEPS, "other", "Do it")
     routed = routing.answer_for(Failure("download", code=0x80200053), Situation())
     assert (routed.answer, routed.next_step) == ({"repair": "other"}, "Do it.")
+
+
+@pytest.mark.parametrize(("reset_tried", "repairs"), [(False, True), (True, False)])
+def test_a_disabled_service_that_nobody_saw_is_not_enabled_twice(reset_tried: bool, repairs: bool) -> None:
+    failure = Failure("scan", code=0x80070422, reset_tried=reset_tried)
+    assert ("repair" in routing.answer_for(failure, Situation(host=True, disabled=None)).answer) is repairs
