@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from . import routing
 from .evidence import Evidence
-from .finding import Finding
+from .finding import FAILING, Finding
 from .sections import Service
 from .situation import GIB, Settings, Situation, is_set, lookup
 
@@ -260,7 +260,8 @@ def _management(evidence: Evidence, settings: Settings, situation: Situation, re
     """A ConfigMgr client gets its WSUS by a local policy; where that never arrives it searches nowhere (a Registry.pol that is damaged)."""
     if not evidence.policy.configmgr or situation.wsus_server is not None or recent.is_fine(situation.now, settings.stale_days):
         return
-    if recent.failing or not evidence.has("policy"):
+    searches_fail = any(item.layer == "scan" and item.state == FAILING for item in recent.failing)
+    if searches_fail or not evidence.has("policy"):
         return
     yield _condition(
         "management_without_policy",

@@ -126,6 +126,9 @@ def test_a_configmgr_client_without_a_policy_searches_nowhere() -> None:
     lost = {"policy.configmgr": True}
     assert conditions_of(look(lost | SILENT)) == {"management_without_policy": "owner management"}
     assert conditions_of(look(lost)) == {}
+    # A failed installation is no search, a failed search is told by itself.
+    assert conditions_of(look(lost | SILENT), failed("install", 0x80070002)) == {"management_without_policy": "owner management"}
+    assert conditions_of(look(lost | SILENT), failed("scan", 0x80072EE2)) == {}
     assert conditions_of(look(lost | SILENT | {"policy.wu": {"WUServer": "http://wsus:8530"}, "policy.au": {"UseWUServer": 1}})) == {}
 
 
