@@ -142,7 +142,19 @@ findings:
       elements: str
       sample: ["0x80070002"]
     name:
-      description: The KB, component, service, policy or server it is about, or null.
+      description: The component, package, file, service, policy or server it is about, or null. Several damaged files are named up to the third.
+      type: str
+      sample: example.dll of Example-Component
+    file:
+      description: The file that it is about, or null.
+      type: str
+      sample: example.dll
+    service:
+      description: Key name of the Windows service that it is about, or null.
+      type: str
+      sample: null
+    kb:
+      description: The KB of the update, or null.
       type: str
       sample: KB5034441
     title:
@@ -150,10 +162,15 @@ findings:
       type: str
       sample: null
     lines:
-      description: Up to three lines of the log.
+      description: Up to three lines of the logs, each cut to 200 characters, the newest last.
       type: list
       elements: str
       sample: []
+    seen_in:
+      description: Up to three logs that it was seen in, by their names.
+      type: list
+      elements: str
+      sample: [CBS.log]
     code:
       description: The HRESULT as hex, or null for a condition without a code.
       type: str
@@ -182,12 +199,20 @@ findings:
       description: When it was first seen, in Unix seconds, or null.
       type: int
       sample: 1763900000
+    first_seen_text:
+      description: The same as text.
+      type: str
+      sample: "2025-11-23T12:13:20Z"
     last_seen:
       description: When it was last seen, in Unix seconds, or null.
       type: int
       sample: 1763986400
+    last_seen_text:
+      description: The same as text.
+      type: str
+      sample: "2025-11-24T12:13:20Z"
     count:
-      description: How often it was seen.
+      description: How many things it is about. Damaged files where they have names, else how often something was tried.
       type: int
       sample: 3
     superseded_by:

@@ -7,16 +7,34 @@ short_description: Explain saved evidence, log files or error codes of Windows U
 version_added: 1.0.0
 description:
   - Reads files on the controller and gives the same findings as M(winfleet.wu_repair.win_wu_info) would for a host.
-  - Takes a saved evidence document, or log files as they are. C(CBS.log), C(ReportingEvents.log), exported event XML, C(setuperr.log), C(WindowsUpdate.log) and
-    C(dism.log) are recognised by their content, in UTF-8, UTF-16 or an old code page, whole or cut anywhere.
+  - Takes logs as they are, saved evidence documents, and both together. Logs of the update agent, of the servicing stack, of DISM and of set-ups, exported
+    events, logs of Configuration Manager and output of the console are recognised by their content, in any language, in UTF-8, UTF-16 or an old code
+    page, whole or cut anywhere.
+  - Gives one explanation a host. A file of evidence names its host by its own name (C(web01.json), C(web01.after.json)); of several looks at one host the
+    newest counts. Logs belong to the evidence beside them, or in the nearest folder above; without any, all logs are of one host, unless a log that a
+    host has once (C(CBS.log)) is there in two folders.
+  - A file that holds nothing about updates is told for what it seems to be; it never makes a host C(healthy). Only the last 32 MB of a file are read.
   - Nothing is connected to and nothing is written.
 options:
   path:
     description:
-      - Files on the controller. A directory means the files directly in it.
+      - Files and directories on the controller. A directory means the files in it and in its directories, four levels deep and 500 files at most,
+        without hidden ones.
+      - C(.zip) and C(.gz) are unpacked in memory, 200 files and 256 MB at most; a member is shown as C(FILE.zip!MEMBER). For C(.cab), C(.etl) and, without
+        a package that reads it, C(.evtx) the result says what to do.
     type: list
     elements: path
     aliases: [paths]
+  redact:
+    description:
+      - Put pseudonyms (C(host-1), C(user-1), C(ip-1)) in the place of names of hosts, users and domains, of addresses, SIDs, e-mail addresses, serial numbers,
+        product keys and the identity of the update agent, everywhere in the result, so that it can be shown to anybody. The same name has the same
+        pseudonym within one result.
+      - Files are named only where every file of their kind has that name. What Microsoft publishes stays, as KBs, codes and GUIDs of updates.
+      - Read the result before you publish it. A name that stands in a sentence like any other word cannot be known for one.
+    type: bool
+    default: false
+    version_added: 1.1.0
   code:
     description:
       - Error codes to explain, in any form (V(0x80070002), V(-2147024894), V(2147942402), V(80070002), V(ERROR_FILE_NOT_FOUND)).
@@ -62,6 +80,11 @@ EXAMPLES = r"""
   winfleet.wu_repair.wu_explain:
     path: /var/lib/wu_repair/evidence/web01.json
 
+- name: Explain what a support case holds, evidence and logs of several hosts, fit to be shown to others
+  winfleet.wu_repair.wu_explain:
+    path: /var/lib/cases/4711
+    redact: true
+
 - name: Explain a code
   winfleet.wu_repair.wu_explain:
     code: -2147024894
@@ -70,7 +93,8 @@ EXAMPLES = r"""
 RETURN = r"""
 verdict:
   description: >-
-    For files, their verdict as in M(winfleet.wu_repair.win_wu_info). What logs alone cannot tell is C(unknown). Null where only O(code) is given.
+    For files, their verdict as in M(winfleet.wu_repair.win_wu_info). What logs alone cannot tell is C(unknown); they are C(healthy) only where they show a
+    success that updates need. Null where only O(code) is given.
   returned: always
   type: str
   sample: needs_action
@@ -89,11 +113,65 @@ owner:
   returned: when files were given
   type: str
   sample: admin
+host:
+  description: The host that the files are of, as their evidence or folder names it; null where neither does.
+  returned: when files were given
+  type: str
+  sample: web01
+hosts:
+  description: >-
+    One row a host, the worst first, where the files are of several. A row holds RV(host), RV(verdict), RV(msg), RV(next_step), RV(owner), RV(findings),
+    RV(repairs), RV(attempts) and RV(plan) of that host; beside RV(hosts) these are of the worst, and RV(msg) counts the verdicts.
+  returned: when the files are of several hosts
+  type: list
+  elements: dict
+  sample: [{host: web01, verdict: needs_action, msg: "0x8024402C in searches for updates, 3 times.", owner: wsus, findings: []}, {host: web02, verdict: healthy}]
 findings:
-  description: What was found, in the form of M(winfleet.wu_repair.win_wu_info), over all files.
+  description: What was found, in the form of M(winfleet.wu_repair.win_wu_info), over all files of the host.
   returned: when files were given
   type: list
   elements: dict
+  contains:
+    name:
+      description: The component, package, file, service, policy or server it is about, or null. Several damaged files are named up to the third.
+      type: str
+      sample: example.dll of Example-Component
+    file:
+      description: The file that it is about, or null.
+      type: str
+      sample: example.dll
+    service:
+      description: Key name of the Windows service that it is about, or null.
+      type: str
+      sample: null
+    kb:
+      description: The update's KB, or null.
+      type: str
+      sample: null
+    title:
+      description: The update's title, or null.
+      type: str
+      sample: null
+    seen_in:
+      description: Up to three logs that it was seen in, by the names of their files.
+      type: list
+      elements: str
+      sample: [CBS.log]
+    lines:
+      description: Up to three lines of the logs, each cut to 200 characters, the newest last.
+      type: list
+      elements: str
+      sample: ["000001e4 [SR] Cannot repair member file [l:11]'example.dll' of Example-Component"]
+    count:
+      description: How many things it is about. Damaged files where they have names, else how often something was tried.
+      type: int
+      sample: 1
+    last_seen_text:
+      description:
+        - When it was last seen, or null.
+        - Of a log that writes local time, and is not beside evidence of its host, it is that time, taken for UTC.
+      type: str
+      sample: "2026-11-18T11:06:40Z"
   sample: []
 repairs:
   description: The repairs that the findings ask for, in the order in which they would be made.
@@ -115,11 +193,13 @@ plan:
   elements: dict
   sample: [{repair: reset, would: [set aside C:\Windows\SoftwareDistribution], refused: null}]
 files:
-  description: What each file was taken for (null for one that is not known), and how many records were read in it.
+  description: >-
+    What each file is. C(kind) is what it was taken for, null for one without anything about updates; C(seems), what it seems to be by its structure, or
+    null; C(bytes), its size; C(read_bytes), how much of its end was read; C(records), how many things were seen in it.
   returned: when files were given
   type: list
   elements: dict
-  sample: [{path: CBS.log, kind: servicing, bytes: 1404, records: 2}]
+  sample: [{path: CBS.log, kind: servicing, seems: a log of the servicing stack (CBS), bytes: 1404, read_bytes: 1404, records: 2}]
 codes:
   description: The codes that were asked for, each with what helps by the place where it is seen.
   returned: when O(code) is given

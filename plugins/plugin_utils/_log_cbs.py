@@ -21,8 +21,9 @@ import re
 from dataclasses import replace
 
 from . import hresult
+from ._log_checksur import damage_of
 from ._log_stack import E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
-from ._records import NOT_APPLICABLE, PROOFS, Collector, clean, failure_or_none, is_failure, kb_of, part, to_code
+from ._records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
 from .observation import OK, Observation
 
 _HRESULT = re.compile(r"\[HRESULT = (0x[0-9a-fA-F]{8})")
@@ -37,11 +38,12 @@ _NEW_STACK = re.compile(r"requires (?:newer servicing stack|Servicing Stack v)",
 _ORIGINAL = re.compile(r"Setting original failure status: (0x[89cC][0-9a-fA-F]{7})\b")
 _STATUS = re.compile(r"\b(?:status|hrStatus|result): (0x[0-9a-fA-F]{1,8})\b")
 _NUMBER = re.compile(r"(Total (?:Detected|Repaired) Corruption|Operation result):\s{0,8}(0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,8})\b")
-# `(p)<TAB>CSI Payload Corrupt<TAB>(n)<TAB>...`; a copied screen has lost the tabs.
-_DAMAGE = re.compile(r"\(\w{1,5}\)\s{1,16}(?:CSI|CBS) ((?:[A-Z][A-Za-z]{1,20} ?){1,4})")
 _SR_COUNT = re.compile(r"\[SR\] Repairing ([0-9]{1,9}) ")
 # Windows 7 writes `[l:34{17}]"System.Design.dll" of`.
-_SR_FILE = re.compile(r"member file \[[^\]]{1,40}\]['\"]([^'\"]{1,120})['\"] of ([^,]{1,150}),")
+# Forums make other quotes of them.
+_QUOTE = "['\"\u2018\u2019\u201c\u201d]"
+_SR_FILE = re.compile(rf"member file {{1,4}}\[[^\]]{{1,40}}\] ?{_QUOTE}([^'\"\u2019\u201d]{{1,120}}){_QUOTE} {{1,4}}of ([^,]{{1,150}}),")
+_SR_MANIFEST = re.compile(r"Cannot verify component files for ([^,]{1,150}),")
 _SR_PROJECTED = re.compile(r"corrupted file ([^;\r\n]{1,400})")
 _LAST_PART = re.compile(r"([^\\/'\"\s\[\]{}:]{1,120})['\"]?\s*$")
 
@@ -61,7 +63,13 @@ _NOT_TOLD = (0x800F0805, 0x800F080D, 0x80070BC2)
 _STORE_CORRUPT = 0x800F0831
 # CSI looks for values of the registry that need not be there.
 _LOOKUP = re.compile(r"::DirectRegistryProvider::|::CKey::|SysQueryValueKey")
-_FILE_NOT_FOUND = 0x80070002
+_FILE_NOT_FOUND = (0x80070002, 0x80070003)
+# Files of the store. What else is looked for and not there is only lacking for what was being installed.
+_STORE_FILE = re.compile(r"\\(?:WinSxS|servicing)\\", re.I)
+_SOUGHT = re.compile(r"[\"'](?:\\\?\?\\)?([A-Za-z]:\\[^\"'\r\n]{1,300})[\"']")
+# These say without an error's level that the store is damaged.
+_CORRUPT_PACKAGE = ("Store corruption, ", "Mark store corruption flag")
+_DAMAGED_BY_CODE = (0x80073712, 0x80073715, 0x800736CC, 0x800F0983, 0x800F0984, 0x800F0991)
 # Level Error, and yet only the window of whoever asked that went away.
 _TALK = ("UI handler", "SQM: ", "Logged @")
 # Steps of the executor; a lookup seldom has such a prefix, but `Exec: Failed to read AutoRepairNeeded.` is one.
@@ -76,7 +84,17 @@ _REPORTED = ("CheckSur: ", "WER: Generating failure", "Reporting ")
 _DOWNLOAD = re.compile(r"\b[Dd]ownload (?:[Rr]esult|error): (0x[0-9a-fA-F]{8})\b")
 # An error belongs to the session that fails within this time.
 _SESSION_S = 3600
-_MAX_SESSIONS = 5000
+_MAX_SESSIONS, _MAX_PENDING = 5000, 300
+# Looked for and not there, and maybe not needed.
+_WEAK = "lookup"
+# Lines of one failure come close together.
+_ONE_FAILURE_S = 60
+_SHOWN = 200
+_HYDRATED = re.compile(r"Hydration failed for component ([^,]{1,120}),.{0,300}? on file (?:[^\r\n]{0,200}\\)?([^\\\r\n]{1,120}?) with ")
+_REGENERATED = re.compile(r"Failed on regenerating file \[[^\]]{1,40}\]['\"]([^'\"]{1,120})['\"]")
+_NOT_FOUND = re.compile(r"Failed to find file: ?([^\s\[]{3,150})")
+_FILE_LOOKUP = re.compile(r"FileSystemProvider::|SysCreateFile|CreateFile|QueryAttributes")
+_SERVICE = re.compile(r"StartService for \[[^\]]{1,20}\]['\"]([^'\"]{1,80})['\"]")
 _SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
 
 
@@ -92,29 +110,94 @@ class Store(Reader):
         self._summary: dict[str, int] = {}
         self._sfc_failed: bool | None = None
         self._sfc_files: dict[str, str] = {}
+        self._sfc_mended: list[Observation] = []
+        self._last_damage = NOTHING
+        # A file that could not be put together is named in the line after.
+        self._nameless: Observation | None = None
+        # A rollback is told by its code, where one is found.
+        self._rollback: Observation | None = None
+        self._coded: Observation | None = None
+        self._failed_sessions: set[tuple[str, int]] = set()
 
     def close(self) -> None:
         """No more lines: what no success survived has failed."""
-        self._settle(succeeded=False)
+        self._settle(succeeded=False, ended=False)
+        self._rolled_back()
+        self._end_sfc()
+        if self._nameless is not None:
+            self._emit(self._nameless)
 
-    def _settle(self, *, succeeded: bool, session: Subject = NOTHING, time: int | None = None) -> None:
+    def _settle(self, *, succeeded: bool, session: Subject = NOTHING, time: int | None = None, ended: bool = True) -> None:
         """End an operation: its errors count unless it succeeded, and are about what it was about unless they say it."""
         pending, self._pending = self._pending, []
+        if ended or not any(seen.marker != _WEAK for seen in pending):
+            # Nothing says that what is not there was needed; where a result is known, that tells more.
+            pending = [seen for seen in pending if seen.marker != _WEAK]
         if not succeeded:
-            for seen in pending:
-                self._emit(self._with_subject(seen, session, time))
+            self._give_up(pending, session, time)
         self._named_beside.clear()
 
+    def _keep(self, seen: Observation) -> None:
+        """Remember an error until its operation has ended. The stack repeats itself, so what is alike is kept once."""
+        last = self._pending[-1] if self._pending else None
+        if last is not None and (seen.code, seen.name, seen.kb, seen.marker) == (last.code, last.name, last.kb, last.marker):
+            more = 0 if _is_near(seen.time, last.time) else seen.count
+            seen = replace(seen, count=last.count + more, first=last.first or last.time)
+            self._pending.pop()
+        elif len(self._pending) >= _MAX_PENDING:
+            self._pending.pop(0)
+        self._pending.append(seen)
+
+    def _give_up(self, pending: list[Observation], session: Subject, time: int | None) -> None:
+        """Tell of what failed. The stack gives up from the inside out, so lines that come close together are one try."""
+        installer = _installer(pending)
+        beside = {seen.code: Subject(seen.name, seen.kb) for seen in reversed(pending) if seen.name or seen.kb}
+        # The end of a session counts as the try.
+        before = time
+        for seen in pending:
+            named = self._with_subject(seen, session, time)
+            if named.marker == _WEAK:
+                named = replace(named, marker=None)
+            if not (named.name or named.kb):
+                other = beside.get(named.code, Subject(installer if named.layer == "install" else None))
+                named = replace(named, name=other.name, kb=other.kb)
+            if named.kb and named.code in _FILE_NOT_FOUND:
+                # No renewed cache of the agent brings it back.
+                named = replace(named, layer="store")
+            if before is not None and _is_near(named.time, before):
+                named = replace(named, count=max(0, named.count - 1))
+            before = named.time
+            self._fail(named)
+
+    def _rolled_back(self, line: Line | None = None) -> None:
+        """Tell of the last rollback, if no code was found for it; a line is that of the next one."""
+        if self._rollback is not None:
+            self._emit(self._rollback)
+        self._rollback = None
+        if line is not None and not (self._coded and _is_within(self._coded.time, line.time)):
+            self._rollback = self._seen(line, "install", marker="rolled_back")
+
+    def _fail(self, seen: Observation) -> None:
+        """Tell of a failure with its code: a rollback near it is its end."""
+        self._coded = seen
+        if self._rollback is not None and _is_within(self._rollback.time, seen.time):
+            self._rollback = None
+        self._emit(seen)
+
     def _with_subject(self, seen: Observation, session: Subject, time: int | None) -> Observation:
-        if seen.name or seen.kb:
+        if seen.kb:
             return seen
+        near = session if _is_within(seen.time, time) else NOTHING
+        if seen.name and not (seen.name.startswith("Wrapper-") and near.name):
+            return replace(seen, kb=near.kb)
         if seen.code in self._named_beside:
             # `Failed to pin deployment while resolving Update: PACKAGE [HRESULT = X]`, then `Failed to perform operation. [HRESULT = X]`.
             beside = self._named_beside[seen.code]
+            if (beside.name or "").startswith("Wrapper-") and near.name:
+                # A name that Windows makes up for a part of the package.
+                beside = near
             return replace(seen, name=beside.name, kb=beside.kb)
-        if seen.time is None or time is None or abs(time - seen.time) > _SESSION_S:
-            return seen
-        return replace(seen, name=session.name, kb=session.kb)
+        return replace(seen, name=near.name, kb=near.kb)
 
     def line(self, line: Line) -> None:
         message = line.message
@@ -123,27 +206,39 @@ class Store(Reader):
         elif message.startswith("("):
             self._damage(line)
         elif message.startswith("Repair failed"):
-            self._emit(self._seen(line, "store", marker="repair_failed"))
+            # It speaks of the damage in the line above.
+            self._emit(self._seen(line, "store", self._last_damage, marker="repair_failed"))
+        elif message.startswith(_CORRUPT_PACKAGE):
+            self._emit(self._seen(line, "store", subject_of(message), code=_STORE_CORRUPT))
         elif line.component == "CSI":
-            if line.is_error:
+            if line.is_error or (not line.level and " (F) " in message):
                 self._csi(line)
         elif not message.startswith(_TALK) and "UI handler" not in message:
             self._package_manager(line)
 
     def _sfc(self, line: Line) -> None:
         message = line.message
-        if "[SR] Cannot repair" in message or "[SR] Could not reproject" in message:
+        if "[SR] Cannot " in message or "[SR] Could not reproject" in message:
             self._sfc_failed = True
             self._sfc_damage(line)
-        elif "[SR] Repairing file" in message or "[SR] Repaired file" in message:
-            self._emit(self._seen(line, "store", marker="sr_damaged"))
+        elif "[SR] Repairing file" in message or "[SR] Repaired file" in message or "[SR] Repairing corrupted file" in message:
+            if len(self._sfc_mended) < _MAX_SESSIONS:
+                self._sfc_mended.append(self._seen(line, "store", Subject(_sfc_file(message)), marker="sr_damaged"))
         elif _SR_COUNT.search(message):
             # The verdict of the verification came before; what cannot be repaired is said again after this line.
             self._sfc_failed = False
         elif "[SR] Repair complete" in message:
+            self._end_sfc()
             if self._sfc_failed is False:
                 self._emit(self._seen(line, "store", outcome=OK, marker="sr_repaired"))
             self._sfc_failed = None
+
+    def _end_sfc(self) -> None:
+        """What SFC has mended is no damage any more; it is told where nothing worse is."""
+        mended, self._sfc_mended = self._sfc_mended, []
+        if not self._sfc_failed:
+            for seen in mended:
+                self._emit(seen)
 
     def _sfc_damage(self, line: Line) -> None:
         """A damaged file, by name. `Could not reproject` says the same of the file once more, with its path."""
@@ -154,22 +249,19 @@ class Store(Reader):
             name = clean(f"{file} of {member.group(2)}", 150)
             if len(self._sfc_files) < _MAX_SESSIONS:
                 self._sfc_files[file.lower()] = name
-        elif projected and (part := _LAST_PART.search(projected.group(1))):
-            if part.group(1).lower() in self._sfc_files:
+        elif projected and (last := _LAST_PART.search(projected.group(1))):
+            if last.group(1).lower() in self._sfc_files:
                 return
-            name = part.group(1)
+            name = last.group(1)
+        else:
+            name = part(_SR_MANIFEST.search(line.message))
         self._emit(self._seen(line, "store", Subject(name), marker="sr_cannot_repair"))
 
     def _damage(self, line: Line) -> None:
-        found = _DAMAGE.match(line.message)
-        if not found:
-            return
-        columns = [column.strip() for column in line.message.split("\t")][2:]
-        marker = re.sub(r"[^a-z0-9]+", "_", found.group(1).lower()).strip("_")
-        code = next((to_code(column) for column in columns[:1] if column.lower().startswith("0x")), None)
-        # Between the kind and the file stand a code, `(n)` or `(w)`, and `(Fixed)`.
-        name = next((column[-150:] for column in columns if column and not column.lower().startswith(("0x", "("))), None)
-        self._emit(self._seen(line, "store", Subject(name, kb_of(name)), marker=marker, code=failure_or_none(code)))
+        damage = damage_of(line.message)
+        if damage is not None:
+            self._last_damage = damage.subject
+            self._emit(self._seen(line, "store", damage.subject, marker=damage.marker, code=damage.code))
 
     def _csi(self, line: Line) -> None:
         message = line.message
@@ -182,19 +274,53 @@ class Store(Reader):
             telling = None
         marker = _csi_marker(message)
         if marker:
-            self._emit(self._seen(line, "store", subject_of(message), marker=marker, code=telling))
+            self._mark(line, marker, telling)
             return
         code = telling
         if code is None:
             code = _csi_code(message)
-        if code is None and "egenerating file" in message:
-            code = gle
+        regenerated = _REGENERATED.search(message)
+        if regenerated:
+            self._sfc_failed = True
+            self._emit(self._seen(line, "store", Subject(regenerated.group(1)), marker="sr_cannot_repair"))
+            return
         if code is None or not is_failure(code):
             return
         # One fault has one code in every log.
-        code = hresult.nt_to_win32(code)
-        if code != _FILE_NOT_FOUND or not _LOOKUP.search(message):
-            self._pending.append(self._seen(line, layer_of(code, message), subject_of(message), code=code))
+        self._csi_error(line, hresult.nt_to_win32(code))
+
+    def _csi_error(self, line: Line, code: int) -> None:
+        message = line.message
+        subject, layer = subject_of(message), layer_of(code, message)
+        if INSTALLER.search(message) and any(seen.code == code and INSTALLER.search(seen.line) for seen in self._pending):
+            # The queue tells once more of the installer that failed inside of it.
+            return
+        if _LOOKUP.search(message):
+            return
+        if code not in _FILE_NOT_FOUND:
+            self._keep(self._seen(line, layer, subject, code=code))
+        elif _STORE_FILE.search(message):
+            self._keep(self._seen(line, "store", Subject(_sought(message) or subject.name, subject.kb), code=code))
+        else:
+            weak = _WEAK if _FILE_LOOKUP.search(message) else None
+            name = subject.name or _sought(message) or part(_SERVICE.search(message))
+            self._keep(self._seen(line, "install", Subject(name, subject.kb), code=code, marker=weak))
+
+    def _mark(self, line: Line, marker: str, code: int | None) -> None:
+        """A mark on the store, which names no file, and the file that could not be put together."""
+        hydrated = _HYDRATED.search(line.message)
+        if hydrated:
+            self._last_damage = Subject(clean(f"{hydrated.group(2)} of {hydrated.group(1)}", 150))
+            self._nameless = None
+        elif "Hydration failed" in line.message:
+            if self._nameless is not None:
+                self._emit(self._nameless)
+            self._nameless = self._seen(line, "store", marker=marker, code=code)
+            return
+        subject = subject_of(line.message)
+        if subject == NOTHING and marker == "payload_corrupt":
+            subject = self._last_damage
+        self._emit(self._seen(line, "store", subject, marker=marker, code=code))
 
     def _package_manager(self, line: Line) -> None:
         message = line.message
@@ -203,7 +329,12 @@ class Store(Reader):
             self._total(line, total.group(1), total.group(2))
             return
         if message.startswith("Setting ExecuteState key to: CbsExecuteState") and "Rollback" in message:
-            self._emit(self._seen(line, "install", marker="rolled_back"))
+            # What failed before it has failed. E_FAIL alone says nothing, and a better code may follow.
+            nothing = [seen for seen in self._pending if seen.code == E_FAIL]
+            self._pending = [seen for seen in self._pending if seen.code != E_FAIL]
+            self._settle(succeeded=False)
+            self._pending = nothing
+            self._rolled_back(line)
             return
         subject = subject_of(message)
         session = self._remember(message, subject)
@@ -232,24 +363,39 @@ class Store(Reader):
 
     def _reported(self, line: Line, subject: Subject) -> None:
         code = searched(_STATUS, line.message)
-        if code is not None and is_failure(code) and code != NOT_APPLICABLE:
-            self._emit(self._seen(line, layer_of(code, line.message), subject, code=code))
+        if code is None or not is_failure(code) or code == NOT_APPLICABLE:
+            return
+        if line.message.startswith("WER: ") and any(seen.code == code for seen in self._pending):
+            # It names the package of what failed above it.
+            self._settle(succeeded=False, session=subject, time=line.time)
+        self._fail(self._seen(line, layer_of(code, line.message), subject, code=code))
 
     def _step(self, line: Line, code: int | None, subject: Subject) -> None:
         """A line in the middle of an operation."""
         original = searched(_ORIGINAL, line.message)
         if original is not None:
-            # The errors before it say no more than that it failed.
-            self._pending = [seen for seen in self._pending if seen.code != E_FAIL]
-            self._pending.append(self._seen(line, layer_of(original, line.message), subject, code=original))
+            # The errors before it say no more than that it failed, and it comes back from that whatever succeeds later.
+            self._pending = [seen for seen in self._pending if seen.code not in (E_FAIL, original)]
+            self._keep(self._seen(line, layer_of(original, line.message), subject, code=original))
+            self._settle(succeeded=False)
             return
         if code is None or not is_failure(code) or code == NOT_APPLICABLE:
             return
         if code == _STORE_CORRUPT and "store corruption" in line.message.lower():
             self._emit(self._seen(line, "store", subject, code=code))
             return
-        if line.is_error or _STEP.match(line.message) or _NEW_STACK.search(line.message):
-            self._pending.append(self._seen(line, layer_of(code, line.message), subject, code=code))
+        stack = _NEW_STACK.search(line.message)
+        if line.is_error or stack or _STEP.match(line.message) or code in _DAMAGED_BY_CODE:
+            if stack:
+                # Both versions stay in what is shown of the line.
+                line = line._replace(message=line.message[max(0, min(stack.start(), len(line.message) - _SHOWN)) :])
+            if subject == NOTHING:
+                subject = Subject(part(_NOT_FOUND.search(line.message)))
+            seen = self._seen(line, _layer_of_step(code, line.message), subject, code=code)
+            if stack:
+                # Its line is shown beside that of the session that failed for it.
+                seen = replace(seen, marker="newer_stack")
+            self._keep(seen)
             return
         if code in _NOT_TOLD:
             return
@@ -262,12 +408,30 @@ class Store(Reader):
         if not (subject.name or subject.kb):
             subject = self._packages.get(session, NOTHING)
         failed = is_failure(code) and code != NOT_APPLICABLE
+        if failed:
+            subject = self._innermost(subject, code)
+            if session:
+                self._packages[session] = subject
         self._settle(succeeded=not failed, session=subject, time=line.time)
         if failed:
             layer = layer_of(code, line.message, repair=session in self._repairs)
-            self._emit(self._seen(line, layer, subject, code=code))
+            seen = self._seen(line, layer, subject, code=code)
+            if session and (session, code) in self._failed_sessions:
+                # Its package was told to have failed before.
+                seen = replace(seen, count=0)
+            if len(self._failed_sessions) < _MAX_SESSIONS:
+                self._failed_sessions.add((session, code))
+            self._fail(seen)
         elif code == 0 and (subject.name or subject.kb):
             self._emit(self._seen(line, "install", subject, outcome=OK))
+
+    def _innermost(self, package: Subject, code: int) -> Subject:
+        """The package of a session that failed, or what failed in it: the installer, or what an error of the same code names."""
+        if not (package.name or package.kb):
+            return next((Subject(seen.name, seen.kb) for seen in self._pending if seen.code == code and (seen.name or seen.kb)), NOTHING)
+        if package.kb and (package.name or "").startswith("Package_for_KB"):
+            return package._replace(name=_installer(self._pending) or package.name)
+        return package
 
     def _total(self, line: Line, what: str, text: str) -> None:
         if what == "Operation result":
@@ -297,6 +461,39 @@ class Store(Reader):
         if found:
             self._sfc_failed = True
             self._emit(self._seen(line, "store", Subject(found.group(1).strip()), marker="sr_cannot_repair"))
+
+
+def _installer(pending: list[Observation]) -> str | None:
+    """The innermost installer that failed."""
+    return next((seen.name for seen in pending if seen.layer == "install" and INSTALLER.search(seen.line)), None)
+
+
+def _is_near(time: int | None, other: int | None) -> bool:
+    """Whether two lines are of one failure."""
+    return time is None or other is None or abs(time - other) <= _ONE_FAILURE_S
+
+
+def _is_within(time: int | None, end: int | None) -> bool:
+    return time is not None and end is not None and abs(end - time) <= _SESSION_S
+
+
+def _layer_of_step(code: int, message: str) -> str:
+    """The store misses a file only where one of its own is named; drivers and services have files, too."""
+    if code in _FILE_NOT_FOUND and not (message.startswith("Failed to find file") or _STORE_FILE.search(message)):
+        return "install"
+    return layer_of(code, message)
+
+
+def _sought(message: str) -> str | None:
+    """The file that was looked for."""
+    file = part(_SOUGHT.search(message))
+    return clean(file[-150:], 150) if file else None
+
+
+def _sfc_file(message: str) -> str | None:
+    """`[SR] Repairing file \\??\\C:\\Windows\\Web\\img0.jpg from store`; newer Windows brackets the folder and the name."""
+    text = message.partition(" file ")[2].partition(" from store")[0].partition("; ")[0]
+    return part(_LAST_PART.search(text))
 
 
 def _csi_marker(message: str) -> str | None:

@@ -1,18 +1,98 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: what DISM logs."""
+"""PRIVATE: what DISM logs.
+
+A command (`Executing command line: ...` to `Ending Dism.exe session`, or one call of DISM's API) is one operation with one result,
+however many lines tell it. What the command was decides what the result is about:
+
+* /RestoreHealth, /ScanHealth, /CheckHealth: the component store. Only a /RestoreHealth that ended without an error proves something:
+  a /ScanHealth ends alike whether it found damage or not;
+* packages, features, capabilities: an installation, by name;
+* a command on another image than the running Windows (/Image, mounting, WinPE) is not about this host;
+* all else (apps, drivers, questions, a mistyped command) is not about updates.
+
+Two commands may run at once. DISM.EXE writes no process id, its providers do (in a host process of their own), so the providers' first
+line after a command binds the process to it.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field, replace
 
-from ._log_stack import NOTHING, Line, Reader, Subject, layer_of, subject_of
-from ._records import Collector, is_failure, part, to_code
+from ._log_stack import E_FAIL, NOTHING, Line, Reader, Subject, layer_of
+from ._records import Collector, clean, is_failure, kb_of, part, to_code
+from .observation import CANCELLED, FAILED, OK
+
+RESTORE, SCAN, INSTALL, REMOVE, CLEANUP, GUESSED, OTHER = "restore", "scan", "install", "remove", "cleanup", "guessed", ""
+
+_PID = re.compile(r"\bPID=([0-9]{1,10})\b")
+_WORD = re.compile(r"(?:/|(?<=\s)-)([a-z][a-z-]{1,60})", re.I)
+# Words of commands that work on a file of images, or on one that is laid out in a folder.
+_ON_AN_IMAGE = re.compile(
+    r"(?:image|imagefile|wimfile|mountdir|(?:mount|unmount|remount|commit|apply|capture|append|export|split|delete)-[a-z]{3,20}"
+    r"|get-(?:wim|image|mounted)[a-z]{0,20}|cleanup-(?:wim|mountpoints))$"
+)
+_COMMAND_WORDS = {
+    "add-package": INSTALL, "enable-feature": INSTALL, "add-capability": INSTALL,
+    "remove-package": REMOVE, "disable-feature": REMOVE, "remove-capability": REMOVE,
+    "restorehealth": RESTORE, "scanhealth": SCAN, "checkhealth": SCAN,
+    "startcomponentcleanup": CLEANUP, "spsuperseded": CLEANUP, "revertpendingactions": CLEANUP, "analyzecomponentstore": CLEANUP,
+}  # fmt: skip
+_CALLS = {
+    "RestoreImageHealth": RESTORE, "CheckImageHealth": SCAN,
+    "AddPackage": INSTALL, "EnableFeature": INSTALL, "AddCapability": INSTALL,
+    "RemovePackage": REMOVE, "DisableFeature": REMOVE, "RemoveCapability": REMOVE,
+}  # fmt: skip
+# `/featurename:NetFx3`, `/PackagePath:"C:\a b\windows10.0-kb5034441-x64.cab"`.
+_NAMED = re.compile(r"/(?:feature|capability|package)(?:name|path):(?:[\"']([^\"']{1,260})|([^\s\"']{1,260}))", re.I)
+_CALL_NAMED = re.compile(r"\b(?:(?:Feature|Capability|Package)?(?:Name|Path)|Identifier): ?([^,\r\n]{1,260})")
+_CALL = re.compile(r"- Dism([A-Za-z]{3,40}?)(?:Internal)?(?:\(hr:|$)")
+_IMAGE_PATH = re.compile(r"\bImagePath: ?([^,\r\n]{1,260})")
+# The running Windows has this name in the API.
+_ONLINE = "DISM_{53BFAE52-B167-4E2F-A258-0A37B57FF845}"
+_RAN_FROM_PE = re.compile(r"line: [\"']?X:\\|physical location path: X:\\", re.I)
 
 _HRESULT_BARE = re.compile(r"HRESULT ?= ?(?:0x)?([0-9a-fA-F]{8})\b")
 _HR = re.compile(r"\bhr: ?(0x[0-9a-fA-F]{8})")
-# Of `dism /online /enable-feature /featurename:NetFx3`.
-_FEATURE = re.compile(r"/(?:featurename|capabilityname):[\"']?([\w.~-]{1,120})", re.I)
+_PROCESSED = re.compile(r"DISM\.EXE: (.{1,60}?) processed the command line but failed")
+_DONE_IN_VAIN = re.compile(
+    r"Failed while processing command ([a-z-]{3,40})|processed the command line but failed|- Dism[A-Za-z]{3,40}\(hr:"
+)
+_OF_A_REPAIR = re.compile(r"restore the image|cleanup-image|RestoreHealth|ScanHealth|CheckHealth|StoreCorruption|ImageHealth", re.I)
+_OPENING = re.compile(r"\bopen", re.I)
+# Who called made a mistake, and nothing is broken: ERROR_INVALID_PARAMETER, ERROR_INVALID_NAME, ERROR_NOT_SUPPORTED,
+# ERROR_ELEVATION_REQUIRED.
+_MISTAKES = (0x80070057, 0x8007007B, 0x80070032, 0x800702E4)
+_NOT_THERE = (0x80070002, 0x80070003)
+# ERROR_CANCELLED, CBS_E_CANCEL.
+_CANCELLED = (0x800704C7, 0x800F0820)
+_SOURCE_MISSING = 0x800F081F
+# So long it takes at most from the command to the first line of its providers.
+_BINDS_S = 60
+_MAX_SESSIONS = 20
+_MAX_RELATED = 8
+
+
+@dataclass
+class _Session:
+    """One console or one user of the API, with the command that it works on."""
+
+    api: bool = False
+    pids: set[str] = field(default_factory=set)
+    bound: bool = False
+    began: int | None = None
+    kind: str = GUESSED
+    started: bool = False
+    offline: bool = False
+    mistaken: bool = False
+    closing: bool = False
+    told: bool = False
+    subject: Subject = NOTHING
+    failure: Line | None = None
+    code: int | None = None
+    rank: int = 0
+    codes: list[int] = field(default_factory=list)
 
 
 class Dism(Reader):
@@ -20,26 +100,278 @@ class Dism(Reader):
 
     def __init__(self, out: Collector) -> None:
         super().__init__(out)
-        self._command = ""
+        self._open: list[_Session] = []
+        self._current: _Session | None = None
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether what the stack says now is about another image."""
+        return self._current is not None and self._current.offline
+
+    def close(self) -> None:
+        """No more lines: what has not ended did not succeed."""
+        for session in self._open:
+            self._failed(session)
+        self._open.clear()
+        self._current = None
 
     def line(self, line: Line) -> None:
         message = line.message
-        # Providers probe at level Error for what may be missing; the command line and the package manager give up.
-        if "Executing command line: " in message:
-            self._command = message
+        if message.startswith("DISM.EXE:"):
+            self._console(line)
             return
-        given_up = line.level == "Error" and message.startswith(("DISM.EXE:", "DISM Package Manager:", "API:", "DISM API:"))
-        found = _HRESULT_BARE.search(message)
-        if given_up:
-            found = found or _HR.search(message)
-        elif "(CBS HRESULT=" not in message:
+        session = self._session_of(line)
+        if session is None:
             return
-        code = to_code(part(found))
-        if code is None or not is_failure(code):
+        self._current = session
+        if _RAN_FROM_PE.search(message):
+            session.offline = True
+        if "API: " in message[:12]:
+            self._call(line, session)
+        elif "Finalizing CBS core" in message:
+            session.closing = True
+        if _is_error(line):
+            self._error(line, session)
+
+    # -- commands of DISM.EXE
+
+    def _console(self, line: Line) -> None:
+        message = line.message
+        if "Starting Dism.exe session" in message:
+            self._begin(line)
+        elif "Executing command line: " in message:
+            self._command(line)
+        elif "Ending Dism.exe session" in message:
+            self._end(line)
+        elif "Failed validating command line" in message:
+            # Nothing was carried out.
+            self._unstarted(line).mistaken = True
+        elif _is_error(line) or _DONE_IN_VAIN.search(message):
+            self._error(line, self._told_by_console(line))
+
+    def _begin(self, line: Line) -> _Session:
+        if len(self._open) >= _MAX_SESSIONS:
+            self._failed(self._open.pop(0))
+        session = _Session(began=line.time)
+        self._open.append(session)
+        self._current = session
+        return session
+
+    def _unstarted(self, line: Line) -> _Session:
+        """The session that has begun and has no command yet; a cut log may not show its beginning."""
+        newest = next((one for one in reversed(self._open) if not one.api), None)
+        if newest is None or newest.started or newest.failure is not None:
+            newest = self._begin(line)
+        newest.started = True
+        self._current = newest
+        return newest
+
+    def _command(self, line: Line) -> None:
+        session = self._unstarted(line)
+        command = line.message.partition("Executing command line: ")[2]
+        words = [word.lower() for word in _WORD.findall(command)]
+        session.began = line.time
+        session.kind = next((_COMMAND_WORDS[word] for word in words if word in _COMMAND_WORDS), OTHER)
+        elsewhere = "online" not in words and any(_ON_AN_IMAGE.match(word) for word in words)
+        session.offline = elsewhere or bool(_RAN_FROM_PE.search(line.message))
+        session.mistaken = "online" not in words and not session.offline
+        session.subject = _named([first or second for first, second in _NAMED.findall(command)])
+        if session.kind == CLEANUP:
+            session.subject = Subject("/StartComponentCleanup")
+
+    def _told_by_console(self, line: Line) -> _Session:
+        """DISM.EXE names no process: it speaks of the one that failed last, or that began last."""
+        consoles = [one for one in self._open if not one.api]
+        failing = [one for one in consoles if one.failure is not None and not one.told]
+        if failing:
+            return max(failing, key=lambda one: one.failure.place if one.failure else 0)
+        return consoles[-1] if consoles else self._begin(line)
+
+    def _end(self, line: Line) -> None:
+        consoles = [one for one in self._open if not one.api]
+        if not consoles:
             return
-        # One command has one result, whoever of DISM tells it; what it was for stands in the line that began it.
-        repair = "restore the image" in message or "cleanup-image" in f"{message} {self._command}".lower()
-        subject = subject_of(message)
-        if subject == NOTHING:
-            subject = Subject(part(_FEATURE.search(self._command)))
-        self._emit(self._seen(line, layer_of(code, message, repair=repair), subject, "dism", code=code))
+        session = next((one for one in consoles if one.closing), consoles[-1])
+        self._ended(session, line)
+        self._drop(session)
+
+    def _drop(self, session: _Session) -> None:
+        self._open.remove(session)
+        if self._current is session:
+            self._current = self._open[-1] if self._open else None
+
+    # -- calls of the API
+
+    def _call(self, line: Line, session: _Session) -> None:
+        message = line.message
+        call = part(_CALL.search(message)) or ""
+        image = part(_IMAGE_PATH.search(message))
+        if image is not None:
+            session.offline = image.strip() != _ONLINE
+        if "Ending DismApi.dll session" in message:
+            self._ended(session, line)
+            self._drop(session)
+        elif " Leave Dism" in message and session.started and call in _CALLS:
+            self._ended(session, line)
+            _forget(session)
+        elif "Input parameter" in message:
+            if session.started:
+                self._ended(session, line)
+            _forget(session)
+            session.kind, session.started = _CALLS.get(call, OTHER), call in _CALLS
+            session.subject = _named(_CALL_NAMED.findall(message)[:1])
+        elif session.kind in (GUESSED, OTHER) and call in _CALLS and "(hr:" in message:
+            session.kind = _CALLS[call]
+
+    # -- which session a line is of
+
+    def _session_of(self, line: Line) -> _Session | None:
+        """By its process. One that is new is the host of the session that has begun and has none yet."""
+        message = line.message
+        pid = part(_PID.search(message[:120]))
+        known = next((one for one in reversed(self._open) if pid in one.pids), None)
+        if known is not None:
+            return known
+        if "API: " in message[:12]:
+            session = self._begin(line)
+            session.api, session.kind = True, OTHER
+            session.pids.add(pid or "")
+            return session
+        if not message.startswith(_OF_THE_HOST):
+            return self._current
+        waiting = [one for one in self._open if not one.bound]
+        near = [one for one in waiting if _is_near(one, line)]
+        if waiting:
+            # One that was ended by force waits for ever.
+            session = near[0] if near else waiting[-1]
+        elif pid is None and self._current is not None:
+            session = self._current
+        elif _is_error(line):
+            session = self._begin(line)
+        else:
+            return None
+        session.bound = True
+        if pid is not None:
+            session.pids.add(pid)
+        return session
+
+    # -- what went wrong
+
+    def _error(self, line: Line, session: _Session) -> None:
+        message = line.message
+        _learn(session, message)
+        code = to_code(part(_HRESULT_BARE.search(message)) or part(_HR.search(message)))
+        rank = _rank(message, code)
+        if rank == 0 and not (session.offline and _ends_a_command(message)):
+            return
+        if code is not None and is_failure(code):
+            session.codes.append(code)
+        if code in _NOT_THERE and _OPENING.search(message):
+            session.mistaken = True
+        if rank >= session.rank or session.failure is None:
+            session.failure, session.code, session.rank = line, code, rank
+        if rank == _FINAL and message.startswith("DISM.EXE:"):
+            session.closing = session.told = True
+            if not session.started:
+                # Its beginning is not there, so its end may be missing, too.
+                self._drop(session)
+                self._failed(session)
+
+    def _ended(self, session: _Session, line: Line) -> None:
+        """A command has come to its end: without an error it went well."""
+        if session.failure is not None or session.mistaken or session.offline or not session.started:
+            self._failed(session)
+        elif session.kind == RESTORE:
+            self._emit(self._seen(line, "store", NOTHING, "dism", outcome=OK, marker="store_repaired"))
+        elif session.kind in (INSTALL, CLEANUP):
+            self._emit(self._seen(line, "install", session.subject, "dism", outcome=OK))
+
+    def _failed(self, session: _Session) -> None:
+        line, code = session.failure, _telling(session)
+        if line is None:
+            return
+        if session.offline:
+            related = tuple(dict.fromkeys(session.codes))[:_MAX_RELATED]
+            self._emit(replace(self._seen(line, "offline", NOTHING, "dism", marker="offline_image"), related=related))
+            return
+        if code is None or not is_failure(code) or session.mistaken or code in _MISTAKES or session.kind in (OTHER, REMOVE):
+            return
+        outcome = FAILED
+        if code in _CANCELLED:
+            outcome = CANCELLED
+        damaged = session.kind in (RESTORE, SCAN) or (session.kind == CLEANUP and code == _SOURCE_MISSING)
+        layer = layer_of(code, "", repair=damaged)
+        self._emit(self._seen(line, layer, session.subject, "dism", code=code, outcome=outcome))
+
+
+_OF_THE_HOST = ("DISM Package Manager:", "DISM Image Session:")
+_BY_THE_WAY, _GIVEN_UP, _FINAL = 1, 2, 3
+
+
+def _is_error(line: Line) -> bool:
+    """By its level; where a paste has lost it, by its words."""
+    if line.level:
+        return line.is_error or "(CBS HRESULT=" in line.message
+    return "Failed" in line.message or "but failed" in line.message or "(CBS HRESULT=" in line.message
+
+
+def _rank(message: str, code: int | None) -> int:
+    """How much a line decides: the end of a command, its giving up, an error on the way. Providers probe for what may be missing: 0."""
+    if _DONE_IN_VAIN.search(message):
+        return _FINAL
+    if code is not None and message.startswith("DISM.EXE:"):
+        return _FINAL
+    if message.startswith(("DISM Package Manager:", "API:", "DISM API:")):
+        return _GIVEN_UP if code is not None and "(CBS HRESULT=" not in message else _BY_THE_WAY * (code is not None)
+    return 0
+
+
+def _ends_a_command(message: str) -> bool:
+    return message.startswith("DISM.EXE:") or "ExecuteCmdLine" in message
+
+
+def _telling(session: _Session) -> int | None:
+    """The code of the result; where that is E_FAIL, the first one that says more."""
+    if session.code not in (None, E_FAIL):
+        return session.code
+    return next((code for code in session.codes if code != E_FAIL), session.code)
+
+
+def _learn(session: _Session, message: str) -> None:
+    """What an error says of the command itself."""
+    if session.kind == GUESSED:
+        _guess(session, message)
+    manager = part(_PROCESSED.search(message))
+    if manager not in (None, "DISM Package Manager") and not session.offline:
+        session.kind = OTHER
+    if "Failed to access the image folder" in message:
+        session.offline = True
+    if "No providers were found that support the command" in message:
+        session.mistaken = True
+
+
+def _guess(session: _Session, message: str) -> None:
+    """What a command was whose beginning is not in the log, by what its errors say."""
+    if _OF_A_REPAIR.search(message):
+        session.kind = RESTORE
+        return
+    word = part(_DONE_IN_VAIN.search(message)) or ""
+    if word in _COMMAND_WORDS:
+        session.kind = _COMMAND_WORDS[word]
+
+
+def _forget(session: _Session) -> None:
+    """The next call of the same user is another command."""
+    session.kind, session.started, session.subject, session.mistaken = OTHER, False, NOTHING, False
+    session.failure, session.code, session.rank, session.codes = None, None, 0, []
+
+
+def _is_near(session: _Session, line: Line) -> bool:
+    return session.began is None or line.time is None or abs(line.time - session.began) <= _BINDS_S
+
+
+def _named(found: list[str]) -> Subject:
+    """Names of features, or of packages without their folders."""
+    names = [re.split(r"[\\/]", name.strip())[-1] for name in found]
+    together = clean(", ".join(name for name in names if name and name != "(null)"), 150)
+    return Subject(together or None, kb_of(together))

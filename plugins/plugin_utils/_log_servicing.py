@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from ._log_cbs import Store
+from ._log_checksur import CheckSur
 from ._log_dism import Dism
 from ._log_setup import Setup
 from ._log_stack import DATED, HEAD, Line
@@ -17,8 +18,24 @@ from ._records import Collector, each_line, part, stamp_of
 
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x"
-    r"|Failed to find file"
-    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: "
+    r"|Failed to find file|Failed repairing file"
+    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v"
+)
+# What a search (`findstr /n`, `grep -r`), a quotation or a list sets before a line: a file, a number, a mark.
+_BEGINS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}|(?:Info|Warning|Error) {2}")
+_BEFORE = re.compile(r"[\w :\\/.()~$%>*+\t-]{1,170}")
+# Of a line without date or level: `CSI    0000001a [SR] ...`, `DISM.EXE: ...`.
+_NAMED_PART = re.compile(r"[ \t>*]{0,8}(CBS|CSI|DISM|DEPLOY)[ \t]{1,8}(?=\S)")
+_OF_DISM = re.compile(r"[ \t>*]{0,8}(?:DISM\.EXE: |DISM [A-Z][A-Za-z ]{2,30}: PID=|API: PID=)")
+# What lines of CheckSUR.log begin with: a mark, `Checking`, `Binary`, `Found`, `Fixed`, `No errors`, the date of a run.
+_UNDATED = frozenset("(CBFN 2\t>*")
+_HAS_HEAD = re.compile(r"\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:|[ \t>*]{0,8}(?:(?:Info|Warning|Error)  |CBS |CSI |DISM))")
+_MOST_JOINED = 4
+# A copied screen has lost the ends of lines. A log of many megabytes is none, and would take a second more for every ten of them.
+_MOST_PASTED = 2 * 1024 * 1024
+_RUN_ON = re.compile(
+    r"(?<=[^\n\ufeff])(?=[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?"
+    r"(?:Info|Warning|Error|Fatal|Perf)[ \t])"
 )
 
 
@@ -26,7 +43,7 @@ class Servicing:
     """Reads one stream of lines of the servicing stack in their order."""
 
     def __init__(self, out: Collector) -> None:
-        self._store, self._dism, self._setup = Store(out), Dism(out), Setup(out)
+        self._store, self._dism, self._setup, self._checksur = Store(out), Dism(out), Setup(out), CheckSur(out)
         self._place = 0
         self._dated = ""
         self._time: int | None = None
@@ -36,22 +53,40 @@ class Servicing:
         self._place += 1
         if raw[4:5] == "-" or raw[5:6] == "-":
             self._dated = raw
+        if raw[:1] in _UNDATED and self._checksur.takes(raw, self._place, self._moment):
+            return
         if not _INTERESTING.search(raw):
             return
         head = HEAD.match(raw)
+        if not head:
+            raw = self._bare(raw)
+            head = HEAD.match(raw)
         if head:
             level, component, message = head.group(3), head.group(4) or "", head.group(5)
         else:
-            # Server 2012 writes the whole summary of a repair without dates.
-            level, component, message = "", "CBS", part(DATED.match(raw), 3) or raw
+            level, component, message = _headless(raw)
         line = Line(self._moment(), level, component, message.strip(), count, first, self._place)
-        if component in ("CBS", "CSI"):
-            self._store.line(line)
-        elif component == "DEPLOY":
-            self._store.driver(line)
-        elif component == "DISM":
+        self._dispatch(line, bool(head))
+
+    def _bare(self, raw: str) -> str:
+        """A line without what a search or a quotation has set before it."""
+        begins = _BEGINS.search(raw[:200])
+        if begins is None or not _BEFORE.fullmatch(raw[: begins.start()]):
+            return raw
+        raw = raw[begins.start() :]
+        self._dated = raw
+        return raw
+
+    def _dispatch(self, line: Line, has_head: bool) -> None:
+        if line.component == "DISM":
             self._dism.line(line)
-        elif head:
+        elif line.component == "DEPLOY" or line.message.startswith("[Pnp]"):
+            self._store.driver(line)
+        elif line.component in ("CBS", "CSI"):
+            # The stack writes into DISM's log what it does to another image than the running Windows.
+            if not self._dism.is_offline:
+                self._store.line(line)
+        elif has_head:
             self._setup.line(line)
 
     def _moment(self) -> int | None:
@@ -65,22 +100,64 @@ class Servicing:
     def close(self) -> None:
         """No more lines."""
         self._store.close()
+        self._dism.close()
         self._setup.close()
+        self._checksur.close()
+
+
+def _headless(raw: str) -> tuple[str, str, str]:
+    """Level, component and message of a line without a level: Server 2012 writes the summaries of repairs so, and pastes lose it."""
+    text = part(DATED.match(raw), 3) or raw
+    named = _NAMED_PART.match(text)
+    if named:
+        return "", named.group(1), text[named.end() :]
+    if _OF_DISM.match(text):
+        return "", "DISM", text.lstrip(" \t>*")
+    return "", "CBS", text
 
 
 def servicing(text: str, out: Collector) -> None:
-    """Read CBS.log, DISM.log, setupact.log or setuperr.log."""
+    """Read CBS.log, DISM.log, CheckSUR.log, setupact.log or setuperr.log."""
     stream = Servicing(out)
-    for line in each_line(text):
-        stream.line(line.rstrip("\r"))
+    held, joined = "", 0
+    if len(text) <= _MOST_PASTED:
+        text = _RUN_ON.sub("\n", text)
+    for raw in each_line(text):
+        line = raw.rstrip("\r")
+        if held and joined < _MOST_JOINED and line.strip() and not _HAS_HEAD.match(line):
+            # A paste has broken a line in the middle of what it names.
+            line, joined = f"{held} {line.strip()}", joined + 1
+        elif held:
+            stream.line(held)
+            joined = 0
+        held = ""
+        if "[" in line and _is_broken(line):
+            held = line
+        else:
+            stream.line(line)
+            joined = 0
+    if held:
+        stream.line(held)
     stream.close()
+
+
+def _is_broken(line: str) -> bool:
+    """Whether a line ends within a bracket, or before the file that SFC names in it."""
+    if "[SR] Cannot repair" in line:
+        return "," not in line[line.find("[SR]") :]
+    return line.rfind("[HRESULT") > line.rfind("]")
 
 
 _SERVICING_SIGN = re.compile(
     r"(?:^|\n)\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, )?"
     r"[ \t]*(?:Info|Warning|Error)[ \t]{1,24}"
     r"(?:\[0x[0-9a-f]{2,8}\][ \t]{1,8})?(?:CBS|CSI|DISM|SP|MOUPG|MIG|IBS|IBSLIB|CONX|SYSPRP|DEPLOY|PANTHR)[ \t]"
-    r"|\[SR\] |Total Detected Corruption:"
+    r"|, (?:Info|Warning|Error) {2,24}(?:CBS|CSI|DISM|DEPLOY)[ \t]"
+    r"|(?:^|\n)[ \t>*]{0,8}(?:CSI[ \t]{1,8}[0-9a-f]{8}[ @]|(?:CBS|DISM) {3,8}[A-Z])"
+    r"|\[HRESULT = 0x[0-9a-f]{8} - |\[Pnp\] Failed repairing file"
+    r"|\[SR\] |Total Detected Corruption:|DISM\.EXE: (?:Executing command line|<-----|DISM Package Manager)|DISM Package Manager: PID="
+    r"|Checking System Update Readiness|Checking Windows Servicing Packages|Checking Package Manifests and Catalogs"
+    r"|(?:^|\n)\((?:f|fix|p|w)\)[ \t]{1,8}(?:CBS|CSI) [A-Z]"
 )
 
 

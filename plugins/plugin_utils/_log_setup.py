@@ -1,118 +1,443 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: what set-up logs (setupact.log, setuperr.log), sysprep in the same form, and what SetupDiag says of a set-up.
+"""PRIVATE: logs of set-up (setupact.log, setuperr.log) and of Sysprep, which writes the same form.
 
-Only the final result of a set-up is a failure of the upgrade (marker `final`): set-ups that end well log errors, too, so those have the
-marker `on_the_way`.
+One try of a set-up is one operation with one result, though a dozen lines repeat it. Only that result is a failure of the upgrade (marker
+`final`): set-ups that end well log hundreds of errors, too, so those have the marker `on_the_way`. What the servicing stack logs inside
+of a set-up is about the image that is being built, never about the store of this host.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from ._log_stack import ANY_HEX, E_FAIL, Line, Reader, Subject
-from ._records import Collector, part, to_code
-from .observation import CANCELLED, FAILED, Observation
+from ._records import Collector, each_line, part, stamp_of, to_code
+from .observation import CANCELLED, FAILED, OK, Observation
 
-_SETUP_PARTS = ("", "SP", "MOUPG", "MIG", "CONX", "IBS", "PANTHR", "SetupPl")
-_SETUP_FINAL = (
+# What set-up says of how it ends.
+_FINAL = (
     "Finalize: Reporting result value",
+    "Finalize: Remapping install error",
     "SetupHost: Reporting error event",
     "SetupHost: Reporting post reboot event",
+    "SetupHost: Reporting success event",
     "SetupNotify: Specifying extended data",
     "ImageExit: Initializing SetupResult",
     "ExecuteOperations: Main operation execution failed",
+    "CSetupPlatformPrivate::Execute: Execution of operations queue failed",
     "CInstallUI::OnFinalResult",
     "Current result: ",
 )
-# ERROR_CANCELLED, ERROR_REQUEST_ABORTED: somebody closed the window of the set-up.
-_SETUP_CANCELLED = (0x800704C7, 0x800704D3)
-# The phase and operation in which a set-up ended stand behind the code: 0x2000C, 0x30018, 0x4001E.
-_PHASE = re.compile(r"\b0x[89c][0-9a-f]{7}[\], -]{1,6}\[?0x([1-6][0-9a-f]{4})\b", re.I)
-_APP = re.compile(r"\bPackage ([\w.+-]{3,120}) was installed for a user")
+# The outermost calls fail with the whole, and in setuperr.log they are all that is left of the result. But set-up also leaves them to begin
+# anew with updated files (ERROR_RESTART_APPLICATION), so they count only where nothing follows.
+_OUTER = (
+    "CSetupHost::Execute(",
+    "CSetupManager::Execute(",
+    "CSetupManager::ExecuteInstallMode(",
+    "CSetupManager::ExecuteDownlevelMode(",
+)
+_BEGINS_ANEW = 0x800705BB
+# So long the diagnostics tool may run after the end, at most.
+_AFTER_END_S = 120
+# ERROR_CANCELLED, ERROR_REQUEST_ABORTED, ERROR_INSTALL_USEREXIT, the cancelled task of set-up, and what the user left set-up for.
+_CANCELLED = (0x800704C7, 0x800704D3, 0x80070642, 0xC1800108, 0xC1900110, 0xC1900113)
+_CANCELLED_AT_BLOCK = (0xC1900201, 0xC1900203, 0xC1900205, 0xC1900207, 0xC1900209, 0xC190020B, 0xC190020D, 0xC190020F)
+# Codes that stand for another one: what telemetry gets (MOSETUP_E_REPORTING), and set-up's own request to cancel.
+_REPORTING, _CANCEL_REQUEST, _CANCELLED_BY_USER = 0xC1900108, 0x800704D3, 0x800704C7
+_NUMBER = re.compile(r"(?<![0-9A-Za-z])0x([0-9a-f]{1,8})(?![0-9A-Za-z])", re.I)
+_PHASE_NUMBER = re.compile(r"[1-6][0-9a-f]{4}", re.I)
+_CURRENT = re.compile(r"Current (phase|op)[ \t]{0,8}: ([0-9]{1,3})$")
+_PHASE_WORDS = re.compile(r"Failed execution phase ([A-Za-z][\w -]{1,30})\.")
+# Who takes the host down: `Module name : acmeflt.sys` below `Crash 0x0000007E detected`.
+_CRASHED = re.compile(r"Module name[ \t]{0,20}: ([\w.-]{1,60}\.sys)\b", re.I)
+# What a block names: `AppName = X`, `Application: [X]`, `Inf="oem5.inf"`.
+_BLOCKED = re.compile(
+    r"\b(?:AppName|Application|Program|Driver|Inf|Device|Name)\b[ \t]{0,3}[=:][ \t]{0,3}[\"'\[]?([^\"'\[\],;<>]{2,80})", re.I
+)
+_BLOCK_WORD = re.compile(r"hard.?block|\bblock(?:s|ed|ing|ingType)?\b", re.I)
+_BLOCK_CODES = range(0xC1900200, 0xC1900210)
+
+# Written by set-ups whatever comes of them: telemetry, settings and reports of Microsoft's, what is looked for and may be absent, each of
+# 60 tries to copy a boot file, packages of other releases that are not in the image, and the crash of the diagnostics tool after the end.
+_NOISE = re.compile(
+    r"telemetry|OneSettings|GetWuIdFromRegistry|GetDUSetupResults|ReportDownlevelInstallChannel|DiagnosticAnalysis|Diagnostic tool"
+    r"|hwreqchk|AppraiserData|ResurrectAutomation|\(Attempt [0-9]{1,3} of |SetFirmwareEnvironmentVariable|Failed to resolve package"
+    r"|Ignoring replacement manifest|Invalid xml format|^Plugin \{|^Error (?:READ|WRITE), |Failed to delete |RParan expected"
+    r"|CheckUserInterrupt|::Suspend\(|OEMConnection|compute timestamp interval|SysQueryValueKey|GetDriveLetterFromUnattend"
+    r"|Failed to check OS architecture|BFSVC: ",
+    re.I,
+)
+_RETURNS = re.compile(r"^[\w<>: ,]{1,300}\([0-9]{1,6}\): Result = 0x")
 _FILE = re.compile(r"\b([A-Za-z]:\\[^\s\"*?<>|\[\]]{1,220}\.[A-Za-z0-9]{1,8})\b")
 _MAX_TOLD = 20
+_UPGRADE_PARTS = ("SP", "MOUPG", "MIG", "IBS")
+
+
+@dataclass
+class _Try:
+    """One try of a set-up, from its command line to its result."""
+
+    codes: dict[int, Line] = field(default_factory=dict)
+    outer: dict[int, Line] = field(default_factory=dict)
+    phases: dict[int, str] = field(default_factory=dict)
+    phase: str | None = None
+    words: str | None = None
+    driver: str | None = None
+    blocked: str | None = None
+    current: dict[str, int] = field(default_factory=dict)
+    good: Line | None = None
+    before_restart: bool = False
 
 
 class Setup(Reader):
-    """A set-up or sysprep."""
+    """The lines of set-ups and of Sysprep.
 
-    def __init__(self, out: Collector) -> None:
+    Args:
+        host: a host filtered the lines. What proves that a good result was the last one may be missing, so none is taken as a success.
+    """
+
+    def __init__(self, out: Collector, *, host: bool = False) -> None:
         super().__init__(out)
-        self._app: str | None = None
-        # Errors that carry no code, by their words.
-        self._told: dict[str, Observation] = {}
+        self._host = host
+        self._try = _Try()
+        self._ended: set[int] = set()
+        self._sysprep = Sysprep(out)
+        self._is_upgrade = False
+        # Errors on the way, those with a code by it, the others by their words; the newest of each.
+        self._coded: dict[object, Observation] = {}
+        self._told: dict[object, Observation] = {}
+
+    def line(self, line: Line) -> None:
+        self._is_upgrade = self._is_upgrade or line.component in _UPGRADE_PARTS
+        if line.component == "SYSPRP":
+            self._sysprep.line(line)
+        elif line.message.startswith(_FINAL):
+            self._final(line)
+        elif line.message.startswith(_OUTER):
+            self._outermost(line)
+        elif not self._marks(line) and line.is_error:
+            self._on_the_way(line)
 
     def close(self) -> None:
         """No more lines."""
-        for seen in self._told.values():
-            self._out.add(seen, local=True, by_line=True)
+        self._end()
+        if self._is_upgrade:
+            # An upgrade runs Sysprep in its first boot.
+            for line in self._sysprep.errors:
+                self._on_the_way(line)
+        elif self._sysprep.seen:
+            self._sysprep.close()
+            self._coded, self._told = {}, {}
+        # That a call in which another failed returns its code tells nothing more.
+        ways = [
+            one for one in (*self._coded.values(), *self._told.values()) if one.code not in self._ended or not _RETURNS.search(one.line)
+        ]
+        for seen in sorted(ways, key=lambda one: one.place or 0):
+            self._out.add(seen, local=True, by_line=seen.code is None)
+        self._coded.clear()
         self._told.clear()
 
-    def line(self, line: Line) -> None:
-        if line.component == "SYSPRP":
-            self._sysprep(line)
-        elif line.message.startswith(_SETUP_FINAL):
-            self._final(line)
-        elif line.is_error and line.component in _SETUP_PARTS:
-            self._on_the_way(line)
+    # -- the result --
 
-    def _sysprep(self, line: Line) -> None:
-        if not line.is_error:
-            return
-        app = _APP.search(line.message)
-        if app:
-            self._app = app.group(1)
-        for code in _codes(line.message):
-            self._emit(self._seen(line, "sysprep", Subject(self._app), "setup", code=code, marker="sysprep"))
+    def _marks(self, line: Line) -> bool:
+        """Whether the line tells something of the try: that one begins, how far it is, what stopped it."""
+        message, ours = line.message, self._try
+        if message.startswith("SetupHost::Initialize: CmdLine"):
+            if "/Rollback" not in message and "/Success" not in message:
+                self._end()
+            self._try.before_restart = False
+            return True
+        if message.startswith("ImageExit: Initializing "):
+            return self._image_exit(message)
+        if "ompleted the downlevel phase" in message or message.startswith("SetupHost: Reporting pending reboot"):
+            ours.before_restart, ours.good = True, None
+            return True
+        current = _CURRENT.match(message)
+        if current:
+            ours.current[current.group(1)] = int(current.group(2))
+            return True
+        return self._names(message)
+
+    def _image_exit(self, message: str) -> bool:
+        if "Extended:" in message:
+            self._try.phase = next(_phases(message), None)
+        elif "PostReboot:" in message and "FALSE" in message.upper():
+            # The end of what is done before the first restart: most of the upgrade is still to come.
+            self._try.before_restart, self._try.good = True, None
+        return True
+
+    def _names(self, message: str) -> bool:
+        ours = self._try
+        words = part(_PHASE_WORDS.search(message))
+        ours.words = words or ours.words
+        ours.driver = part(_CRASHED.search(message)) or ours.driver
+        if ours.blocked is None and _BLOCK_WORD.search(message):
+            ours.blocked = (part(_BLOCKED.search(message)) or "").strip() or None
+        return words is not None
 
     def _final(self, line: Line) -> None:
-        """The result of a set-up, with its phase where it has one: `0xC1900101 - 0x30018`."""
-        seen = self._seen(line, "upgrade", Subject(_phase(_PHASE.search(line.message))), "setup", marker="final")
+        ours = self._try
+        codes = _codes(line.message)
+        phase = next(_phases(line.message), None)
+        if not codes:
+            if _is_zero(line.message) and not ours.before_restart and not self._host:
+                self._end()
+                self._try.good = line
+            return
+        ours.good = None
+        for code in codes:
+            if phase or code not in ours.codes:
+                ours.codes[code] = line
+            else:
+                ours.codes[code] = _moved(ours.codes[code], line)
+            if phase:
+                ours.phases[code] = phase
+
+    def _outermost(self, line: Line) -> None:
         for code in _codes(line.message):
-            seen = replace(seen, code=code, outcome=FAILED)
-            if code in _SETUP_CANCELLED:
-                seen = replace(seen, outcome=CANCELLED)
-            self._emit(seen)
+            if code not in (_BEGINS_ANEW, E_FAIL):
+                self._try.outer[code] = line
+
+    def _goes_on(self, line: Line) -> None:
+        """Forget the outermost calls where set-up goes on after them."""
+        ended = [one.time for one in self._try.outer.values()]
+        if any(time is None or line.time is None or line.time - time > _AFTER_END_S for time in ended):
+            self._try.outer.clear()
+
+    def _end(self) -> None:
+        """The try is over: say its result, once."""
+        ours, self._try = self._try, _Try()
+        if not ours.codes and ours.good is None:
+            ours.codes = ours.outer
+        if ours.good is not None:
+            self._emit(replace(self._seen(ours.good, "upgrade", source="setup", marker="final"), outcome=OK, count=1))
+        codes = _deciding(list(ours.codes))
+        self._ended.update(ours.codes)
+        for code in codes:
+            cancelled = code in _CANCELLED or code in _CANCELLED_AT_BLOCK
+            name = None if code in _CANCELLED else _name(ours, code)
+            seen = self._seen(ours.codes[code], "upgrade", Subject(name), "setup", code=code, marker="final")
+            related = tuple(other for other in ours.codes if other not in codes)
+            outcome = CANCELLED if cancelled else FAILED
+            self._emit(replace(seen, outcome=outcome, count=1, first=None, related=related))
+
+    # -- errors on the way --
 
     def _on_the_way(self, line: Line) -> None:
+        if _NOISE.search(line.message):
+            return
+        self._goes_on(line)
         file = part(_FILE.search(line.message))
         seen = self._seen(line, "upgrade", Subject(file), "setup", marker="on_the_way")
         codes = [code for code in _codes(line.message) if code != E_FAIL]
         for code in codes:
-            self._emit(replace(seen, code=code))
+            _keep(self._coded, (code, file), replace(seen, code=code))
         if not codes:
-            self._told[line.message] = seen
-            if len(self._told) > _MAX_TOLD:
-                del self._told[next(iter(self._told))]
+            _keep(self._told, line.message, seen)
 
 
-def _phase(found: re.Match[str] | None, group: int = 1) -> str | None:
-    digits = part(found, group)
-    return digits and f"0x{digits.upper()}"
+def _keep(kept: dict[object, Observation], key: object, seen: Observation) -> None:
+    """Keep the newest of each kind, and of the kinds the newest."""
+    kept.pop(key, None)
+    kept[key] = seen
+    if len(kept) > _MAX_TOLD:
+        del kept[next(iter(kept))]
+
+
+def _moved(kept: Line, newer: Line) -> Line:
+    """The words of the line that tells more, where and when the newer one stands."""
+    return kept._replace(time=newer.time, place=newer.place)
 
 
 def _codes(message: str) -> list[int]:
     return [int(found.group(1), 16) for found in list(ANY_HEX.finditer(message))[:2]]
 
 
-SETUPDIAG_SIGN = re.compile(r"Matching Profile found: |SetupDiag version: |SetupDiag v[0-9]")
-_SETUPDIAG = re.compile(r"Error = (0x[0-9a-fA-F]{8})(?:[- ]{1,3}0x([0-9a-fA-F]{1,8}))?")
+def _phases(message: str) -> Iterator[str]:
+    return (f"0x{found.group(1).upper()}" for found in _NUMBER.finditer(message) if _PHASE_NUMBER.fullmatch(found.group(1)))
 
 
-def setupdiag(text: str, out: Collector) -> None:
-    """Read SetupDiagResults.log, which names why an upgrade failed."""
-    profile = re.search(r"Matching Profile found: ([^\r\n]{1,150})", text)
-    found = _SETUPDIAG.search(text)
-    if profile is None and found is None:
-        return
-    seen = Observation("setup", "upgrade", marker="setup_failed", line=" ".join(one.group(0) for one in (profile, found) if one))
-    if found:
-        seen = replace(seen, code=to_code(found.group(1)), marker="final", name=_phase(found, 2))
-    out.add(seen)
+def _is_zero(message: str) -> bool:
+    """Whether all numbers of a result are nought, and there is one."""
+    numbers = [found.group(1) for found in _NUMBER.finditer(message)]
+    return bool(numbers) and not any(number.strip("0") for number in numbers)
 
 
-def is_setupdiag(sample: str, name: str) -> bool:
-    """Whether SetupDiag wrote it."""
-    return SETUPDIAG_SIGN.search(sample) is not None or "setupdiagresults" in name.lower()
+def _deciding(codes: list[int]) -> list[int]:
+    """The codes that say why: not those that stand for one of the others."""
+    if len(codes) > 1:
+        codes = [code for code in codes if code != _REPORTING]
+    if _CANCELLED_BY_USER in codes:
+        codes = [code for code in codes if code != _CANCEL_REQUEST]
+    return codes
+
+
+def _name(ours: _Try, code: int) -> str | None:
+    """The phase in which it ended, and the driver or program that ended it."""
+    phase = ours.phases.get(code) or ours.phase
+    if phase is None and len(ours.current) == 2:
+        phase = f"0x{ours.current['phase'] & 0xF:X}{ours.current['op']:04X}"
+    culprit = ours.blocked if code in _BLOCK_CODES else ours.driver
+    if phase is None and culprit is None and ours.words:
+        phase = f"phase {ours.words}"
+    return " ".join(word for word in (phase, culprit) if word) or None
+
+
+# --- Sysprep ---
+
+_APP = re.compile(r"\bPackage ([\w.+-]{3,120}) was installed for a user")
+# `hr = 0x80073cf2`, `dwRet = 0x3cf2`, `Exit code of RemoveAllApps thread was 0x3cf2`, `(0x80310039)`.
+_SYSPREP_CODE = re.compile(
+    r"\b(?:hr|dwRet|status|code|was)\b[ ]{0,2}[=:]?[ ]{0,2}(0x[0-9a-f]{1,8}|[0-9a-f]{1,4})\b|\b(0x[89c][0-9a-f]{7})\b", re.I
+)
+_SYSPREP_MODULE = re.compile(r"\bfrom [^\s;,]{0,120}?\\([\w.-]{1,60}\.dll)\b|\bexecuting '([\w.-]{1,60}\.dll)", re.I)
+_SYSPREP_END = "WinMain:Hit failure"
+
+
+class Sysprep(Reader):
+    """Sysprep by itself: one run is one failure, of each app that stopped it."""
+
+    def __init__(self, out: Collector) -> None:
+        super().__init__(out)
+        self.seen = False
+        self.errors: list[Line] = []
+        self._apps: dict[str, Line] = {}
+        self._code: int | None = None
+        self._module: str | None = None
+        self._last: Line | None = None
+
+    def line(self, line: Line) -> None:
+        self.seen = True
+        if not line.is_error:
+            return
+        self.errors = [*self.errors[1 - _MAX_TOLD :], line]
+        app = part(_APP.search(line.message))
+        if app:
+            self._apps[app] = line
+        code = _sysprep_code(line.message)
+        if code is not None and (code != E_FAIL or self._code is None):
+            self._code = code
+        module = _SYSPREP_MODULE.search(line.message)
+        if module:
+            self._module = module.group(1) or module.group(2)
+        self._last = line
+        if line.message.startswith(_SYSPREP_END):
+            self.close()
+
+    def close(self) -> None:
+        """The run is over, or the log."""
+        apps, code, module, last = self._apps, self._code, self._module, self._last
+        self._apps, self._code, self._module, self._last = {}, None, None, None
+        if last is None or not (apps or code):
+            return
+        for app, line in apps.items():
+            self._failed(_moved(line, last), app, code)
+        if not apps:
+            self._failed(last, module, code)
+
+    def _failed(self, line: Line, name: str | None, code: int | None) -> None:
+        self._emit(replace(self._seen(line, "sysprep", Subject(name), "setup", code=code, marker="sysprep"), count=1, first=None))
+
+
+def _sysprep_code(message: str) -> int | None:
+    found = _SYSPREP_CODE.search(message)
+    if found is None:
+        return None
+    # `dwRet= 1f` is hexadecimal, too.
+    text = found.group(1) or found.group(2)
+    return to_code(text if text[:2].lower() == "0x" else f"0x{text}") or None
+
+
+# --- the stream of lines, and what it is recognised by ---
+
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}"
+_LEVEL = r"(?:Info|Warning|Error|Fatal)"
+_PARTS = "SP|MOUPG|MIG|IBSLIB|IBS|CONX|SYSPRP|PANTHR|SetupPl"
+_BEFORE = r"(?:^|\n|,|[>*|:\ufeff])[ \t]{0,8}"
+_CODE_COLUMN = r"(?:\[0x[0-9a-f]{2,8}\][ \t]{0,24})?"
+# Before the level stands the date, behind what a search or a quotation set before it, or what somebody wrote in its place.
+_HEAD = re.compile(
+    rf"[^\n]{{0,100}}?{_BEFORE}({_LEVEL}|Perf)[ \t]{{1,40}}{_CODE_COLUMN}"
+    rf"(?:({_PARTS}|CBS|CSI|CMI|DISM|DEPLOY|TOOL|DIAG|DU|UDIAG|WDS|UI)[ \t]+)?(.*)",
+    re.S,
+)
+# A paste that lost date and level keeps the component.
+_BARE_HEAD = re.compile(rf"[ \t>*|]{{0,20}}()(?:\[0x[0-9a-f]{{2,8}}\][ \t]{{1,24}})?({_PARTS})[ \t]{{1,8}}(.*)", re.S)
+_WHEN = re.compile(r"[^\n]{0,100}?([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})")
+_START = rf"{_BEFORE}{_LEVEL}[ \t]{{1,40}}{_CODE_COLUMN}"
+_SETUP_SIGN = re.compile(rf"{_START}(?:{_PARTS})[ \t]")
+_STACK_SIGN = re.compile(rf"{_START}(?:CBS|CSI|DISM|DEPLOY)[ \t]|\[SR\] |Total Detected Corruption:")
+_FAILS = re.compile(r"fail|error|not provisioned|dwRet|hr =", re.I)
+_BARE_SIGN = re.compile(r"(?:^|\n)[ \t>*|]{0,20}(?:\[0x[0-9a-f]{2,8}\][ \t]{1,24})?(?:MOUPG|SYSPRP)[ \t]{1,8}[A-Z]")
+# Lines without a component (WinRE, windeploy.exe, oobe): the same form, and the text follows.
+_PLAIN_SIGN = re.compile(rf"(?:^|\n)\ufeff?{_DATE}(?:\.[0-9]{{1,7}})?,[ ]?[ \t]{{0,8}}{_LEVEL}[ \t]{{1,60}}\S")
+_ANY_SIGN = re.compile(rf"{_START}\S")
+# C:\Windows\setupact.log of a host that was not set up lately: what class installers of devices say, one `NAME:  ` a line, without dates.
+_DEVICE_SIGN = re.compile(r"(?:^|\n)\ufeff?(?:AudMig: |Input Install: |[A-Za-z_]{2,20}\.dll:  )")
+# So many lines of the stack may stand beside one of set-up: pasted beside a CBS.log it would be a rarity.
+_STACK_SHARE = 20
+_A_FEW = 50
+
+
+class SetupLog:
+    """One stream of lines of set-up in their order."""
+
+    def __init__(self, out: Collector, *, host: bool = False) -> None:
+        self._setup = Setup(out, host=host)
+        self._place = 0
+        self._time: int | None = None
+
+    def line(self, raw: str, count: int = 1, first: int | None = None) -> None:
+        """Take the next line, or the last of `count` lines alike."""
+        self._place += 1
+        when = _WHEN.match(raw)
+        if when:
+            self._time = stamp_of(when) or self._time
+        head = _BARE_HEAD.match(raw) or _HEAD.match(raw)
+        if head is None:
+            return
+        level, component, message = head.groups()
+        if not level and _FAILS.search(message):
+            level = "Error"
+        self._setup.line(Line(self._time, level, component or "", message.strip(), count, first, self._place))
+
+    def close(self) -> None:
+        """No more lines."""
+        self._setup.close()
+
+
+def setup(text: str, out: Collector) -> None:
+    """Read setupact.log or setuperr.log."""
+    stream = SetupLog(out)
+    for line in each_line(text):
+        stream.line(line.rstrip("\r"))
+    stream.close()
+
+
+def nothing(_text: str, _out: Collector) -> None:
+    """Read what tells nothing of updates."""
+
+
+def _is_named(name: str) -> bool:
+    return "setuperr" in name.lower() or "setupact" in name.lower()
+
+
+def is_setup(sample: str, name: str) -> bool:
+    """Whether a set-up or Sysprep wrote it: by their components; by the mere form only where the servicing stack wrote nothing in it."""
+    ours = sum(1 for _found in _SETUP_SIGN.finditer(sample))
+    if ours == 0 and _is_named(name):
+        return _ANY_SIGN.search(sample) is not None
+    stack = sum(1 for _found in _STACK_SIGN.finditer(sample))
+    if stack == 0:
+        return ours > 0 or _PLAIN_SIGN.search(sample) is not None or _BARE_SIGN.search(sample) is not None
+    # A few lines that somebody picked out of several logs are the log of most of them.
+    share = 1 if ours + stack < _A_FEW and not _is_named(name) else _STACK_SHARE
+    return ours * share >= stack
+
+
+def is_device_setup(sample: str, _name: str) -> bool:
+    """Whether class installers of devices wrote it, and no set-up of Windows."""
+    return _DEVICE_SIGN.search(sample) is not None and _SETUP_SIGN.search(sample) is None

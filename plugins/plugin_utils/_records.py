@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from . import hresult
 from .fields import one_line
-from .observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, CANCELLED, FAILED, Observation
+from .observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, CANCELLED, FAILED, Observation, changed
 
 MAX_LINE = 2000
+_MANY_LINES = 64 * 1024
 _MAX_LINE_SHOWN = 200
 _MAX_OBSERVATIONS = 2000
 _MAX_RELATED = 8
@@ -23,6 +24,10 @@ NOT_APPLICABLE = 0x800F081E
 PROOFS = {True: "store_repaired", False: "store_clean"}
 # A download ends with these where somebody stopped it: E_ABORT, ERROR_REQUEST_ABORTED, ERROR_CANCELLED, WU_E_CALL_CANCELLED.
 CANCEL_CODES = (0x80004004, 0x800704D3, 0x800704C7, 0x8024000B)
+
+
+# So much ASCII in a row is never UTF-16.
+_PLAIN = re.compile(rb"[ -~]{60}")
 
 
 def decode(data: bytes) -> str:
@@ -36,13 +41,16 @@ def decode(data: bytes) -> str:
     start = len(data) - len(data.lstrip(b"\0"))
     start -= start % 2
     sample = data[start : start + 8192]
+    if _PLAIN.search(sample):
+        # A batch file's own log: ASCII, into which sfc wrote UTF-16.
+        return data.decode("utf-8", "replace")
     even, odd = sample[0::2], sample[1::2]
     low, high = even.count(0), odd.count(0)
     half = max(len(odd), 1)
-    # Logs are mostly ASCII: in UTF-16 every other byte is NUL, the wrong one if the cut went through a character.
-    if high > half * 0.6 and low < half * 0.2:
+    # In UTF-16 the high byte of ASCII is NUL, misplaced if the cut went through a character. No script is without blanks and digits.
+    if high > half * 0.2 and low * 3 < high:
         return data[start:].decode("utf-16-le", "replace")
-    if low > half * 0.6 and high < half * 0.2:
+    if low > half * 0.2 and high * 3 < low:
         return data[start + 1 :].decode("utf-16-le", "replace")
     return data.decode("utf-8", "replace")
 
@@ -56,13 +64,29 @@ def each_line(text: str) -> Iterator[str]:
     """Lines without their ends, each cut to MAX_LINE."""
     start, size = 0, len(text)
     while start < size:
-        end = text.find("\n", start)
+        # Many lines at once: of large logs half of the time would go into finding the end of each.
+        end = text.find("\n", min(start + _MANY_LINES, size - 1))
         if end < 0:
             end = size
-        yield text[start : min(end, start + MAX_LINE)]
+        for line in text[start:end].split("\n"):
+            yield line if len(line) <= MAX_LINE else line[:MAX_LINE]
         start = end + 1
 
 
+def has_any(words: Iterable[str]) -> Callable[[str], bool]:
+    """Make a test of a line for any of some words: it is asked for every line of a log, where a pattern of them all takes twice as long."""
+    every = tuple(words)
+
+    def has(line: str) -> bool:
+        for word in every:  # noqa: SIM110
+            if word in line:
+                return True
+        return False
+
+    return has
+
+
+@lru_cache(maxsize=1024)
 def stamp(date: str, clock: str) -> int | None:
     """Unix seconds of `2025-11-24` and `03:00:00`, read as UTC; None where there is no such moment."""
     try:
@@ -156,10 +180,10 @@ def _fold(before: Observation, after: Observation) -> Observation:
     if _is_newer(before, after):
         newer, older = before, after
     if newer.time is None:
-        newer = replace(newer, time=older.time, bound_s=older.bound_s)
+        newer = changed(newer, time=older.time, bound_s=older.bound_s)
     first = min((moment for moment in (before.first, after.first) if moment is not None), default=None)
     # The time is that of the last one, not the greatest: a clock that was set back must not make it lie in the future.
-    return replace(newer, count=before.count + after.count, first=first, title=newer.title or older.title)
+    return changed(newer, count=before.count + after.count, first=first, title=newer.title or older.title)
 
 
 def _earlier(time: int | None, seconds: int) -> int | None:
@@ -190,8 +214,8 @@ class Collector:
         if local:
             observation = self._to_utc(observation)
         if observation.first is None:
-            observation = replace(observation, first=observation.time)
-        observation = replace(observation, line=clean(observation.line))
+            observation = changed(observation, first=observation.time)
+        observation = changed(observation, line=clean(observation.line))
         key = (
             observation.source, observation.channel, observation.layer, observation.outcome, observation.code, observation.marker,
             observation.update, observation.kb, observation.name, observation.service, observation.caller,
@@ -206,9 +230,9 @@ class Collector:
 
     def _to_utc(self, observation: Observation) -> Observation:
         if self._zone is None:
-            return replace(observation, bound_s=BOUND_UNKNOWN_ZONE_S)
+            return changed(observation, bound_s=BOUND_UNKNOWN_ZONE_S)
         time, first = _earlier(observation.time, self._zone), _earlier(observation.first, self._zone)
-        return replace(observation, bound_s=BOUND_HOST_ZONE_S, time=time, first=first)
+        return changed(observation, bound_s=BOUND_HOST_ZONE_S, time=time, first=first)
 
     def aside(self, code: int) -> None:
         """Note a code that tells nothing by itself. It is named beside damage in the same log, if any."""
@@ -221,5 +245,5 @@ class Collector:
         related = tuple(code for code in self._aside if code not in told)
         for key, one in self._seen.items():
             if _is_damage(one):
-                self._seen[key] = replace(one, related=related)
+                self._seen[key] = changed(one, related=related)
         return list(self._seen.values())

@@ -228,7 +228,7 @@ def advance(case: Case, event: Event) -> Case:
     raise TypeError(f"no event of a case: {event!r}")
 
 
-def _with_reasons(event: Event) -> Event:
+def _with_reasons(event: Any) -> Any:
     """A reason that nothing printable is in (a host may send a blank) is still one: it must not vanish on the way through a document."""
     given = {name: getattr(event, name, "") for name in ("failed", "unknown", "why")}
     blank = {name: "no reason was given" for name, text in given.items() if text and not line(text)}

@@ -4,12 +4,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 # The states of a subject. Only the first three can ask for something.
 FAILING, UNKNOWN, UNTESTED, GOOD, CLOSED, UNSEEN = "failing", "unknown", "untested", "good", "closed", "unseen"
+
+# A name that is that of a file, with the component that it belongs to, if any: `example.dll of Example-Component`, `C:\Windows\a.sys`.
+_FILE = re.compile(
+    r"([^\s,~*?\"<>|]{1,220}\.(?:dll|sys|exe|mui|cat|mum|man|manifest|inf|cab|msi|msu|msp|esd|wim|psf|edb|dat|xml|ocx|cpl|drv|ax|tlb|nls|ttf|"
+    r"ttc|fon|mof|msc|chm|hlp|jfm|chk|log|ini|js|vbs|ps1|psm1|psd1|cdxml|scr|efi|png|jpg|ico|lnk|pnf|bin|xsd|config|html?|txt|rll|winmd))"
+    r"(?: of .{1,200})?",
+    re.I,
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,9 @@ class Finding:
             `proxy`, `policy`, `management`, `hardware`, `admin`).
         next_step: what to do, one imperative sentence that names the thing.
         meaning: what it means, one clause without a full stop.
-        name: the component, service, policy or server it is about, for a person; `kb` and `title` name the update.
+        name: the component, package, file, service, policy or server it is about, for a person; `kb` and `title` name the update.
+        lines: up to three lines of the logs, the newest last; `seen_in` names up to three logs that they were read in.
+        count: how many things it is about: damaged files where they have names, else tries.
         notice: true and worth saying, but nothing on the host is wrong for it.
         superseded_by: what made it history; None while it counts.
         blocking: no search can succeed while it holds, so it comes before repairs of the host (architecture: needs_action, blocked).
@@ -49,6 +61,7 @@ class Finding:
     kb: str | None = None
     title: str | None = None
     lines: tuple[str, ...] = ()
+    seen_in: tuple[str, ...] = ()
     source: str = ""
     first_seen: int | None = None
     last_seen: int | None = None
@@ -66,6 +79,20 @@ class Finding:
         """Whether it asks for something now."""
         return self.superseded_by is None and not self.notice
 
+    @property
+    def file(self) -> str | None:
+        """The file that it is about, without the component that it belongs to."""
+        found = _FILE.match((self.name or "")[:440])
+        return found and found.group(1)
+
+    @property
+    def service(self) -> str | None:
+        """Key name of the Windows service that it is about."""
+        kind, _colon, name = self.subject.partition(":")
+        if kind == "service":
+            return name or None
+        return self.name if self.layer == "service" else None
+
     def to_dict(self) -> dict[str, Any]:
         """The finding as the modules return it."""
         return {
@@ -81,10 +108,15 @@ class Finding:
             "name": self.name,
             "kb": self.kb,
             "title": self.title,
+            "file": self.file,
+            "service": self.service,
             "lines": list(self.lines),
+            "seen_in": list(self.seen_in),
             "source": self.source,
             "first_seen": self.first_seen,
+            "first_seen_text": as_text(self.first_seen),
             "last_seen": self.last_seen,
+            "last_seen_text": as_text(self.last_seen),
             "count": self.count,
             "superseded_by": self.superseded_by,
             "notice": self.notice,
@@ -92,3 +124,13 @@ class Finding:
             "answer": dict(self.answer),
             "next_step": self.next_step,
         }
+
+
+def as_text(time: int | None) -> str | None:
+    """Unix seconds as ISO 8601 in UTC; None for no time, and for one that no calendar holds."""
+    if time is None:
+        return None
+    try:
+        return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return None

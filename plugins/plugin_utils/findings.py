@@ -36,6 +36,7 @@ LAYERS = {
     "service": "services",
     "clock": "time synchronisation",
     "sysprep": "Sysprep",
+    "offline": "commands on another image",
 }
 _ORDER = {"scan": 10, "cache": 11, "download": 12, "store": 13, "install": 14, "upgrade": 15, "service": 16, "clock": 17}
 
@@ -57,6 +58,25 @@ MARKERS = {
     "scan_failed": "A search for updates failed",
     "service_failed": "A service that updates need failed to start or ended",
     "setup_failed": "A feature upgrade failed",
+    "offline_image": "A command on an offline image failed: that is another Windows than the one that runs",
+    "catalog_corrupt": "The component store holds a damaged catalog",
+    "mum_corrupt": "The component store holds a damaged package manifest",
+    "mum_missing": "A package manifest of the component store is missing",
+    "payload_missing": "A payload of the component store is missing",
+    "payload_file_missing": "A payload of the component store is missing",
+    "manifest_missing": "A manifest of the component store is missing",
+    "compat_block": "A program, driver or device blocks the feature upgrade",
+    "sysprep": "Sysprep failed",
+    "sfc_could_not_run": "SFC could not run",
+    "sfc_repair_pending": "SFC waits for a restart",
+    "clock_not_synchronised": "The clock is not synchronised",
+    "clock_runs_free": "The clock follows no time source",
+    "clock_beyond_limit": "The clock is further off than the time service may correct",
+    "clock_off": "The clock is off by more than five minutes",
+    "no_time_data": "No time source has given the time",
+    "time_data_stale": "The time source gives old data alone",
+    "time_source_failed": "A time source does not serve this host",
+    "on_the_way": "An error on the way of a set-up",
 }
 
 
@@ -157,6 +177,7 @@ def _never_ending(known: States, host: Situation) -> Iterator[Finding]:
             kb=newest.kb,
             title=newest.title,
             lines=tuple(one.line for one in state.started[-1:]),
+            seen_in=_seen_in(state.started),
             source=newest.source,
             first_seen=min(times),
             last_seen=max(times),
@@ -178,7 +199,7 @@ def _finding(state: State, known: States, host: Situation, settings: Settings) -
     weight = _weight(state, known, host)
     finding = _worst(state, known, host, settings)
     if weight == _NOTHING:
-        return replace(finding, state=CLOSED, superseded_by="nothing: updates of Windows do not depend on it")
+        return replace(finding, state=CLOSED, superseded_by=f"nothing: {_WHY_NOTHING.get(finding.layer, _NO_MATTER)}")
     if weight == _NOTICE:
         return replace(finding, notice=True)
     return finding
@@ -195,6 +216,8 @@ def _worst(state: State, known: States, host: Situation, settings: Settings) -> 
 
 
 _FAULT, _NOTICE, _NOTHING = "fault", "notice", "nothing"
+_NO_MATTER = "updates of Windows do not depend on it"
+_WHY_NOTHING = {"upgrade": "set-ups that end well write it, too; the result of this one is not in the log"}
 
 
 def _weight(state: State, known: States, host: Situation) -> str:
@@ -207,6 +230,9 @@ def _weight(state: State, known: States, host: Situation) -> str:
         return _NOTHING
     if kind == "upgrade":
         return _fault_or(_NOTHING, any(one.marker != "on_the_way" for one in state.failures))
+    if kind == "sysprep":
+        # No update of a host depends on it; who gives its log asks about it.
+        return _fault_or(_NOTICE, not host.host)
     if all(_is_cancelled(one) for one in state.failures):
         return _fault_or(_NOTHING, _keeps_failing(state))
     if subjects.is_rolling(subject):
@@ -214,10 +240,20 @@ def _weight(state: State, known: States, host: Situation) -> str:
     if kind == "service":
         return _service_weight(subject.partition(":")[2], host)
     if subject == "clock":
-        return _fault_or(_NOTICE, not host.host)
-    if kind in ("update", "servicing") and subject not in (subjects.OS, subjects.DOTNET, subjects.SSU):
+        return _fault_or(_NOTICE, not host.host and not _is_silent_source(state))
+    if kind in ("update", "servicing", "feature") and subject not in (subjects.OS, subjects.DOTNET, subjects.SSU):
         return _one_off_weight(state, known, host)
     return _FAULT
+
+
+# What the time service says of the clock itself.
+_CLOCK_IS_WRONG = ("clock_beyond_limit", "clock_not_synchronised", "time_service_failed")
+
+
+def _is_silent_source(state: State) -> bool:
+    """Whether events tell but of a time source that did not answer now and then: every start without a network does that."""
+    events = all(one.source.startswith("event:") and one.marker not in _CLOCK_IS_WRONG for one in state.failures)
+    return events and not _keeps_failing(state)
 
 
 def _is_cancelled(one: Observation) -> bool:
@@ -246,10 +282,16 @@ def _service_weight(name: str, host: Situation) -> str:
 
 def _one_off_weight(state: State, known: States, host: Situation) -> str:
     """A fault if nothing else was tried since, else for two weeks: then the next patch cycle has passed it by."""
-    if host.now is None or state.last is None or host.now - state.last <= _ONE_OFF_S:
+    today = host.now if host.host else _end_of_logs(known)
+    if today is None or state.last is None or today - state.last <= _ONE_OFF_S:
         return _FAULT
     others = [one for other in known.by_subject.values() if other.subject != state.subject for one in _tries(other)]
     return _fault_or(_NOTICE, not any(one.time is not None and one.time > state.last for one in others))
+
+
+def _end_of_logs(known: States) -> int | None:
+    """The newest moment in logs alone: a log may be read years after it ended, and nobody knows what came later."""
+    return max((one.time for one in known.observations if one.time is not None), default=None)
 
 
 def _tries(state: State) -> list[Observation]:
@@ -264,7 +306,7 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
     lead = _lead(state)
     told = _Told.of(failure.code, failure.marker)
     times = [one.time for one in state.failures if one.time is not None and not host.is_future(one.time)]
-    codes = dict.fromkeys(one.code for one in sorted(state.failures, key=states.newness, reverse=True) if one.code is not None)
+    codes = dict.fromkeys(one.code for one in sorted(_final(state), key=states.newness, reverse=True) if one.code is not None)
     return Finding(
         id=f"{told.name}@{state.subject}",
         subject=state.subject,
@@ -277,14 +319,15 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
         codes=tuple(hresult.hex_of(code) for code in codes),
         condition=told.condition,
         symbol=told.symbol,
-        name=failure.name,
+        name=_named(state) or failure.name,
         kb=failure.kb,
         title=failure.title,
         lines=_lines(state),
+        seen_in=_seen_in((*state.failures, *state.reasons)),
         source=lead.source,
         first_seen=state.first,
         last_seen=max(times, default=None),
-        count=state.tries,
+        count=_count(state),
         notice=routed.notice,
         # No search succeeds until its owner has acted: nothing that a repair here does could be proved.
         blocking=state.subject.startswith("search:") and "owner" in routed.answer and not routed.notice,
@@ -300,15 +343,21 @@ def _order(state: State, lead: Observation) -> int:
 
 def _lead(state: State) -> Observation:
     """The failure that stands for all: a final result of set-up before errors on the way, else the newest."""
-    final = [one for one in state.failures if one.marker != "on_the_way"]
-    with_code = [one for one in final if one.code is not None]
-    chosen = with_code or final or list(state.failures)
+    final = _final(state)
+    chosen = [one for one in final if one.code is not None] or final
     return replace(state, failures=tuple(chosen)).newest
+
+
+def _final(state: State) -> list[Observation]:
+    """The failures that count: a set-up's result, or, where there is none, all that was seen."""
+    return [one for one in state.failures if one.marker != "on_the_way"] or list(state.failures)
 
 
 def _related(state: State) -> tuple[str, ...]:
     codes = [code for one in state.failures for code in one.related]
     codes += [one.code for one in _newest_reasons(state) if one.code is not None]
+    final = {one.code for one in _final(state)}
+    codes += [one.code for one in reversed(state.failures) if one.code is not None and one.code not in final]
     return tuple(dict.fromkeys(hresult.hex_of(code) for code in codes))[:8]
 
 
@@ -324,8 +373,40 @@ def _lines(state: State) -> tuple[str, ...]:
     """Up to three lines of the logs: what the servicing stack said first, then the failure itself."""
     newest_first = sorted(state.failures, key=states.newness, reverse=True)
     ranked = sorted(_newest_reasons(state), key=lambda one: one.name is None)
-    ranked += sorted(newest_first, key=lambda one: _LINE_ORDER.get(one.source, 2))
-    return tuple(dict.fromkeys(one.line for one in ranked if one.line))[:_MOST_LINES]
+    ranked += sorted(newest_first, key=lambda one: (one.marker == "on_the_way", _LINE_ORDER.get(one.source, 2)))
+    chosen: dict[str, Observation] = {}
+    for one in ranked:
+        if one.line and len(chosen) < _MOST_LINES:
+            chosen.setdefault(one.line, one)
+    return tuple(one.line for one in sorted(chosen.values(), key=states.newness))
+
+
+def _seen_in(seen: Iterable[Observation]) -> tuple[str, ...]:
+    """Up to three logs, those of the newest lines first."""
+    newest_first = sorted(seen, key=states.newness, reverse=True)
+    return tuple(dict.fromkeys(one.seen_in for one in newest_first if one.seen_in))[:_MOST_LINES]
+
+
+def _things(state: State) -> list[str]:
+    """What of the component store is damaged, by name, newest first: several lines may speak of one file, some without its component."""
+    if not state.subject.startswith("store:"):
+        return []
+    names = list(dict.fromkeys(one.name for one in sorted(state.failures, key=states.newness, reverse=True) if one.name))
+    return [name for name in names if not any(other.startswith(f"{name} of ") for other in names)]
+
+
+def _named(state: State) -> str | None:
+    """All that is damaged, as far as there is room for names."""
+    names = _things(state)
+    if len(names) <= 1:
+        return names[0] if names else None
+    more = len(names) - _MOST_LINES
+    return ", ".join(names[:_MOST_LINES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(state: State) -> int:
+    """Things where they have names, else tries."""
+    return len(_things(state)) or state.tries
 
 
 def _routed(state: State, known: States, host: Situation, settings: Settings) -> tuple[routing.Failure, routing.Routed, str]:
@@ -345,8 +426,9 @@ def _routed(state: State, known: States, host: Situation, settings: Settings) ->
 def _as_failure(state: State, known: States, host: Situation) -> routing.Failure:
     lead = _lead(state)
     named = (lead, *reversed(state.failures), *_newest_reasons(state))
-    final = [one for one in state.failures if one.marker == "final"]
-    inner = next((one.name for one in (*_newest_reasons(state), lead, *final) if one.name), None)
+    inner = next((one.name for one in (*_newest_reasons(state), lead, *_results(state)) if one.name), None)
+    if state.subject.startswith("upgrade:"):
+        inner = routing.phase_and_culprit([inner, *(one.name for one in _results(state))])
     asked = subjects.SERVICE_CLASSES.get(lead.service or "", None)
     if state.subject.startswith("search:"):
         asked = state.subject.removeprefix("search:")
@@ -363,6 +445,11 @@ def _as_failure(state: State, known: States, host: Situation) -> routing.Failure
         restarted_since=host.restarted_since(state.first),
         reset_tried=_reset_did_not_cure(state, lead.code, host),
     )
+
+
+def _results(state: State) -> list[Observation]:
+    """What names the phase in which an upgrade ended, or what ended it."""
+    return [one for one in state.failures if one.marker in ("final", "compat_block")]
 
 
 def _is_lasting(state: State, known: States, host: Situation) -> bool:
@@ -446,13 +533,15 @@ def _history(state: State, host: Situation) -> Finding:
         code=told.code,
         condition=told.condition,
         symbol=told.symbol,
-        name=lead.name,
+        name=_named(state) or lead.name,
         kb=lead.kb,
         title=lead.title,
+        lines=_lines(state)[-1:],
+        seen_in=_seen_in(state.failures),
         source=lead.source,
         first_seen=state.first,
         last_seen=last_seen,
-        count=state.tries,
+        count=_count(state),
         superseded_by=state.closed_by,
         order=_ORDER.get(lead.layer, 19),
     )

@@ -12,11 +12,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from ._log_agent import REPORT, REPORT_TIME, is_reporting, is_update_log, report, report_time, reporting, wulog
-from ._log_events import event_observation, event_text, event_xml, is_event_text, is_event_xml, service_key
+from ._log_compat import compat, is_compat
+from ._log_configmgr import configmgr, is_cmtrace
+from ._log_console import console, is_console
+from ._log_event_table import event_csv, event_rows, is_event_csv, is_event_rows
+from ._log_event_text import event_text, is_event_text
+from ._log_event_xml import event_xml, is_event_xml
+from ._log_events import event_observation, service_key
+from ._log_reporting import REPORT, REPORT_TIME, is_reporting, report, report_time, reporting
 from ._log_servicing import Servicing, is_servicing, servicing
-from ._log_setup import is_setupdiag, setupdiag
+from ._log_setup import SetupLog, is_device_setup, is_setup, nothing, setup
+from ._log_setupdiag import is_setupdiag, setupdiag
 from ._log_stack import DATED
+from ._log_update import is_update_log, wulog
 from ._records import MAX_LINE, Collector, clean, decode, stamp_of
 from ._records import guid_of as guid
 from ._records import kb_of as kb
@@ -27,7 +35,8 @@ __all__ = [
     "TAIL_BYTES", "clean", "decode", "event_observation", "guid", "kb", "kind_of", "read", "read_lines", "service_key",
 ]  # fmt: skip
 
-TAIL_BYTES = 64 * 1024 * 1024
+# Of a file that is larger the end alone is read: 4 s and 250 MB of a controller are enough for one explanation.
+TAIL_BYTES = 32 * 1024 * 1024
 
 
 def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[Observation]:
@@ -55,7 +64,8 @@ def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[
 def kind_of(data: bytes, name: str = "") -> str | None:
     """Name what `read` takes a log for, None for what is no log that is known.
 
-    `events`, `events as text`, `wulog`, `reporting`, `setupdiag` or `servicing` (CBS, DISM and set-up).
+    One of the names in `_KINDS`: `events`, `wulog`, `reporting`, `setup`, `device setup` (setupact.log without a set-up of Windows in it),
+    `setupdiag`, `compat`, `console`, `servicing` (CBS and DISM) ...
     """
     kind = _kind(decode(bytes(data[-TAIL_BYTES:])), name)
     return None if kind is None else kind.name
@@ -72,10 +82,18 @@ class _Kind(NamedTuple):
 # The first that recognises a text reads it.
 _KINDS = (
     _Kind("events", is_event_xml, event_xml),
-    _Kind("events as text", is_event_text, event_text),
     _Kind("wulog", is_update_log, wulog),
     _Kind("reporting", is_reporting, reporting),
+    _Kind("cmtrace", is_cmtrace, configmgr),
+    _Kind("events as rows", is_event_rows, event_rows),
+    _Kind("events as CSV", is_event_csv, event_csv),
+    _Kind("events as text", is_event_text, event_text),
     _Kind("setupdiag", is_setupdiag, setupdiag),
+    _Kind("compat", is_compat, compat),
+    _Kind("device setup", is_device_setup, nothing),
+    _Kind("setup", is_setup, setup),
+    # A paste may hold lines of CBS.log between what programs wrote to the console.
+    _Kind("console", is_console, console),
     _Kind("servicing", is_servicing, servicing),
 )
 _SAMPLE_HEAD, _SAMPLE_TAIL = 300_000, 100_000
@@ -107,7 +125,7 @@ def read_lines(kind: str, groups: Iterable[LogKind], zone_offset_s: int | None =
         for place, group in enumerate(groups):
             _report_group(place, group, out)
         return out.result()
-    stream = Servicing(out)
+    stream = SetupLog(out, host=True) if kind == "setup" else Servicing(out)
     for group in groups:
         # The comma that follows the time where it is a whole line.
         first = stamp_of(DATED.match(f"{(group.first or '')[:MAX_LINE]}, "))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,7 +270,8 @@ def _only(holds: bool, routed: Routed) -> Routed | None:
 
 def _reset(case: _Case) -> Routed | None:
     failure, situation = case.failure, case.situation
-    if failure.layer not in _CACHE_LAYERS:
+    if failure.layer not in _CACHE_LAYERS or failure.subject.startswith(("servicing:", "feature:")):
+        # What the stack alone tells, of no update that the agent brought, is none of the agent's cache.
         return None
     if situation.service_broken:
         return _owner("admin", replace(case, step="service_dll"))
@@ -342,6 +343,9 @@ def _services(case: _Case) -> Routed | None:
     if situation.service_broken:
         return _owner("admin", replace(case, step="service_dll"))
     repairable = repairable_services(situation)
+    if repairable is None and failure.layer == "service" and SERVICES.get(failure.name or "", {"repair": ""})["repair"] is None:
+        known = replace(situation, disabled=(str(failure.name),))
+        return _only(failure.code == _DISABLED_SERVICE, _owner("admin", replace(case, step="start_type", situation=known)))
     if repairable is None:
         # Of all codes only this one says that a start type is the cause.
         return _only(failure.code == _DISABLED_SERVICE and not failure.reset_tried, _repair("reset", replace(case, step="services")))
@@ -429,12 +433,18 @@ def _feature(case: _Case) -> Routed | None:
     return _policy_if_wsus(features) or _owner("admin", features)
 
 
+# ERROR_INSTALL_FAILURE: a program failed, which none of the servicing stack's packages is.
+_INSTALLER_FAILED = 0x80070643
+
+
 def _title(case: _Case) -> Routed | None:
     """What an installer's mere failure means by the update that it came with."""
     failure = case.failure
     if updates.is_false_failure(failure.kb, failure.code):
         return _notice(replace(case, step="false_failure"))
-    if updates.is_winre(failure.kb, failure.title):
+    if updates.is_winre(failure.kb, failure.title) or (
+        failure.code == _INSTALLER_FAILED and updates.may_be_winre(failure.kb, failure.title)
+    ):
         return _owner("admin", replace(case, step="recovery_partition"))
     rolling = _rolling(failure)
     if rolling is None:
@@ -458,6 +468,8 @@ def _upgrade(case: _Case) -> Routed:
         step = "setup_named_driver"
     routed = _owner("admin", replace(case, step=step))
     situation = case.situation
+    if step == "setup_named_driver":
+        return routed
     if situation.host and situation.client is True and not situation.upgrade_allowed:
         return replace(routed, attempt="osupgrade")
     return routed
@@ -593,8 +605,8 @@ def _names(case: _Case) -> dict[str, str]:
         "update": _update(failure),
         "rolling": updates.rolling_name(_rolling(failure)) or "it comes again and again",
         "named": _worded(": ", name),
-        "phase": f"{_worded(', phase ', phase)}{_worded(': ', file)}",
-        "phase_only": _worded(", phase ", phase),
+        "phase": f"{_worded(', phase ', _phase_words(phase))}{_worded(': ', file)}",
+        "phase_only": _worded(", phase ", _phase_words(phase)),
         "file": file,
         "installer": name or "the installer",
         "service": _worded("the service ", service, "the service"),
@@ -606,11 +618,17 @@ def _names(case: _Case) -> dict[str, str]:
         "drive": situation.drive,
         "free": _size(situation.free_bytes),
         "needs": f"{_TAKERS[_layer(failure) == 'upgrade']} needs about {_needed_gib(failure)} GB",
-        "time": ", ".join(situation.clock.silent) or situation.clock.own_server or "of this host",
+        "time": _time_source(failure, situation),
         "broken": ", ".join(situation.service_broken) or name or "wuauserv",
         "disabled": ", ".join(repairable_services(situation) or ()) or "the disabled services",
         "start_steps": "; ".join(_owned_start_types(situation)),
     }
+
+
+def _time_source(failure: Failure, situation: Situation) -> str:
+    """The source that does not answer, else the host's own; in logs alone the one that the failure names."""
+    named = failure.name if failure.layer == "clock" and failure.name != _TIME_SERVICE else None
+    return ", ".join(situation.clock.silent) or situation.clock.own_server or named or "its time source"
 
 
 _ONLY_WSUS = ", or by policy (DoNotConnectToWindowsUpdateInternetLocations = 1) keep it to "
@@ -626,6 +644,23 @@ def _phase_and_file(name: str | None) -> tuple[str, str]:
         return "", name or ""
     rest = f"{found.string[: found.start()]} {found.string[found.end() :]}"
     return found.group(0), rest.strip(" ,;:-")
+
+
+def _phase_words(phase: str) -> str:
+    """The phase as `0x30018 = first boot, Sysprep`, as far as Microsoft names its parts."""
+    if not phase:
+        return ""
+    names = _TABLE["setup_phases"].get(phase[2:3], ""), _TABLE["setup_operations"].get(phase[3:].lstrip("0").upper(), "")
+    return f"{phase}{_worded(' = ', ', '.join(word for word in names if word))}"
+
+
+def phase_and_culprit(names: Iterable[str | None]) -> str | None:
+    """One name of what several results of one upgrade name: the first phase, and the first driver, program or file."""
+    parts = [_phase_and_file(name) for name in names if name]
+    phase = next((phase for phase, _file in parts if phase), "")
+    files = [file for _phase, file in parts if file]
+    file = next((file for file in files if not file.startswith("phase ")), files[0] if files and not phase else "")
+    return f"{phase} {file}".strip() or None
 
 
 def _server_names(situation: Situation) -> dict[str, str]:
@@ -683,10 +718,23 @@ _PLACES = (
     ("an installation", "install"),
     ("CBS.log", "store"),
     ("set-up", "upgrade"),
+    ("Sysprep", "sysprep"),
     ("a service's start", "service"),
     ("the time service", "clock"),
 )
 _FILE_AREAS = ("store", "servicing_cbs", "other", "disk", "permission", "reboot", "driver")
+_UPDATES = ("scan", "download", "install")
+# Where a code of one part of Windows can be seen at all, by its first digits: the update agent writes no
+# CBS.log, the servicing stack searches for nothing, and no server answers in an installation.
+_SEEN_IN = {
+    "0x80242": ("install",), "0x80244": ("scan", "download"), "0x80245": ("scan",), "0x80246": ("download", "install"),
+    "0x8024D": ("scan",), "0x8024E": ("scan",), "0x8024F": ("scan",), "0x80247": ("scan",),
+    "0x8024": _UPDATES, "0x800F": ("install", "store", "upgrade"), "0x8019": ("scan", "download"), "0x80D0": ("download",),
+    "0x8020": ("download",), "0x803D": ("scan",), "0xC800": _UPDATES, "0x8050": ("install",), "0x87D0": _UPDATES,
+    "0x8007064": ("install",), "0x8007065": ("install",), "0x8007066": ("install",), "0x8007067": ("install",),
+}  # fmt: skip
+_NETWORK_AREAS = ("network", "proxy", "protocol")
+_APPS = range(0x80073CF0, 0x80073E00)
 _ANSWER_WORDS = {
     "reset": "a reset of the update cache",
     "timesync": "setting the clock",
@@ -701,34 +749,58 @@ _ANSWER_WORDS = {
 }
 
 
-def by_place(code: int, unknown: Situation) -> list[tuple[str, str, str]]:
+def by_place(code: int, unknown: Situation, phase: str = "") -> list[tuple[str, str, str]]:
     """What a code asks for, by where it is seen: the place, who or what helps, and the next step, in words.
 
     Args:
         unknown: a situation of which nothing is known.
+        phase: the five digits with which a set-up says where it ended (`0x30018`), else empty.
     """
     if not code & 0x80000000 or (not hresult.is_known(code) and not hresult.describe(code).remedies):
         return []
     rows: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for asked in ("microsoft", _WSUS):
-        for place, layer in _places(code):
-            words, step = _in_words(Failure(layer, code, asked=asked), unknown)
+        for place, layer in _places(code, phase):
+            words, step = _in_words(Failure(layer, code, asked=asked, name=phase or None), unknown)
             rows.setdefault((words, step), []).append((place, asked))
     return [(_place_words(places), words, step) for (words, step), places in rows.items()]
 
 
-def _places(code: int) -> Iterator[tuple[str, str]]:
+def _places(code: int, phase: str) -> Iterator[tuple[str, str]]:
     known = hresult.nt_to_win32(code)
-    area, explicit = hresult.describe(code).area, _CODES.get(known, {})
-    for place, layer in _PLACES:
-        if layer in ("scan", "download", "install"):
-            shown = not is_upgrade_code(code)
-        elif layer in ("store", "upgrade"):
-            shown = area in _FILE_AREAS or layer in explicit or (layer == "upgrade" and is_upgrade_code(code))
-        else:
-            shown = layer in explicit or area == layer
-        if shown:
-            yield place, layer
+    if is_upgrade_code(code) or phase:
+        layers: tuple[str, ...] = ("upgrade",)
+    elif known in _APPS:
+        layers = ("install", "sysprep")
+    else:
+        layers = _seen_in(known) or _seen_by_area(known)
+    yield from ((place, layer) for place, layer in _PLACES if layer in layers)
+
+
+def _seen_in(code: int) -> tuple[str, ...] | None:
+    digits = hresult.hex_of(code)
+    layers = next((_SEEN_IN[digits[:length]] for length in (9, 7, 6) if digits[:length] in _SEEN_IN), None)
+    if layers == _UPDATES and hresult.describe(code).area in _NETWORK_AREAS:
+        return _UPDATES[:2]
+    return layers
+
+
+def _seen_by_area(code: int) -> tuple[str, ...]:
+    """Where a code of Windows itself can be seen: what it is about, and where the table has an answer of its own for it."""
+    area, layers = hresult.describe(code).area, set(_UPDATES)
+    if area in _NETWORK_AREAS or (area == "time_tls" and not is_signature_code(code)):
+        layers.remove("install")
+    if area == "servicing_cbs":
+        layers = {"install"}
+    if area in _FILE_AREAS:
+        layers |= {"store", "upgrade"}
+    own = set(_CODES.get(code, {})) & {"store", "upgrade", "service", "clock"}
+    return tuple(layers | own | ({area} & {"service", "clock"}))
+
+
+def phase_words(phase: str) -> str:
+    """The phase of a set-up in words, empty for none."""
+    return _phase_words(phase)
 
 
 def _in_words(failure: Failure, unknown: Situation) -> tuple[str, str]:

@@ -61,9 +61,11 @@ class State:
     def tries(self) -> int:
         """How often it failed: one failure is written to several logs, so the sources are not added up."""
         by_source: dict[str, int] = {}
-        for one in self.failures:
-            by_source[one.source] = by_source.get(one.source, 0) + max(1, one.count)
-        return max(by_source.values(), default=0)
+        # A set-up fails once, by its result, however many errors it logged on the way.
+        for one in [one for one in self.failures if one.marker != "on_the_way"] or self.failures:
+            # A count of 0: one more line of a try that is counted already.
+            by_source[one.source] = by_source.get(one.source, 0) + one.count
+        return max(1, *by_source.values()) if by_source else 0
 
     @property
     def newest(self) -> Observation:
@@ -188,10 +190,25 @@ def _apart(one: Observation, other: Observation) -> int | None:
 
 def _search_in_use(groups: Groups, situation: Situation) -> str:
     """The searches that count: of the class that policy requires, or, where none of it was seen, of the one that is in use."""
+    asked = None if situation.host else _asked_last(groups)
+    if asked is not None:
+        return asked
     required = f"search:{situation.required_class}"
     others = (required, f"search:{MICROSOFT}", "search:wsus", subjects.UNKNOWN_SEARCH)
     with_evidence = [name for name in others if any(one.source != "agent" for one in groups.get(name, ()))]
     return with_evidence[0] if with_evidence else required
+
+
+def _asked_last(groups: Groups) -> str | None:
+    """Whom those asked who search for all updates, by logs alone. Where a policy names a WSUS, Microsoft is asked beside it."""
+    last = {}
+    for name in ("search:wsus", f"search:{MICROSOFT}"):
+        times = [one.time or 0 for one in groups.get(name, ()) if one.caller and subjects.is_general(one)]
+        if times:
+            last[name] = max(times)
+    if len(last) == 2 and last[f"search:{MICROSOFT}"] - last["search:wsus"] > 24 * HOUR:
+        return f"search:{MICROSOFT}"
+    return next(iter(last), None)
 
 
 @dataclass(frozen=True)

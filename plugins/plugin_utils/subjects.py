@@ -95,6 +95,8 @@ def _update(observation: Observation) -> str | None:
     name = observation.kb or observation.update or title[:80]
     if name:
         return f"update:{name}"
+    if observation.source == "dism" and package:
+        return f"feature:{package}"
     return f"servicing:{package or observation.code or observation.marker}" if observation.source in ("cbs", "dism") else "update:"
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from . import absence, coverage, findings, hresult, repairs, routing, seen
+from . import absence, coverage, findings, hresult, repairs, routing, seen, subjects
 from .coverage import Coverage
 from .evidence import Evidence
 from .finding import UNKNOWN, UNTESTED, Finding
 from .observation import Observation
 from .repairs import Proof
 from .situation import Settings
+from .states import States
 
 # What each verdict is to ansible. `changed` is only what it may be: whether something was changed, the outcome says.
 OUTCOME = {
@@ -96,9 +97,9 @@ class Judged:
     coverage: Coverage
 
 
-def look(evidence: Evidence, settings: Settings) -> Judged:
-    """Judge one look."""
-    found = findings.diagnose(evidence, settings).findings
+def look(evidence: Evidence, settings: Settings, more: Iterable[Observation] = ()) -> Judged:
+    """Judge one look; `more` was seen in logs of the same host."""
+    found = findings.diagnose(evidence, settings, more).findings
     covered = coverage.of(evidence)
     return Judged(found, judge(found, evidence, covered), covered)
 
@@ -107,9 +108,19 @@ def logs(observations: Iterable[Observation], settings: Settings, now: int | Non
     """Judge logs alone, without the host that wrote them."""
     diagnosis = findings.diagnose_logs(observations, settings, now)
     verdict = judge(diagnosis.findings, None, None)
-    if verdict.name == "healthy" and not any(one.ok for one in diagnosis.states.observations):
+    if verdict.name == "healthy" and not _shows_that_updates_work(diagnosis.states):
         verdict = replace(verdict, name="unknown", msg="The logs show neither a failure nor a success of Windows Update.")
     return Judged(diagnosis.findings, verdict, Coverage())
+
+
+def _shows_that_updates_work(known: States) -> bool:
+    """Whether something went well that updates need: an app of the Store, a service or a search of the Store's proves nothing."""
+    searches = (known.search, subjects.UNKNOWN_SEARCH, "search:microsoft", "search:wsus")
+    return any(
+        state.subject in searches or state.subject.startswith(("update:", "driver:", "upgrade:", "servicing:", "store:"))
+        for state in known.by_subject.values()
+        if state.successes
+    )
 
 
 # --- the verdict of a look: the first row that holds ---
@@ -436,7 +447,8 @@ def _sentence(text: str) -> str:
 def say(item: Finding, now: int | None = None) -> str:
     """One finding in words, without a full stop."""
     if item.code is None:
-        return item.meaning
+        thing = _thing(item) if item.condition in findings.MARKERS else ""
+        return f"{item.meaning}: {thing}" if thing and thing not in item.meaning else item.meaning
     parts = [item.code]
     if item.symbol:
         parts.append(f"({item.symbol})")

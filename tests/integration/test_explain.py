@@ -76,18 +76,31 @@ def test_every_log_finds_its_reader(fleet: Fleet, tmp_path: Path) -> None:
         assert _names(result) == {finding}, name
 
 
-def test_a_folder_is_explained_whole_and_evidence_by_itself(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_folder_is_one_host_and_with_evidence_the_one_that_it_names(fleet: Fleet, tmp_path: Path) -> None:
     logs, mixed = tmp_path / "logs", tmp_path / "mixed"
     for folder in (logs, mixed):
         folder.mkdir()
         for name, (content, _kind, _finding) in FILES.items():
             (folder / name).write_bytes(content)
-    (mixed / "host.json").write_text('{"schema": 1, "sections": {}}', "utf-8")
-    whole, refused = explain(fleet, [str(logs), str(mixed)])
+    (mixed / "kestrel07.json").write_text('{"schema": 1, "sections": {}}', "utf-8")
+    whole, named = explain(fleet, [str(logs), str(mixed)])
     assert {item["kind"] for item in whole["files"]} == {"reporting", "servicing", "events"}
     assert _names(whole) == {finding for _content, _kind, finding in FILES.values()}
-    assert refused["verdict"] == "failed"
-    assert "host.json is the evidence of one host" in refused["msg"]
+    assert (whole["host"], named["host"]) == (None, "kestrel07")
+    # Evidence without a section does not even say that it is of Windows.
+    assert (named["verdict"], named["failed"]) == ("unsupported", False)
+    assert _names(whole) <= _names(named)
+
+
+def test_a_redacted_result_holds_no_name_on_any_way(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "kestrel07.log").write_text(CBS.replace("of X", "of X, C:\\Users\\jsparrow\\x, on kestrel07.larkspur.local"), "utf-8")
+    task = {"winfleet.wu_repair.wu_explain": {"path": str(tmp_path), "redact": True}, "name": "Explain"}
+    book = fleet.folder / "redact.yml"
+    book.write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [task]}]), "utf-8")
+    result = results(fleet, "ansible-playbook", str(book))["localhost"]
+    assert _names(result) == {"sr_cannot_repair"}
+    shown = json.dumps(result).lower()
+    assert not [secret for secret in ("kestrel07", "jsparrow", "larkspur", str(tmp_path).lower()) if secret in shown]
 
 
 @pytest.mark.skipif(not ROWS, reason="the recorded logs are not beside this checkout")

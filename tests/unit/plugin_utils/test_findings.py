@@ -190,16 +190,17 @@ def test_what_the_servicing_stack_said_is_the_inner_reason() -> None:
     assert item.lines[0] == "Failed to install lab-edge-component"
 
 
-def test_at_most_three_lines_are_kept() -> None:
+def test_at_most_three_lines_are_kept_the_newest_last() -> None:
     tries = [failed("install", 0x80070643, hours, line=f"line {hours}") for hours in (2, 3, 4, 5, 6)]
-    assert the("update:KB5099002", look(), *tries).lines == ("line 2", "line 3", "line 4")
+    assert the("update:KB5099002", look(), *tries).lines == ("line 4", "line 3", "line 2")
 
 
 def test_a_final_result_leads_over_errors_on_the_way() -> None:
     final = Observation("setup", "upgrade", time=NOW - 5 * HOUR, code=0xC1900101, marker="final", name="0x30018", line="final")
     way = Observation("setup", "upgrade", time=NOW - HOUR, code=0x80070002, marker="on_the_way", line="on the way")
     item = the("upgrade:", look(), way, final)
-    assert (item.code, item.name, item.lines) == ("0xC1900101", "0x30018", ("on the way", "final"))
+    assert (item.code, item.name, item.lines) == ("0xC1900101", "0x30018", ("final", "on the way"))
+    assert (item.count, item.codes, item.related_codes) == (1, ("0xC1900101",), ("0x80070002",))
     assert active(find(look(), [way])) == {}
 
 

@@ -1,0 +1,139 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: CheckSUR.log and CheckSUR.persist.log, what the System Update Readiness Tool of Windows 7 found in the component store.
+
+Its lines have no dates; the head of a run has one. `(f)` found, `(fix)` mended, `(p)` and `(w)` in the summaries that newer Windows
+writes into CBS.log. The summary ends with `Found N errors` and `Fixed M errors`, or with `No errors detected`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+from ._log_stack import NOTHING, Line, Reader, Subject
+from ._records import PROOFS, Collector, failure_or_none, kb_of, stamp, to_code
+from .observation import OK, Observation
+
+# `(p)<TAB>CSI Payload Corrupt<TAB>(n)<TAB>...`; a copied screen has lost the tabs.
+_DAMAGE = re.compile(r"[ \t>*]{0,8}\((\w{1,5})\)\s{1,16}(?:CSI|CBS) ((?:[A-Z][A-Za-z]{1,20} ?){1,4})")
+_HEADING = re.compile(r"Checking (?:Windows Servicing Packages|Package Manifests and Catalogs)|Binary Version [0-9.]{3,30}\s*$")
+_BEGAN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2})\s*$")
+_COUNTED = re.compile(r"\s{0,8}(Found|Fixed) ([0-9]{1,7}) errors?\b")
+_NONE_FOUND = re.compile(r"\s{0,8}No errors detected")
+_ASSEMBLY = re.compile(r"(?:amd64|x86|wow64|msil|ia64|arm64)_")
+_WORDS = re.compile(r"[\s\\/\"']+")
+_MAX_PENDING, _MOST_WORDS = 2000, 60
+
+
+class Damage(NamedTuple):
+    """What a line of a summary says is damaged."""
+
+    marker: str
+    code: int | None
+    subject: Subject
+
+
+def damage_of(message: str) -> Damage | None:
+    """The damage that a line names, None for another line and for what was mended by the tool of Windows 7."""
+    found = _DAMAGE.match(message)
+    if not found or found.group(1) == "fix":
+        return None
+    rest = message[found.end() :]
+    columns = [column.strip() for column in rest.split("\t")]
+    if "\t" not in rest.strip():
+        columns = rest.split()
+    marker = re.sub(r"[^a-z0-9]+", "_", found.group(2).lower()).strip("_")
+    code = next((to_code(column) for column in columns[:2] if column.lower().startswith("0x")), None)
+    # Between the kind and the file stand a code, `(n)` or `(w)`, and `(Fixed)`.
+    names = [column for column in columns if column and not column.lower().startswith(("0x", "("))][:2]
+    name = names[0][-150:] if names else None
+    if name and len(names) > 1 and _ASSEMBLY.match(names[1]) and not _ASSEMBLY.match(name):
+        name = f"{name[-60:]} of {names[1][-85:]}"
+    return Damage(marker, failure_or_none(code), Subject(name, kb_of(name)))
+
+
+class CheckSur(Reader):
+    """The readiness tool of Windows 7."""
+
+    def __init__(self, out: Collector) -> None:
+        super().__init__(out)
+        self._running = False
+        self._time: int | None = None
+        # By the names of the files, without their folders.
+        self._pending: dict[str, list[Observation]] = {}
+        self._held = 0
+        self._found = 0
+        self._any = False
+
+    def takes(self, raw: str, place: int, moment: Callable[[], int | None]) -> bool:
+        """Read a line, and say whether it is one of the tool's; `moment` gives the time of the last dated line, if any."""
+        if raw[:1] == "2" and not self._running:
+            return False
+        if raw.lstrip(" \t>*").startswith(("(f)", "(fix)")):
+            if not self._running:
+                self._time = moment()
+            # A paste may begin here.
+            self._running = True
+        if _HEADING.match(raw):
+            self._running = True
+            return True
+        counted = _COUNTED.match(raw)
+        if counted:
+            self._counted(self._line(raw, place), counted.group(1), int(counted.group(2)))
+            return True
+        if not self._running:
+            return False
+        began = _BEGAN.match(raw)
+        if began:
+            self.close()
+            self._running, self._time = True, stamp(began.group(1), f"{began.group(2)}:00")
+            return True
+        if _NONE_FOUND.match(raw):
+            self._end(self._seen(self._line(raw, place), "store", NOTHING, outcome=OK, marker=PROOFS[False]))
+            return True
+        return self._damage(raw, place)
+
+    def _line(self, raw: str, place: int) -> Line:
+        return Line(self._time, "", "CBS", raw.strip(), 1, None, place)
+
+    def _damage(self, raw: str, place: int) -> bool:
+        if raw.lstrip(" \t>*").startswith("(fix)"):
+            for word in _WORDS.split(raw.lower())[:_MOST_WORDS]:
+                self._pending.pop(word, None)
+            return True
+        damage = damage_of(raw)
+        if damage is None:
+            return False
+        self._any = True
+        self._hold(self._seen(self._line(raw, place), "store", damage.subject, marker=damage.marker, code=damage.code))
+        return True
+
+    def _hold(self, seen: Observation) -> None:
+        """Keep what was found until it is known whether it was mended."""
+        file = (seen.name or "").split(" of ")[0].rpartition("\\")[2].lower()
+        if self._held < _MAX_PENDING:
+            self._held += 1
+            self._pending.setdefault(file, []).append(seen)
+
+    def _counted(self, line: Line, what: str, number: int) -> None:
+        if what == "Found":
+            self._found = number
+            if not self._pending and not self._any:
+                self._hold(replace(self._seen(line, "store", marker="store_corrupt"), line=f"{number} errors found"))
+        elif self._found and number >= self._found:
+            self._end(self._seen(line, "store", NOTHING, outcome=OK, marker=PROOFS[True]))
+
+    def _end(self, proof: Observation | None) -> None:
+        for group in self._pending.values():
+            for seen in group:
+                self._emit(seen)
+        self._pending, self._held, self._found, self._any = {}, 0, 0, False
+        if proof is not None:
+            self._emit(proof)
+
+    def close(self) -> None:
+        """No more lines."""
+        self._end(None)

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: the forms of CMTrace in which ConfigMgr writes its logs, and others after it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ._log_dates import DATE, MONTH_FIRST, Fields, moment, order_of
+from ._records import MAX_LINE, each_line, part
+
+_OPEN, _CLOSE = "<![LOG[", "]LOG]!>"
+# Behind the text of a record; the bias is in minutes, and UTC is the local time plus it. Others than ConfigMgr leave it out.
+_TIME = re.compile(r'\btime="([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:\.[0-9]{1,7})?([+-]{1,2}[0-9]{1,4})?"')
+_DATE = re.compile(rf'\bdate="{DATE}"')
+_COMPONENT = re.compile(r'\bcomponent="([^"<>]{0,60})"')
+_MAX_ATTRIBUTES = 600
+# The older form: `text  $$<Component><MM-dd-yyyy HH:mm:ss.fff+240><thread=1234 (0x4D2)>`.
+_OLD = re.compile(
+    rf"^(.{{0,1800}}?)\s{{0,8}}\$\$<([\w .]{{1,60}})>"
+    rf"<(?:{DATE} ([0-9]{{1,2}}):([0-9]{{2}}):([0-9]{{2}})(?:\.[0-9]{{1,7}})?([+-]{{1,2}}[0-9]{{1,4}})?"
+    r"|[^<>]{1,80})><thread=[^<>]{1,40}>"
+)
+# Rows copied from the window of CMTrace: text, component, date, time, thread.
+_ROW = re.compile(
+    rf"^(.{{0,1800}}?)[ \t]{{1,8}}([A-Za-z_]{{3,40}})[ \t]{{1,8}}{DATE}[ \t]{{1,4}}([0-9]{{1,2}})[:.]([0-9]{{2}})[:.]([0-9]{{2}})"
+    r"(?:\.[0-9]{1,7})?(?: ?([AaPp])\.? ?[Mm]\.?)?[ \t]{1,8}[0-9]{1,6} \(0x[0-9A-Fa-f]{1,8}\)\s{0,8}$"
+)
+_ROW_SIGN = re.compile(r"[ \t][0-9]{1,6} \(0x[0-9A-Fa-f]{1,8}\)[ \t\r]{0,8}(?:\n|$)")
+_MAX_BIAS = 900
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """A record as it stands."""
+
+    text: str
+    component: str
+    date: Fields | None
+    clock: Fields | None
+    half: str | None = None
+    bias: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record: its text, whose it is, when, and whether that is local time of an unknown zone."""
+
+    place: int
+    text: str
+    component: str
+    time: int | None
+    local: bool
+
+
+def is_cmtrace(sample: str, _name: str) -> bool:
+    """Whether its records have one of the forms of CMTrace."""
+    if _CLOSE in sample and ("<time=" in sample or _OPEN in sample):
+        return True
+    if "$$<" in sample and "><thread=" in sample:
+        return any(_OLD.match(line) for line in _candidates(sample, "$$<"))
+    return _ROW_SIGN.search(sample) is not None and any(_ROW.match(line) for line in _candidates(sample, " (0x"))
+
+
+def _candidates(text: str, sign: str) -> list[str]:
+    """A few lines that have a sign."""
+    found: list[str] = []
+    for line in each_line(text):
+        if sign in line:
+            found.append(line)
+        if len(found) >= 50:
+            break
+    return found
+
+
+def _raw_records(text: str) -> Iterator[_Raw]:
+    if _CLOSE in text:
+        yield from _marked(text)
+        return
+    for line in each_line(text):
+        found = _OLD.match(line) if "$$<" in line else None
+        if found is not None:
+            yield _of_line(found, half=None, bias=found.group(9))
+            continue
+        found = _ROW.match(line) if " (0x" in line else None
+        if found is not None:
+            yield _of_line(found, half=found.group(9), bias=None)
+
+
+def _of_line(found: re.Match[str], half: str | None, bias: str | None) -> _Raw:
+    date = clock = None
+    if found.group(3) is not None:
+        date = (found.group(3), found.group(4), found.group(5))
+        clock = (found.group(6), found.group(7), found.group(8))
+    return _Raw(found.group(1), found.group(2), date, clock, half, bias)
+
+
+def _marked(text: str) -> Iterator[_Raw]:
+    """Records between marks, of one line or more; the first and the last may be cut."""
+    for piece in _pieces(text):
+        end = piece.find(_CLOSE)
+        if end < 0:
+            continue
+        attributes = piece[end : end + _MAX_ATTRIBUTES]
+        date, clock = _DATE.search(attributes), _TIME.search(attributes)
+        yield _Raw(
+            text=piece[: min(end, MAX_LINE)],
+            component=part(_COMPONENT.search(attributes)) or "",
+            date=date and (date.group(1), date.group(2), date.group(3)),
+            clock=clock and (clock.group(1), clock.group(2), clock.group(3)),
+            bias=part(clock, 4),
+        )
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """What stands from one opening mark to the next, without the mark."""
+    start = 0
+    while start <= len(text):
+        end = text.find(_OPEN, start)
+        if end < 0:
+            end = len(text)
+        yield text[start:end]
+        start = end + len(_OPEN)
+
+
+def records(text: str) -> Iterator[Record]:
+    order = order_of(raw.date for raw in _raw_records(text) if raw.date is not None)
+    if order is None and (_CLOSE in text or "$$<" in text):
+        # ConfigMgr itself writes the month first; only what a person copied follows a culture.
+        order = MONTH_FIRST
+    for place, raw in enumerate(_raw_records(text)):
+        time = moment(raw.date, raw.clock, raw.half, order) if raw.date and raw.clock else None
+        bias = _bias(raw.bias)
+        if time is not None and bias is not None:
+            time += bias * 60
+        yield Record(place, raw.text, raw.component, time, local=bias is None)
+
+
+def _bias(text: str | None) -> int | None:
+    """Minutes from local time to UTC, None where it is not told."""
+    if not text:
+        return None
+    # Some write `+-60`.
+    minutes = int(text[-4:].lstrip("+-") or "0")
+    if minutes > _MAX_BIAS:
+        return None
+    return -minutes if "-" in text else minutes

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: console output that people paste: one paste may hold what several programs wrote, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ._log_console_dism import dism, is_dism, is_sfc, sfc
+from ._log_console_screen import Screen
+from ._log_console_shell import is_drivers, is_powershell, is_services, is_wusa, powershell, services, wusa
+from ._log_console_time import clock, is_time
+from ._log_servicing import is_servicing, servicing
+from ._log_stack import HEAD
+from ._records import Collector, each_line
+
+_Sign = Callable[[Screen], bool]
+_Reader = Callable[[Screen, Collector], None]
+
+
+class _Program(NamedTuple):
+    """A program that writes to a console: what it always writes, how it is recognised and read."""
+
+    writes: tuple[str, ...]
+    is_it: _Sign
+    read: _Reader | None
+
+
+_PROGRAMS = (
+    _Program(("dism", "10.0.", "6.1.", "6.2.", "6.3.", "%"), is_dism, dism),
+    _Program(("resource", "windir", "repair"), is_sfc, sfc),
+    _Program(
+        ("w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]"), is_time, clock
+    ),
+    _Program(("win32", "[sc]", "disabled", "net start", "net1 start", "----"), is_services, services),
+    _Program(("hresult", "categoryinfo", "qualifiederrorid", "imagehealthstate", "-windows", "-wu"), is_powershell, powershell),
+    _Program(("wusa",), is_wusa, wusa),
+    _Program(("oem",), is_drivers, None),
+)
+
+
+def is_console(sample: str, _name: str) -> bool:
+    """Whether a program that is known wrote to a console, by the structure of what it wrote; a code in a sentence is none."""
+    screen = Screen(sample)
+    return any(screen.has(*program.writes) and program.is_it(screen) for program in _PROGRAMS)
+
+
+def console(text: str, out: Collector) -> None:
+    """Read what each program wrote. Lines of CBS.log in between (`findstr [SR]`) are read as such."""
+    screen = Screen(text)
+    for program in _PROGRAMS:
+        if program.read is not None and screen.has(*program.writes):
+            program.read(screen, out)
+    if is_servicing(text, ""):
+        lines = (line if HEAD.match(line) or "[SR]" in line else "" for line in each_line(text))
+        servicing("\n".join(lines), out)

@@ -1,0 +1,308 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: what DISM and SFC write to a console.
+
+DISM: banner, its version, the image's version, a line for what is at work (packages and features alone), a bar, then either a code and
+the path of its log, or a sentence of success. All of it is translated but the numbers, the code and the path.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from ._log_console_screen import Piece, Screen
+from ._log_stack import layer_of
+from ._records import Collector, kb_of, to_code
+from .observation import FAILED, OK, Observation
+
+_BANNER = re.compile(r"Deployment Image Servicing and Management tool", re.I)
+_HEADED = re.compile(_BANNER.pattern + r"\s{1,80}\w{2,20}: ?(?:6|10)\.[0-9]", re.I)
+_VERSION = re.compile(r"[^:\uff1a\d]{2,60}[:\uff1a][ \u00a0]{0,2}(?:6|10)\.[0-9]{1,2}\.[0-9]{4,5}\.[0-9]{1,5}$")
+_VERSIONS = re.compile(
+    r"[:\uff1a][ \u00a0]{0,2}(?:6|10)\.[0-9]{1,2}\.[0-9]{4,5}\.[0-9]{1,5}\s{1,80}"
+    r"[^:\uff1a\d\n]{2,60}[:\uff1a][ \u00a0]{0,2}(?:6|10)\.[0-9]{1,2}\.[0-9]{4,5}\.[0-9]{1,5}"
+)
+_BAR = re.compile(r"\[=*[ \u00a0]{0,60}([0-9]{1,3})[.,][0-9][ \u00a0]?%[ \u00a0]{0,60}=*[ \u00a0]{0,60}\]")
+_LOG = re.compile(r"[\\/]dism[^\\/:*?\"<>|\n]{0,40}\.log\b", re.I)
+# `Error: 0x800f081f`, `Erreur : 0x800f081f`, `错误: 0x800f081f`; a Windows error is decimal: `Error: 3017`.
+_LABEL = r"([^\W\d_]{1,16})[ \u00a0]?[:\uff1a][ \u00a0]{0,2}"
+_HEX = re.compile(_LABEL + r"(0x[8c][0-9a-f]{7})(?![0-9a-z]| ?\()", re.I)
+_DECIMAL = re.compile(_LABEL + r"([0-9]{1,5})$")
+_COMMAND = re.compile(r"\bdism(?:\.exe)?[\"']?((?:[ \u00a0]{1,4}[/-][^\s\]]{1,300}(?:[ \u00a0]\"[^\"]{1,200}\")?){1,12})", re.I)
+_PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z][\w.-]{3,120}~[0-9a-f]{16}~[\w.~-]{0,80})")
+_FEATURE = re.compile(r"[/-](?:featurename|capabilityname)[:=][\"']?([\w.~-]{1,120})", re.I)
+_REPAIR = re.compile(
+    r"[/-](?:restorehealth|scanhealth|checkhealth|startcomponentcleanup|revertpendingactions|analyzecomponentstore)\b", re.I
+)
+_RESTORE = re.compile(r"[/-]restorehealth\b", re.I)
+_PACKAGES = re.compile(r"[/-](?:add-package|remove-package|enable-feature|disable-feature|add-capability|remove-capability)\b", re.I)
+_IMAGE = re.compile(r"(?<!\S)[/-]image:", re.I)
+_OFFLINE = re.compile(
+    r"(?<!\S)[/-](?:image|apply-\w+|capture-\w+|mount-\w+|unmount-\w+|commit-\w+|cleanup-(?:wim|mountpoints)|export-\w+)\b", re.I
+)
+
+# What only English says. Other languages have none of it, and their success is told by the structure alone.
+_SAID = (
+    ("No component store corruption detected", OK, "store_clean"),
+    ("The restore operation completed successfully", OK, "store_repaired"),
+    ("The component store corruption was repaired", OK, "store_repaired"),
+    ("The component store is repairable", FAILED, "store_corrupt"),
+    ("The component store cannot be repaired", FAILED, "repair_failed"),
+    ("The component store is not repairable", FAILED, "repair_failed"),
+)
+_DONE = "The operation completed successfully"
+# A typing error, and a console without rights: nothing was tried.
+_MISTAKES = (0x80070057, 0x800702E4)
+_MOUNT = 0xC142
+_SAME_RUN, _LONG_LINE = 15, 200
+# A feature whose files were not found, where the command that names it was not pasted.
+_SOME_FEATURE = "a Windows feature"
+_NO_SOURCE = (0x800F081F, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
+
+
+def is_dism(screen: Screen) -> bool:
+    """Whether DISM wrote to this console. Its command alone, in a text that says to run it, is none."""
+    if _VERSIONS.search(screen.text) or _BAR.search(screen.text) or _HEADED.search(screen.text):
+        return True
+    return any(run.code is not None and run.shown for run in _runs(screen))
+
+
+@dataclass
+class _Run:
+    """One call of DISM: what it was for, and how it ended."""
+
+    command: str = ""
+    place: int = 0
+    line: str = ""
+    versions: int = 0
+    percent: int = 0
+    work: str = ""
+    package: str = ""
+    code: int | None = None
+    guess: int | None = None
+    shown: bool = False
+    log: bool = False
+    done: bool = False
+    begun: int = 0
+    last: int = 0
+    said: list[tuple[str, str, Piece]] = field(default_factory=list)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it was about an image that is not this Windows, about apps or drivers: no matter of updates."""
+        if not self.command:
+            return False
+        return bool(_OFFLINE.search(self.command)) or not (_REPAIR.search(self.command) or _PACKAGES.search(self.command))
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether it looked at the component store. Without the command: DISM names what is at work, but for a repair it names nothing."""
+        if self.command:
+            return _REPAIR.search(self.command) is not None
+        return not self.work and not self.package
+
+    @property
+    def name(self) -> str | None:
+        if self.package:
+            return self.package
+        feature = _FEATURE.search(self.command)
+        if feature:
+            return feature.group(1)
+        return _SOME_FEATURE if self.code in _NO_SOURCE and not self.is_repair else None
+
+
+def _runs(screen: Screen) -> list[_Run]:
+    """The calls of DISM, in their order."""
+    runs = [_Run()]
+    for index, piece in enumerate(screen.pieces):
+        run = runs[-1]
+        command = _COMMAND.search(piece.text)
+        begins = command is not None and not _BAR.search(piece.text[: command.start()])
+        if begins or piece.is_prompt or _is_next(run, piece, index):
+            run = _Run(begun=index, last=index)
+            runs.append(run)
+        if command:
+            run.command = command.group(1)
+            run.place, run.line = piece.place, piece.text
+        _read(run, piece, index)
+    for run in runs:
+        if run.code is None and run.guess is not None and run.log:
+            run.code = run.guess
+    return runs
+
+
+def _is_next(run: _Run, piece: Piece, index: int) -> bool:
+    """Whether another call begins without a prompt: at a banner or a version after the two of the last one, or far away from it."""
+    if run.versions >= 2 and (_BANNER.search(piece.text) or _VERSION.match(piece.text)):
+        return True
+    return bool(run.versions or run.code or run.percent) and index - run.last > _SAME_RUN
+
+
+def _read(run: _Run, piece: Piece, index: int) -> None:
+    text = piece.text
+    bar = [int(found.group(1)) for found in _BAR.finditer(text)]
+    versions = len(_VERSIONS.findall(text)) * 2 or int(bool(_VERSION.match(text)))
+    log, package = _LOG.search(text), _PACKAGE.search(text)
+    if versions == 1 and not run.versions and run.begun != index and not run.command:
+        # The banner stands a line above the version; what stood before it was another program's.
+        run.work = ""
+    run.versions += versions
+    if versions or bar or log or _BANNER.search(text):
+        # A version by itself may stand in any text; the version of DISM and that of the image do not.
+        run.last, run.shown = index, run.shown or run.versions >= 2 or not versions
+    run.percent = max([run.percent, *bar])
+    run.log = run.log or log is not None
+    if package and run.code is None:
+        run.package = package.group(1)
+    elif run.versions >= 2 and not versions and not bar and not run.percent and run.code is None and not _is_said(text):
+        run.work = run.work or text
+    _read_end(run, piece, index)
+
+
+def _is_said(text: str) -> bool:
+    return any(words in text for words, _outcome, _marker in _SAID) or _HEX.search(text) is not None or _DECIMAL.match(text) is not None
+
+
+def _read_end(run: _Run, piece: Piece, index: int) -> None:
+    text = piece.text
+    run.said += [(outcome, marker, piece) for words, outcome, marker in _SAID if words in text]
+    if _DONE in text and run.shown:
+        run.done = True
+    found = _HEX.search(text)
+    if found and (found.start() == 0 or run.shown) and not text[0].isdigit():
+        # Of several packages the first that failed spoiled the others; the last line repeats a code.
+        if run.code is None:
+            run.code, run.place = to_code(found.group(2)), piece.place
+            run.line = text[found.start() :] if len(text) > _LONG_LINE else text
+        run.last, run.shown = index, run.shown or bool(run.command)
+        return
+    decimal = _DECIMAL.match(text)
+    if decimal and run.code is None and (run.shown or run.command):
+        code = to_code(decimal.group(2))
+        run.place, run.line, run.last = piece.place, text, index
+        run.guess = code
+        # Lists of DISM have numbers behind a label, too (`Index : 1`); only its errors end in the path of its log.
+        if decimal.group(1).lower() == "error":
+            run.code, run.shown = code, True
+
+
+def dism(screen: Screen, out: Collector) -> None:
+    """Read what DISM wrote: a call has one result."""
+    broken = False
+    for run in _runs(screen):
+        if not run.shown and not run.said:
+            continue
+        seen = _failure(run, out)
+        if seen is not None:
+            out.add(seen)
+            broken = broken or seen.layer == "store"
+        if seen is not None or run.is_foreign:
+            continue
+        for outcome, marker, piece in run.said:
+            out.add(Observation("dism", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
+        _success(run, out, broken=broken)
+
+
+def _failure(run: _Run, out: Collector) -> Observation | None:
+    code = run.code
+    if code is None or not run.shown or code in _MISTAKES or not code & 0x80000000:
+        return None
+    if _IMAGE.search(run.command):
+        return Observation("dism", "offline", place=run.place, channel=out.channel, marker="offline_image", related=(code,), line=run.line)
+    if run.is_foreign or code >> 16 == _MOUNT:
+        return None
+    layer = layer_of(code, run.line, repair=run.is_repair)
+    return Observation(
+        "dism",
+        layer,
+        place=run.place,
+        channel=out.channel,
+        code=code,
+        name=run.name,
+        kb=kb_of(run.package) or kb_of(run.line),
+        line=run.line,
+    )
+
+
+def _success(run: _Run, out: Collector, *, broken: bool) -> None:
+    """A finished bar without a code. That a repair ended well is believed where one failed above: it never says that all is well."""
+    if run.said or run.log or run.guess is not None:
+        return
+    if run.done and run.package and not run.is_repair:
+        out.add(
+            Observation("dism", "install", OK, place=run.place, channel=out.channel, name=run.package, kb=kb_of(run.package), line=run.work)
+        )
+    if broken and run.percent >= 100 and _RESTORE.search(run.command):
+        out.add(Observation("dism", "store", OK, place=run.place, channel=out.channel, marker="store_repaired", line=run.line))
+
+
+# --- SFC ---
+
+_SFC = re.compile(r"Windows\s{1,3}Resource\s{1,3}Protection\s{1,3}((?:found|did|could)\b[^.]{1,160})\.?", re.I)
+_SFC_RESULTS = (
+    ("but was unable to fix", FAILED, "sr_cannot_repair"),
+    ("and successfully repaired", OK, "sr_repaired"),
+    ("did not find any integrity", OK, "sr_repaired"),
+    ("could not perform", FAILED, "sfc_could_not_run"),
+)
+_SFC_PENDING = re.compile(r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1,3}pending\b[^.]{1,80}")
+# SFC names the log without percent signs, then an example of it, only where files were damaged.
+_SFC_LOG = re.compile(r"windir%?\\Logs\\CBS\\CBS\.log.{0,80}?[A-Z]:\\Windows\\Logs\\CBS\\CBS\.log", re.I | re.S)
+# Whether all was repaired stands in words alone. A text in none of these languages says that files were damaged, no more.
+_SFC_LEFT = (
+    "einige der Dateien jedoch nicht", "no pudo", "n'a pas ", "n\u2019a pas ", "mas n\u00e3o ", "ma non ", "maar kan ", "men kunne ",
+    "\u043d\u043e \u043d\u0435 ", "ale nie ", "ale nepoda", "ancak ",
+    "\u65e0\u6cd5\u4fee\u590d", "\u7121\u6cd5\u4fee\u5fa9", "\u4fee\u5fa9\u3067\u304d\u307e\u305b\u3093",
+)  # fmt: skip
+_SFC_DONE = (
+    "erfolgreich repariert", "los repar\u00f3", "les a r\u00e9par", "reparou", "li ha corr", "li ha ripar", "gerepareerd",
+    "\u0443\u0441\u043f\u0435\u0448\u043d\u043e", "pomy\u015blnie", "ba\u015far\u0131yla",
+    "\u6210\u529f\u4fee\u590d", "\u6b63\u5e38\u306b\u4fee\u5fa9",
+)  # fmt: skip
+
+
+def is_sfc(screen: Screen) -> bool:
+    """Whether SFC wrote to this console."""
+    if any(_sfc_result(found.group(1)) for found in _SFC.finditer(screen.text)):
+        return True
+    return _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None
+
+
+def _sfc_result(words: str) -> tuple[str, str] | None:
+    plain = " ".join(words.split()).lower()
+    return next(((outcome, marker) for part, outcome, marker in _SFC_RESULTS if part in plain), None)
+
+
+def sfc(screen: Screen, out: Collector) -> None:
+    """Read what SFC found."""
+    told: set[int] = set()
+    for found in _SFC.finditer(screen.text):
+        result = _sfc_result(found.group(1))
+        if result is None:
+            continue
+        outcome, marker = result
+        piece = screen.at(found.start())
+        told.add(screen.index_at(found.start()))
+        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=found.group(0)))
+    for found in _SFC_PENDING.finditer(screen.text):
+        piece = screen.at(found.start())
+        out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=found.group(0)))
+    for found in _SFC_LOG.finditer(screen.text):
+        index = screen.index_at(found.start())
+        if not any(index - _SAME_RUN <= other <= index for other in told):
+            _translated(screen, found, out)
+
+
+def _translated(screen: Screen, found: re.Match[str], out: Collector) -> None:
+    """Damaged files, in another language: what came of them stands in the sentence before the path of the log."""
+    index = screen.index_at(found.start())
+    words = " ".join(piece.text for piece in screen.pieces[max(0, index - 6) : index + 1])[-800:]
+    outcome, marker = FAILED, "sr_damaged"
+    if any(part in words for part in _SFC_LEFT):
+        marker = "sr_cannot_repair"
+    elif any(part in words for part in _SFC_DONE):
+        outcome, marker = OK, "sr_repaired"
+    piece = screen.pieces[index]
+    shown = screen.pieces[max(0, index - 1)].text if len(piece.text) < 60 else piece.text
+    out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=shown))

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: what was copied from a console, as the lines that the programs wrote.
+
+Labels are translated, so nothing here or in the readers of the programs goes by them: codes, numbers, units, names of constants and
+the order of fields are the same in every language.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ._records import MAX_LINE
+
+# A copied screen has no line ends: each line is filled up with blanks. So do progress bars that overwrite each other.
+_PADDED = 200
+_PADDING = re.compile(r" {6,}")
+# Nobody copies more from a console: of a longer text the begin and the end are read.
+_MOST = 250_000
+# `W i n d o w s`: UTF-16 in a file of another encoding, its NULs shown as blanks (the output of sfc through a pipe).
+_SPREAD = 24
+# `C:\Windows\system32>`, `PS C:\>`, `[host]: PS C:\>`, and rulers of scripts that call one program after the other.
+_PROMPT = re.compile(r"(?:\([^()]{1,40}\) ?)?(?:\[[^\[\]]{1,80}\]: ?)?(?:PS )?(?:[A-Z]:\\[^<>|\"]{0,200}|HK[A-Z]{2}:\\)> ?|[=*#_-]{20,}")
+# Lines of logs in between are for the readers of these logs.
+_LOGGED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?|<!\[LOG\[")
+_LABEL = re.compile(r"([^:\uff1a]{1,80}?)[ \u00a0]?[:\uff1a][ \u00a0]?(.*)", re.S)
+
+
+class Piece(NamedTuple):
+    """A line as a program wrote it, and the number of the line of the file that it stands in."""
+
+    text: str
+    place: int
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether another command begins here."""
+        return _PROMPT.match(self.text) is not None
+
+    @property
+    def value(self) -> str:
+        """What stands behind the first colon."""
+        found = _LABEL.match(self.text)
+        return found.group(2).strip() if found else ""
+
+
+class Screen:
+    """What was copied: its lines, and their text in one, for what runs over several lines."""
+
+    def __init__(self, text: str) -> None:
+        self.pieces = [piece for piece in _pieces(text) if piece.text]
+        self.text = "\n".join(piece.text for piece in self.pieces)
+        self._lower = self.text.lower()
+        self._starts: list[int] = []
+        start = 0
+        for piece in self.pieces:
+            self._starts.append(start)
+            start += len(piece.text) + 1
+
+    def has(self, *words: str) -> bool:
+        """Whether one of some words, in lower case, stands anywhere: what a program always writes is looked for before any pattern."""
+        return any(word in self._lower for word in words)
+
+    def index_at(self, offset: int) -> int:
+        """Which line an offset into the text lies in."""
+        return max(0, bisect_right(self._starts, offset) - 1)
+
+    def at(self, offset: int) -> Piece:
+        """The line that an offset into the text lies in."""
+        return self.pieces[self.index_at(offset)]
+
+
+def _pieces(text: str) -> Iterator[Piece]:
+    text = text.replace("\0", "").replace("\u200b", "").replace("\ufeff", "")
+    skipped = 0
+    if len(text) > 2 * _MOST:
+        skipped = text.count("\n", _MOST, len(text) - _MOST) + 1
+        text = f"{text[:_MOST]}\n{text[-_MOST:]}"
+    lines = text.split("\n")
+    cut = text.count("\n", 0, _MOST) + 1 if skipped else len(lines)
+    for number, whole in enumerate(lines, 1):
+        place = number if number <= cut else number - 1 + skipped - 1
+        if _LOGGED.match(whole):
+            continue
+        # A carriage return alone goes back to the line's begin: what follows stands over it.
+        for line in map(_together, whole.split("\r")):
+            for part in _PADDING.split(line) if len(line) > _PADDED else (line,):
+                for start in range(0, len(part), MAX_LINE):
+                    yield Piece(part[start : start + MAX_LINE].strip("\t \u00a0"), place)
+
+
+def _together(line: str) -> str:
+    bare = line.strip()
+    if len(bare) >= _SPREAD and not bare[1::2].strip():
+        return bare[::2]
+    return line

@@ -1,0 +1,348 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: what PowerShell, sc, net, wusa and pnputil write to a console about updates and the services that they need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from . import hresult, routing
+from ._log_console_screen import Piece, Screen
+from ._log_stack import layer_of
+from ._records import Collector, kb_of, to_code
+from .observation import FAILED, OK, Observation
+
+_DISABLED, _GONE = 0x80070422, 0x80070424
+# ERROR_SERVICE_NEVER_STARTED: not since the host started, which is right for what starts on demand.
+_NEVER_STARTED = 1077
+_MOST = 500
+_SERVICES = {name.lower(): name for name in routing.SERVICES}
+_TIME_SERVICE = "W32Time"
+_SERVICES[_TIME_SERVICE.lower()] = _TIME_SERVICE
+
+
+def _needed(name: str) -> str | None:
+    """A service that updates always need, in its own spelling. The others may be off on a sound host."""
+    own = _SERVICES.get(name.strip().lower())
+    if own is None or routing.SERVICES.get(own, {}).get("needed") != "always":
+        return None
+    return own
+
+
+# --- sc, net, Get-Service ---
+
+_SC_TYPE = re.compile(r"[^:\uff1a]{1,30}[:\uff1a] ?[0-9a-f]{1,3} {1,4}(?:WIN32|KERNEL|USER|FILE_SYSTEM|ADAPTER|ERROR|UNKNOWN)")
+_SC_START = re.compile(r"[^:\uff1a]{1,30}[:\uff1a] ?([0-4]) {1,4}(?:BOOT_START|SYSTEM_START|AUTO_START|DEMAND_START|DISABLED)")
+_SC_STATE = re.compile(
+    r"[^:\uff1a]{1,30}[:\uff1a] ?([1-7]) {1,4}(?:STOPPED|START_PENDING|STOP_PENDING|RUNNING|CONTINUE_PENDING|PAUSE\w{0,8})"
+)
+_SC_EXIT = re.compile(r"[^:\uff1a]{1,30}[:\uff1a] ?([0-9]{1,10}) {1,4}\(0x[0-9a-f]{1,8}\)")
+_SC_REFUSED = re.compile(r"\[SC\] [A-Za-z]{4,40}(?::[A-Za-z]{4,40})? [^\s:]{1,20} ([0-9]{1,5})[:\uff1a.]")
+_SC_COMMAND = re.compile(
+    r"\bsc(?:\.exe)? (?:\\\\\S{1,60} )?(?:query|queryex|qc|start|config|qtriggerinfo) [\"']?([A-Za-z][\w.-]{1,60})", re.I
+)
+_NET_START = re.compile(r"\bnet1?(?:\.exe)? start [\"']?([A-Za-z][\w.-]{1,60})[\"']?$", re.I)
+_NET_ERROR = re.compile(r"[^\d]{1,40} ?([0-9]{4})(?![0-9])")
+_HELP = re.compile(r"NET HELPMSG", re.I)
+_TABLE = re.compile(r"-{4,}(?: {1,80}-{3,}){1,8}")
+_ROW = re.compile(r"([A-Za-z][\w-]{2,40})\s.{0,300}?\bDisabled\b|Disabled\s.{0,200}?\s([A-Za-z][\w-]{2,40})(?=\s)")
+_LISTED = re.compile(r"(Name|StartType|StartMode)\s{1,30}: (\S{1,60})")
+
+
+def is_services(screen: Screen) -> bool:
+    """Whether sc told about services, or a service of updates stands in a table of PowerShell."""
+    if any(True for _ in _services(screen)):
+        return True
+    return any(_SC_TYPE.match(piece.text) or _SC_REFUSED.match(piece.text) for piece in screen.pieces) or _is_table(screen)
+
+
+def _is_table(screen: Screen) -> bool:
+    """Whether it is a table of services: a ruler of dashes, and below it the names of services that updates need."""
+    ruler = next((index for index, piece in enumerate(screen.pieces) if _TABLE.match(piece.text)), None)
+    if ruler is None:
+        return False
+    words = (piece.text.split(None, 1)[0].lower() for piece in screen.pieces[ruler:])
+    return len({word for word in words if word in _SERVICES}) >= 2
+
+
+def services(screen: Screen, out: Collector) -> None:
+    """Read states and start types: only what updates always need and what cannot start is told."""
+    for piece, name, code in islice(_services(screen), _MOST):
+        out.add(Observation("sc", "service", place=piece.place, channel=out.channel, code=code, name=name, line=piece.text))
+
+
+def _services(screen: Screen) -> Iterator[tuple[Piece, str, int]]:
+    yield from _by_sc(screen)
+    yield from _by_net(screen)
+    yield from _by_table(screen)
+
+
+def _by_sc(screen: Screen) -> Iterator[tuple[Piece, str, int]]:
+    name: str | None = None
+    asked: str | None = None
+    stopped = False
+    for index, piece in enumerate(screen.pieces):
+        command = _SC_COMMAND.search(piece.text)
+        if command:
+            asked = command.group(1)
+        if _SC_TYPE.match(piece.text):
+            name, stopped = _name_above(screen, index), False
+            continue
+        refused = _SC_REFUSED.match(piece.text)
+        if refused and asked:
+            yield from _refused(piece, asked, int(refused.group(1)))
+        elif name is not None:
+            state, start, ended = (pattern.match(piece.text) for pattern in (_SC_STATE, _SC_START, _SC_EXIT))
+            stopped = state.group(1) == "1" if state else stopped
+            if start and start.group(1) == "4":
+                yield piece, name, _DISABLED
+            if ended and stopped:
+                stopped = False
+                yield from _refused(piece, name, int(ended.group(1)))
+
+
+def _name_above(screen: Screen, index: int) -> str | None:
+    """The service that a block of sc is about: the name stands one or two lines above its type."""
+    names = [_needed(piece.value) for piece in screen.pieces[max(0, index - 2) : index]]
+    return next((name for name in names if name), None)
+
+
+def _refused(piece: Piece, name: str, number: int) -> Iterator[tuple[Piece, str, int]]:
+    own = _needed(name)
+    code = to_code(str(number)) if 0 < number < 0x10000 else None
+    # 1056: it runs already; 5: the console has no rights.
+    if own is None or code is None or number in (_NEVER_STARTED, 1056, 5, 1066, 1062):
+        return
+    if code == _GONE and not routing.SERVICES[own]["must_exist"]:
+        return
+    yield piece, own, code
+
+
+def _by_net(screen: Screen) -> Iterator[tuple[Piece, str, int]]:
+    for index, piece in enumerate(screen.pieces):
+        command = _NET_START.search(piece.text)
+        if command is None:
+            continue
+        for answer in screen.pieces[index + 1 : index + 4]:
+            if answer.is_prompt or _HELP.search(answer.text):
+                break
+            number = _NET_ERROR.match(answer.text)
+            if number:
+                yield from _refused(answer, command.group(1), int(number.group(1)))
+                break
+
+
+def _by_table(screen: Screen) -> Iterator[tuple[Piece, str, int]]:
+    """Get-Service: as a table (`Format-Table`), or as a list of names and values."""
+    in_table, listed = False, ""
+    for piece in screen.pieces:
+        if _TABLE.match(piece.text):
+            in_table = True
+        pair = _LISTED.match(piece.text)
+        if pair and pair.group(1) == "Name":
+            listed = pair.group(2)
+        elif pair and pair.group(2) == "Disabled" and (own := _needed(listed)):
+            yield piece, own, _DISABLED
+        row = _ROW.match(piece.text) if in_table and "Disabled" in piece.text else None
+        if row and (own := _needed(row.group(1) or row.group(2))):
+            yield piece, own, _DISABLED
+
+
+# --- PowerShell ---
+
+_SEARCHES = (
+    "Get-WindowsUpdate",
+    "Get-WUList",
+    "Start-WUScan",
+    "Get-WUInstall",
+    "Install-WindowsUpdate",
+    "Get-WUUpdates",
+    "Install-WUUpdates",
+)
+_INSTALLS = (
+    "Add-WindowsPackage", "Remove-WindowsPackage", "Enable-WindowsOptionalFeature", "Disable-WindowsOptionalFeature",
+    "Add-WindowsCapability", "Remove-WindowsCapability", "Install-WindowsFeature", "Add-WindowsFeature",
+)  # fmt: skip
+_REPAIR = "Repair-WindowsImage"
+_CMDLET = "|".join((*_SEARCHES, *_INSTALLS, _REPAIR))
+# The same words in every language: `+ CategoryInfo : NotSpecified: (:) [Get-WindowsUpdate], COMException`.
+_CATEGORY = re.compile(rf"\bCategoryInfo\s{{0,20}}:.{{0,200}}\[({_CMDLET})\]", re.I)
+_QUALIFIED = re.compile(
+    r"\bFullyQualifiedErrorId\s{0,20}:.{0,200}"
+    r"(?:PSWindowsUpdate\.(?P<wu>GetWindowsUpdate|InstallWindowsUpdate|\w{3,40})|Microsoft\.Dism\.Commands\.(?P<dism>\w{3,60})Command)",
+    re.I,
+)
+# PowerShell 7: `Get-WindowsUpdate: Exception from HRESULT: 0x80240438`.
+_CONCISE = re.compile(rf"(?:\x1b\[[0-9;]{{1,10}}m)?({_CMDLET}) ?: .{{0,400}}", re.I)
+_HRESULT = re.compile(r"(?<![0-9A-Za-z])(0x[89c][0-9a-f]{7})(?![0-9A-Za-z])", re.I)
+# The update agent called by a script: `Exception calling "Search" with "1" argument(s): "Exception from HRESULT: 0x8024401C"`.
+_METHODS = {"search": "scan", "download": "download", "install": "install"}
+_CALL = re.compile(
+    r"[\"'\u201c\u201e\u00ab](Search|Download|Install)[\"'\u201d\u201c\u00bb].{0,160}?HRESULT ?: ?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I
+)
+_METHOD = re.compile(r"\.(Search|Download|Install)\(", re.I)
+_COM_FAILURE = re.compile(r"\bCategoryInfo\s{0,20}:.{0,200}\], COMException", re.I)
+# The module win_updates of Ansible up to 2.9.
+_OLD_MODULE = re.compile(r"HRESULT ?: ?(0x[89c][0-9a-f]{7}) .{0,40}DoWindowsUpdate", re.I)
+_FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})", re.I)
+_HEALTH = re.compile(r"ImageHealthState\s{0,30}: (Healthy|NonRepairable|Repairable)\b")
+_HEALTHS = {"Healthy": (OK, "store_clean"), "Repairable": (FAILED, "store_corrupt"), "NonRepairable": (FAILED, "repair_failed")}
+_ABOVE, _NEAR = 12, 8
+
+
+def is_powershell(screen: Screen) -> bool:
+    """Whether a cmdlet of updates or of DISM failed on this console, or told the health of the store."""
+    if any(True for _ in _records(screen)) or any(True for _ in _calls(screen)):
+        return True
+    return _HEALTH.search(screen.text) is not None
+
+
+def powershell(screen: Screen, out: Collector) -> None:
+    """Read error records of cmdlets, and the health of the component store."""
+    for first, index, cmdlet in _records(screen):
+        seen = _record(screen, first, index, cmdlet, out)
+        if seen is not None:
+            out.add(seen)
+    for piece, layer, text in _calls(screen):
+        out.add(Observation("powershell", layer, place=piece.place, channel=out.channel, code=to_code(text), line=piece.text))
+    for found in _HEALTH.finditer(screen.text):
+        outcome, marker = _HEALTHS[found.group(1)]
+        piece = screen.at(found.start())
+        out.add(Observation("dism", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
+
+
+def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
+    """Error records: their first and last line, and the cmdlet that failed."""
+    last, free = 0, 0
+    for index, piece in enumerate(screen.pieces):
+        concise = _CONCISE.match(piece.text)
+        if concise and _HRESULT.search(concise.group(0)):
+            yield max(last, index - _NEAR), index, concise.group(1)
+            last, free = index + 1, index + _NEAR
+            continue
+        found = _CATEGORY.search(piece.text)
+        cmdlet = found.group(1) if found else _qualified(piece.text)
+        if cmdlet is None or index < free:
+            continue
+        yield max(last, index - _ABOVE), index, cmdlet
+        # What else names the cmdlet a few lines below belongs to the same record.
+        last, free = index + 1, index + 3
+
+
+def _calls(screen: Screen) -> Iterator[tuple[Piece, str, str]]:
+    """Calls of the update agent's own objects that failed: the line, the layer and the code."""
+    for index, piece in enumerate(screen.pieces):
+        called, old = _CALL.search(piece.text), _OLD_MODULE.search(piece.text)
+        if called:
+            yield piece, _METHODS[called.group(1).lower()], called.group(2)
+        elif old:
+            yield piece, "scan", old.group(1)
+        elif _COM_FAILURE.search(piece.text):
+            yield from _failed_method(screen.pieces[max(0, index - _NEAR) : index])
+
+
+def _failed_method(above: list[Piece]) -> Iterator[tuple[Piece, str, str]]:
+    """`$searcher.Search(...)` in an error record whose message is a code alone."""
+    method = next((found.group(1) for piece in above if piece.text.startswith("+") and (found := _METHOD.search(piece.text))), None)
+    coded = [(piece, found.group(1)) for piece in above if (found := _HRESULT.search(piece.text)) and not _CALL.search(piece.text)]
+    if method and coded:
+        yield coded[-1][0], _METHODS[method.lower()], coded[-1][1]
+
+
+def _qualified(text: str) -> str | None:
+    found = _QUALIFIED.search(text)
+    if found is None:
+        return None
+    if found.group("dism"):
+        return re.sub(r"(?<=[a-z])(?=Windows)", "-", found.group("dism"), count=1)
+    return "Get-WindowsUpdate"
+
+
+def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector) -> Observation | None:
+    pieces = screen.pieces[first : index + 1]
+    begun = max((place for place, piece in enumerate(pieces) if piece.is_prompt), default=0)
+    pieces = pieces[begun:]
+    coded = [(piece, found.group(1)) for piece in pieces if (found := _HRESULT.search(piece.text))]
+    # The code stands in the message, the first lines of a record; PowerShell 5 may repeat it as FullyQualifiedErrorId.
+    piece, text = coded[0] if coded else (pieces[0], "")
+    code = to_code(text)
+    told = " ".join(one.text for one in pieces)
+    common: dict[str, Any] = {"place": piece.place, "channel": out.channel, "line": piece.text}
+    own = next((name for name in (*_SEARCHES, *_INSTALLS, _REPAIR) if name.lower() == cmdlet.lower()), cmdlet)
+    if own == _REPAIR:
+        if code is None and "restorehealth" not in told.lower():
+            return None
+        return Observation("dism", "store", code=code, marker=None if code else "repair_failed", **common)
+    if code is None:
+        return None
+    if own in _SEARCHES:
+        return Observation("powershell", _layer_of_search(code), code=code, **common)
+    feature = _FEATURE.search(told)
+    return Observation(
+        "dism", layer_of(code, "", repair=False), code=code, name=feature.group(1) if feature else None, kb=kb_of(told), **common
+    )
+
+
+def _layer_of_search(code: int) -> str:
+    """Cmdlets of updates search before they install: only what no search can say is the installation's."""
+    area = hresult.describe(code).area
+    if code >> 16 in (0x800F, 0x8024) and area in ("servicing_cbs", "driver", "eula") or code in (0x80070643, 0x8024200B):
+        return "install"
+    return "scan"
+
+
+# --- wusa ---
+
+_WUSA = re.compile(r"\bwusa(?:\.exe)?[\"']? .{0,200}?\.(?:msu|cab)\b", re.I)
+_ASKS_CODE = re.compile(r"errorlevel|LASTEXITCODE|ExitCode", re.I)
+_NUMBER = re.compile(r"(?:.{0,40}(?:errorlevel|exit ?code)[^0-9-]{0,6})?(-?[0-9]{1,10}|0x[0-9a-f]{8})$", re.I)
+# Done, done but for a restart, there already: answers, no faults. WU_E_NOT_APPLICABLE says that the update is for another Windows.
+_RESTART = (3010, 1641)
+
+
+def is_wusa(screen: Screen) -> bool:
+    """Whether the exit code of wusa stands on this console."""
+    return any(True for _ in _wusa(screen))
+
+
+def wusa(screen: Screen, out: Collector) -> None:
+    """Read the exit codes of the update standalone installer."""
+    for command, piece, number in _wusa(screen):
+        kb = kb_of(command.replace("-", " ").replace("_", " "))
+        code = to_code(number)
+        common: dict[str, Any] = {"place": piece.place, "channel": out.channel, "kb": kb, "line": f"{command}: {number}"}
+        if code is None:
+            continue
+        if code == 0 or code & 0xFFFF in _RESTART:
+            out.add(Observation("wusa", "install", OK, **common))
+        elif code & 0x80000000:
+            out.add(Observation("wusa", "install", code=code, **common))
+
+
+def _wusa(screen: Screen) -> Iterator[tuple[str, Piece, str]]:
+    for index, piece in enumerate(screen.pieces):
+        command = _WUSA.search(piece.text)
+        if command is None:
+            continue
+        asked = False
+        for answer in screen.pieces[index + 1 : index + 6]:
+            asked = asked or _ASKS_CODE.search(answer.text) is not None
+            number = _NUMBER.match(answer.text)
+            if asked and number:
+                yield command.group(0), answer, number.group(1)
+                break
+
+
+# --- pnputil ---
+
+_DRIVERS = re.compile(
+    r"[:\uff1a][ \u00a0]{1,30}oem[0-9]{1,4}\.inf\b(?:.{1,400}?)\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", re.I | re.S
+)
+
+
+def is_drivers(screen: Screen) -> bool:
+    """Whether pnputil listed drivers. A list tells nothing about updates."""
+    return _DRIVERS.search(screen.text) is not None

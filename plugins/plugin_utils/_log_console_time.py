@@ -1,0 +1,250 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: what w32tm writes to a console: labels are translated, the order of the fields, numbers and units are not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import islice
+
+from ._log_console_screen import Piece, Screen
+from ._records import Collector, to_code
+from .observation import FAILED, OK, Observation
+
+_COLON = r"[:\uff1a][ \u00a0]{0,2}"
+# The precision, third field of a status: `-23 (119.209ns per tick)`.
+_PRECISION = re.compile(_COLON + r"-[0-9]{1,2}[ \u00a0]?\([^()\n]{0,40}?[0-9]{1,5}[.,][0-9]{1,4}[ \u00a0]?[num\u00b5]s")
+_ENUM = re.compile(_COLON + r"([0-9]{1,3})[ \u00a0]?\(")
+_REFERENCE = re.compile(_COLON + r"0x([0-9A-Fa-f]{8})[ \u00a0]?\(")
+_POLL = re.compile(_COLON + r"[0-9]{1,2}[ \u00a0]?\([0-9]{1,7}s\)")
+_SECONDS = re.compile(r"[^:\uff1a]{1,80}" + _COLON + r"-?[0-9]{1,9}[.,][0-9]{7}s$")
+_OWN_CLOCK = re.compile(r"Local CMOS Clock|Free-running System Clock", re.I)
+# What W32Time says of its last try (`Last Sync Error`): no data, stale data, a change beyond the limit.
+_RESULTS = {1: "no_time_data", 2: "time_data_stale", 3: "clock_beyond_limit"}
+_UNSYNCHRONISED = 3
+_BEFORE, _AFTER = 400, 2500
+
+_TRACKED = re.compile(r"(?<![\w.-])([A-Za-z0-9][\w.-]{0,120}) ?(?:\*{3} PDC \*{3})?\[[0-9a-fA-F.:%]{2,60}\]:?[0-9]{0,5}")
+_CLOCK = r"[0-9]{1,2}[:.][0-9]{2}[:.][0-9]{2}(?: ?[AP]M)?,? ?"
+_SAMPLE = re.compile(_CLOCK + r"(?:d:[+-]?[0-9.]{1,20}s ?o:)?([+-][0-9]{1,12}[.,][0-9]{7})s")
+_NO_SAMPLE = re.compile(_CLOCK + r"[^:\uff1a\n]{1,40}" + _COLON + r"(0x[0-9A-Fa-f]{8})")
+_MONITORED = re.compile(r"NTP: ?(?:([+-][0-9]{1,12}[.,][0-9]{7})s|[^\n]{0,40}?(0x[0-9A-Fa-f]{8}|ERROR_TIMEOUT|ERROR_\w{1,40}))")
+# Further off than this and TLS, tickets and signatures fail; W32Time's own limit for members of a domain.
+_OFF_S = 300
+# Domain controllers that one call asks.
+_MOST = 500
+
+_COMMAND = re.compile(r"\bw32tm(?:\.exe)?[ \u00a0]{1,4}[/-](\w{1,20})([^\n]{0,200})", re.I)
+_CODE = re.compile(r"\((0x8[0-9A-Fa-f]{7})\)")
+_CONFIGURATION = re.compile(r"\[TimeProviders\]|^\[Configuration\]", re.M)
+# What a call says without a code, in English alone.
+_SAID = (
+    (re.compile(r"(?<!\()The computer did not resync because no time data"), FAILED, "no_time_data"),
+    (re.compile(r"(?<!\()The computer did not resync because only stale time data"), FAILED, "time_data_stale"),
+    (re.compile(r"(?<!\()The computer did not resync because the required time change was too big"), FAILED, "clock_beyond_limit"),
+    (re.compile(r"Sending resync command to [^\n]{1,80}\n[^\n]{0,3}The command completed successfully"), OK, "resynchronised"),
+)
+
+
+def is_time(screen: Screen) -> bool:
+    """Whether w32tm wrote to this console."""
+    text = screen.text
+    if _PRECISION.search(text) or _CONFIGURATION.search(text) or _peers(screen):
+        return True
+    if _TRACKED.search(text) and (_SAMPLE.search(text) or _NO_SAMPLE.search(text) or _MONITORED.search(text)):
+        return True
+    return bool(_command_results(screen)) or any(pattern.search(text) for pattern, _outcome, _marker in _SAID)
+
+
+def clock(screen: Screen, out: Collector) -> None:
+    """Read what w32tm said of the clock."""
+    seen = [*_statuses(screen), *_peer_results(screen), *_samples(screen), *_monitored(screen), *_command_results(screen)]
+    for pattern, outcome, marker in _SAID:
+        seen += [_seen(screen.at(found.start()), outcome, marker) for found in pattern.finditer(screen.text)]
+    if all(one.ok for one in seen):
+        # A clock that is right says nothing about updates; beside a failure it says whether that is over.
+        return
+    for one in seen:
+        out.add(replace(one, channel=out.channel))
+
+
+def _seen(piece: Piece, outcome: str = FAILED, marker: str | None = None, code: int | None = None, name: str | None = None) -> Observation:
+    return Observation("w32tm", "clock", outcome, place=piece.place, code=code, marker=marker, name=name, line=piece.text)
+
+
+# --- /query /status [/verbose] ---
+
+
+def _statuses(screen: Screen) -> list[Observation]:
+    anchors = list(_PRECISION.finditer(screen.text))
+    ends = [*(anchor.start() for anchor in anchors[1:]), len(screen.text)]
+    return [_status(screen, anchor, ends[place]) for place, anchor in enumerate(anchors)]
+
+
+def _status(screen: Screen, anchor: re.Match[str], end: int) -> Observation:
+    before = [int(number) for number in _ENUM.findall(screen.text[max(0, anchor.start() - _BEFORE) : anchor.start()])][-2:]
+    after = screen.text[anchor.end() : min(anchor.end() + _AFTER, end)]
+    stratum = before[-1] if before else None
+    leap = before[0] if len(before) == 2 else None
+    poll = _POLL.search(after)
+    source_at, source = _source(screen, anchor.end(), after, poll)
+    error, error_at = _last_error(after, poll)
+    if error:
+        piece = screen.at(anchor.end() + error_at)
+        return _seen(piece, marker=_RESULTS.get(error, "clock_not_synchronised"), name=source)
+    if leap == _UNSYNCHRONISED or stratum == 0:
+        return _seen(source_at, marker="clock_not_synchronised", name=source)
+    if source and _OWN_CLOCK.search(source):
+        return _seen(source_at, marker="clock_runs_free", name=source)
+    return _seen(source_at, OK, name=source)
+
+
+def _source(screen: Screen, start: int, after: str, poll: re.Match[str] | None) -> tuple[Piece, str | None]:
+    """The time source: the field before the interval of polling."""
+    own = _OWN_CLOCK.search(after[: poll.start() if poll else 600])
+    if own:
+        return screen.at(start + own.start()), own.group(0)
+    if poll is None:
+        return screen.at(start), None
+    index = screen.index_at(start + poll.start())
+    # With the poll on a line of its own the source has one, too; on one line with all else it is not told apart.
+    if index == 0 or index <= screen.index_at(start):
+        return screen.at(start), None
+    piece = screen.pieces[index - 1]
+    return piece, piece.value.partition(",")[0] or None
+
+
+def _last_error(after: str, poll: re.Match[str] | None) -> tuple[int, int]:
+    """The result of the last try and where it stands: the fourth number after the interval, in the verbose form alone."""
+    if poll is None:
+        return 0, 0
+    numbers = list(_ENUM.finditer(after, poll.end()))
+    if len(numbers) < 4:
+        return 0, 0
+    between = after[poll.end() : numbers[0].start()]
+    if not re.search(r"[0-9][.,][0-9]{7}s", between):
+        return 0, 0
+    return int(numbers[3].group(1)), numbers[3].start()
+
+
+# --- /query /peers ---
+
+
+def _peers(screen: Screen) -> list[int]:
+    """Where the time that remains until the next poll stands: the third field of a peer, with the mode and the stratum behind it."""
+    pieces = screen.pieces
+    return [
+        index
+        for index in range(2, len(pieces) - 2)
+        if _SECONDS.match(pieces[index].text)
+        and not _SECONDS.match(pieces[index - 1].text)
+        and not _SECONDS.match(pieces[index + 1].text)
+        and not _ENUM.search(pieces[index - 1].text)
+        and _ENUM.search(pieces[index + 1].text)
+        and _ENUM.search(pieces[index + 2].text)
+    ]
+
+
+def _peer_results(screen: Screen) -> list[Observation]:
+    """One source that serves is enough: then the others are told, but end nothing."""
+    found = _peers(screen)
+    good: list[Observation] = []
+    bad: list[Observation] = []
+    for place, index in enumerate(found):
+        end = min([index + 14, *(other - 2 for other in found[place + 1 : place + 2]), len(screen.pieces)])
+        seen = _peer(screen, index, end)
+        (good if seen.ok else bad).append(seen)
+    if good and bad:
+        last = max(one.place or 0 for one in bad)
+        good = [replace(one, place=max(last + 1, one.place or 0)) for one in good]
+    return [*bad, *good]
+
+
+def _peer(screen: Screen, index: int, end: int) -> Observation:
+    pieces = screen.pieces
+    name = pieces[index - 2].value.partition(",")[0] or None
+    stratum = int((_ENUM.findall(pieces[index + 2].text) or ["0"])[0])
+    for piece in pieces[index + 3 : end]:
+        reference = _REFERENCE.search(piece.text)
+        if reference is None:
+            continue
+        code = to_code(f"0x{reference.group(1)}")
+        if code:
+            return _seen(piece, code=code, name=name)
+        break
+    if stratum == 0:
+        return _seen(pieces[index - 2], marker="time_source_failed", name=name)
+    return _seen(pieces[index - 2], OK, name=name)
+
+
+# --- /stripchart, /monitor ---
+
+
+def _samples(screen: Screen) -> list[Observation]:
+    """A clock that is far off, or a source that never answered. That a source agrees does not say that Windows follows it."""
+    tracked = _TRACKED.search(screen.text)
+    if tracked is None:
+        return []
+    samples = list(_SAMPLE.finditer(screen.text))
+    if samples:
+        last = samples[-1]
+        return _far_off(screen.at(last.start()), last.group(1), tracked.group(1))
+    failed = list(_NO_SAMPLE.finditer(screen.text))
+    return [_seen(screen.at(one.start()), code=to_code(one.group(1)), name=tracked.group(1)) for one in failed if _is_failure(one.group(1))]
+
+
+def _far_off(piece: Piece, offset: str, name: str) -> list[Observation]:
+    if abs(float(offset.replace(",", "."))) <= _OFF_S:
+        return []
+    return [_seen(piece, marker="clock_off", name=name)]
+
+
+def _monitored(screen: Screen) -> list[Observation]:
+    seen: list[Observation] = []
+    for found in islice(_MONITORED.finditer(screen.text), _MOST):
+        names = _TRACKED.findall(screen.text[max(0, found.start() - 300) : found.start()])
+        if not names:
+            continue
+        piece = screen.at(found.start())
+        if found.group(1):
+            seen += _far_off(piece, found.group(1), names[-1])
+            continue
+        code = 0x800705B4 if found.group(2) == "ERROR_TIMEOUT" else to_code(found.group(2))
+        seen.append(_seen(piece, marker=None if code else "time_source_failed", code=code, name=names[-1]))
+    return seen
+
+
+# --- what a call ended with ---
+
+
+def _is_failure(text: str) -> bool:
+    code = to_code(text)
+    return code is not None and bool(code & 0x80000000)
+
+
+def _command_results(screen: Screen) -> list[Observation]:
+    seen: list[Observation] = []
+    for index, piece in enumerate(screen.pieces):
+        command = _COMMAND.search(piece.text)
+        if command is None or command.group(1).lower() in ("stripchart", "monitor"):
+            continue
+        answer = _answer(screen, index)
+        code = next((found.group(1) for one in answer if (found := _CODE.search(one.text))), None)
+        asks_source = "/source" in command.group(2).lower()
+        if code is not None:
+            line = next(one for one in answer if code in one.text)
+            seen.append(_seen(line, code=to_code(code), name="W32Time"))
+        elif asks_source and answer and _OWN_CLOCK.match(answer[0].text):
+            seen.append(_seen(answer[0], marker="clock_runs_free", name=answer[0].text))
+    return seen
+
+
+def _answer(screen: Screen, index: int) -> list[Piece]:
+    """What a call wrote, up to the next prompt."""
+    answer: list[Piece] = []
+    for piece in screen.pieces[index + 1 : index + 9]:
+        if piece.is_prompt or _COMMAND.search(piece.text):
+            break
+        answer.append(piece)
+    return answer

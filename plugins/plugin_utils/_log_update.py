@@ -1,0 +1,228 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: WindowsUpdate.log as Get-WindowsUpdateLog writes it (Windows 10 and later); what has the old form goes to the old reader."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from ._log_reporting import REPORT, report, zone_seconds
+from ._log_told import Told
+from ._log_update_line import GUID, AgentLine, Lines, Updates, is_part, is_update_log
+from ._log_update_old import OldForm
+from ._records import Collector, clean, each_line, has_any, is_failure, outcome_of_failure, part
+from .observation import CANCELLED, FAILED, OK, Observation
+
+__all__ = ["is_update_log", "wulog"]
+
+_HEX = r"([0-9A-Fa-f]{8})"
+_ENDED = re.compile(rf"Finding updates.{{0,300}}?[Ee]xit code = 0x{_HEX}")
+_CALLER = re.compile(r"CallerId = ([^,\]\r\n]{1,80}?)(?:[,\]]| {1,2}Id |$)")
+# An installation has ended, by who tells it. Both `LogHistory` and the callback have the code that people see first, then the inner one.
+_INSTALLED = (
+    ("handler", re.compile(rf"Install complete for update ID: (?P<update>{GUID})\.[0-9]{{1,5}}\s{{1,3}}Return code is 0x(?P<code>{_HEX})")),
+    ("deploy", re.compile(rf"Method failed for update (?P<update>{GUID})\.[0-9]{{1,5}}, hrDeploy = 0x(?P<code>{_HEX})")),
+    (
+        "callback",
+        re.compile(
+            rf"callback for top-level update (?P<update>{GUID})\.[0-9]{{1,5}}, "
+            r"callback code = Update (?:failed|success\w{0,10})\b.{0,160}?"
+            rf"\bmapped result = 0x(?P<code>{_HEX}), unmapped result = 0x(?P<inner>{_HEX})"
+        ),
+    ),
+    (
+        "history",
+        re.compile(rf"idUpdate=\{{(?P<update>{GUID})\}}\.[0-9]{{1,5}}, resultMapped=(?P<code>{_HEX}), resultUnMapped=(?P<inner>{_HEX})"),
+    ),
+    ("driver", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\] Driver Install of \{{(?P<update>{GUID})\}}")),
+    ("top", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\].{{0,120}}?: Installing for Top level update id (?P<update>{GUID})")),
+)
+_SUCCEEDED = re.compile(rf"called for update id ({GUID})\.[0-9]{{1,5}}, code = Update success")
+_HANDLER = re.compile(
+    rf"FATAL: .{{0,80}}?0x{_HEX}|CBS called Error with 0x{_HEX}|install completed\. Return code = 0x{_HEX}, Result = Failed"
+)
+# A download has failed, by who tells it; only the last of them name the update.
+_FILE = re.compile(rf"\*FAILED\* \[{_HEX}\] Failed to (?:postprocess|download|verify) the file")
+_DOWNLOADS = (
+    ("update", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\] Error occurred while downloading update (?P<update>{GUID})")),
+    ("update", re.compile(rf"Error 0x(?P<code>{_HEX}) occurred while downloading update(?: (?P<update>{GUID}))?")),
+    ("job", re.compile(rf"\bfailed, updateId = (?P<update>{GUID})\.[0-9]{{1,5}}, hr = 0x(?P<code>{_HEX})")),
+    ("background", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\] Background download of UpdateId = (?P<update>{GUID})")),
+    ("begin", re.compile(rf"Begin Downloading Updates.{{0,200}}\[hr = 0x(?P<code>{_HEX})\](?P<update>)")),
+    ("info", re.compile(rf"^\w{{1,60}} returned, hr=0x(?P<code>{_HEX})(?P<update>)")),
+)
+_CALL = re.compile(rf"download call (\{{{GUID}\}}) with code Call (progress|complete) and error (?:0x)?([0-9A-Fa-f]{{1,8}})")
+_CALL_BEGUN = re.compile(rf"Begin Downloading Updates.{{0,160}}\[Call ID = (\{{{GUID}\}})\]")
+# Most lines say nothing of how anything ended. One of these words stands in each that does, or in one that names something.
+_WORTH = (
+    "xit code = 0x", "Return code is", "hrDeploy = ", "Failed to ", "occurred while down", "[hr = 0x", "CBS called", "FATAL",
+    "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of", "Top level update id",
+    "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ", "Begin Downl",
+)  # fmt: skip
+_is_worth = has_any(_WORTH)
+_MOST_CALLS = 1000
+
+
+class _NewForm:
+    """Reads lines of the new form."""
+
+    def __init__(self, told: Told, updates: Updates) -> None:
+        self._told = told
+        self._updates = updates
+        # Errors on the way of a call, by code, and where a call that still runs began.
+        self._calls: dict[str, dict[int, Observation]] = {}
+        self._running: dict[str, int] = {}
+
+    def line(self, line: AgentLine) -> bool:
+        """Take a line; whether it meant something."""
+        readers = (self._installed, self._succeeded, self._ended, self._call, self._file, self._download, self._handler)
+        return any(reader(line) for reader in readers)
+
+    def _ok(self, line: AgentLine, layer: str, update: str | None = None) -> Observation:
+        return line.seen(layer, self._told.channel, update, outcome=OK)
+
+    def _bad(self, line: AgentLine, layer: str, code: int, update: str | None = None, related: tuple[int, ...] = ()) -> Observation:
+        return line.seen(layer, self._told.channel, update, outcome=outcome_of_failure(layer, code), code=code, related=related)
+
+    def _installed(self, line: AgentLine) -> bool:
+        for said_by, pattern in _INSTALLED:
+            found = pattern.search(line.message)
+            if found is not None:
+                self._take_result(line, said_by, found)
+                return True
+        return False
+
+    def _take_result(self, line: AgentLine, said_by: str, found: re.Match[str]) -> None:
+        parts = found.groupdict()
+        code, inner = int(parts["code"], 16), int(parts.get("inner") or "0", 16)
+        if not is_failure(code):
+            self._told.add(self._ok(line, "install", parts["update"]))
+            return
+        related = (inner,) if is_failure(inner) and inner != code else ()
+        self._told.failed(self._bad(line, "install", code, parts["update"], related), said_by)
+
+    def _succeeded(self, line: AgentLine) -> bool:
+        update = part(_SUCCEEDED.search(line.message))
+        if update is not None:
+            self._told.add(self._ok(line, "install", update))
+        return update is not None
+
+    def _ended(self, line: AgentLine) -> bool:
+        """The end of a search."""
+        found = _ENDED.search(line.message)
+        if found is None or line.component != "Agent":
+            return False
+        code, caller = int(found.group(1), 16), part(_CALLER.search(line.message)) or ""
+        seen = line.seen(
+            "scan",
+            self._told.channel,
+            outcome=OK if code == 0 else FAILED,
+            code=code or None,
+            caller=clean(caller, 80) or None,
+            service=self._updates.service(line),
+        )
+        if code == 0:
+            self._told.add(seen)
+        elif is_failure(code):
+            self._told.failed(seen, "end")
+        return True
+
+    def _call(self, line: AgentLine) -> bool:
+        """An error on the way counts once the call ended with an error, too; before that the agent still tries."""
+        found = _CALL.search(line.message)
+        if found is None:
+            begun = part(_CALL_BEGUN.search(line.message))
+            if begun is not None:
+                self._run(begun, line.place)
+            return begun is not None and "[hr = 0x8" not in line.message
+        call, code = found.group(1), int(found.group(3), 16)
+        if found.group(2) == "progress":
+            self._run(call, line.place)
+            if is_failure(code) and len(self._calls) < _MOST_CALLS:
+                self._calls.setdefault(call, {})[code] = self._bad(line, "download", code)
+            return True
+        self._call_ended(line, call, code)
+        return True
+
+    def _run(self, call: str, place: int) -> None:
+        if len(self._running) < _MOST_CALLS:
+            self._running.setdefault(call, place)
+
+    def _call_ended(self, line: AgentLine, call: str, code: int) -> None:
+        before, began = self._calls.pop(call, {}), self._running.pop(call, None)
+        if is_failure(code):
+            ended = self._bad(line, "download", code)
+            others = [seen for seen in before.values() if seen.code != code][-8:]
+            if ended.outcome == CANCELLED:
+                # Whoever gave up did so for what had gone wrong before.
+                for one in others:
+                    self._told.failed(one, "progress")
+            elif others:
+                ended = replace(ended, related=tuple(seen.code for seen in others if seen.code is not None))
+            self._told.failed(ended, "call")
+        elif began is not None and not any(other < line.place for other in self._running.values()):
+            # What could not be used was loaded again: the calls that it may belong to all went well.
+            self._told.forget("download", "file", began)
+
+    def _file(self, line: AgentLine) -> bool:
+        code = part(_FILE.search(line.message))
+        if code is not None:
+            self._told.failed(self._bad(line, "download", int(code, 16)), "file")
+        return code is not None
+
+    def _download(self, line: AgentLine) -> bool:
+        for said_by, pattern in _DOWNLOADS:
+            found = pattern.search(line.message)
+            if found is None:
+                continue
+            code = int(found.group("code"), 16)
+            if is_failure(code):
+                self._told.failed(self._bad(line, "download", code, found.group("update")), said_by)
+            return True
+        return False
+
+    def _handler(self, line: AgentLine) -> bool:
+        found = _HANDLER.search(line.message)
+        if line.component != "Handler" or found is None:
+            return False
+        code = int(next(filter(None, found.groups())), 16)
+        if is_failure(code):
+            self._told.failed(self._bad(line, "install", code), "command")
+        return True
+
+
+def _report(raw: str, place: int, at: int | None, told: Told) -> None:
+    """A row of ReportingEvents.log inside of the log: it has a zone of its own."""
+    row = REPORT.search(raw)
+    seen = row and report(row, "wulog")
+    if row is None or seen is None:
+        return
+    told.zone(zone_seconds(row.group(3)))
+    seen = replace(seen, place=place, channel=told.channel)
+    if seen.outcome in (FAILED, CANCELLED):
+        told.failed(seen, "report", at=at, local=False)
+    else:
+        told.add(seen, local=False)
+
+
+def wulog(text: str, out: Collector) -> None:
+    """Read WindowsUpdate.log, of Windows 7 or as Get-WindowsUpdateLog writes it."""
+    lines, told = Lines(text), Told(out)
+    updates = Updates(told)
+    old, new = OldForm(told, updates), _NewForm(told, updates)
+    for place, raw in enumerate(each_line(text)):
+        if "REPORT EVENT" in raw:
+            line = lines.read(place, raw)
+            _report(raw, place, None if line is None else line.at, told)
+            continue
+        if not _is_worth(raw) and not old.is_worth(raw) and not is_part(raw):
+            continue
+        line = lines.read(place, raw)
+        if line is None:
+            continue
+        listed = updates.take(line)
+        if line.is_old or not new.line(line):
+            old.line(line, listed)
+    old.close()
+    told.close()

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: the form that lines of WindowsUpdate.log have, old and new, and the lists of updates in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ._log_dates import DATE, Fields, moment, order_of
+from ._log_told import Told
+from ._records import part
+from .observation import Observation
+
+# The separators are those of the culture of whoever wrote the file: `2024.05.06 10.00.01.1000000`. Quoted lines begin with `> `.
+_CLOCK = r"([0-9]{1,2})[:.]([0-9]{2})[:.]([0-9]{2})(?:[:.,]([0-9]{3,7}))?(?: ?([AaPp])\.? ?[Mm]\b\.?)?"
+_START = rf"\ufeff?[ \t>|]{{0,8}}{DATE}[ \t]{{1,4}}{_CLOCK}"
+_NUMBERS = r"[ \t]{1,8}([0-9]{1,6})[ \t]{1,8}([0-9a-fA-F]{1,6})[ \t]{1,8}"
+_HEAD = re.compile(rf"{_START}{_NUMBERS}([A-Za-z]\w{{1,29}})[ \t]{{1,24}}(.*)", re.S)
+_HEADS = re.compile(rf"^{_START}{_NUMBERS}[A-Za-z]\w", re.M)
+# Lines of Windows Vista to 8.1 and of its servers have milliseconds; Get-WindowsUpdateLog writes seven digits.
+_OLD_DIGITS = 3
+
+GUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
+_TITLE = re.compile(r"^[ *]{0,12}Title = (?!<NULL>)(.{3,300})")
+_UPDATE = re.compile(rf"^[ *]{{0,12}}UpdateId = \{{?({GUID})\}}?\.[0-9]{{1,6}}")
+_PART = re.compile(rf"^[ *]{{0,24}}\{{?({GUID})\}}?\.[0-9]{{1,6}}\s*$")
+_SERVICE = re.compile(rf"ServiceI[Dd] = \{{({GUID})\}}")
+_MOST_THREADS = 1000
+
+
+@dataclass(frozen=True)
+class AgentLine:
+    """A line of WindowsUpdate.log.
+
+    Attributes:
+        at: its time, as the machine's clock showed it; None where the order of day and month is not known.
+        process, thread: their ids: lines of several operations stand among each other.
+        is_old: whether it has the old form.
+    """
+
+    place: int
+    at: int | None
+    process: str
+    thread: str
+    component: str
+    message: str
+    is_old: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What keeps operations apart that run side by side."""
+        return self.process, self.thread
+
+    def seen(self, layer: str, channel: str | None, update: str | None = None, **fields: Any) -> Observation:
+        """An observation of the line."""
+        return Observation(
+            "wulog",
+            layer,
+            time=self.at,
+            place=self.place,
+            channel=channel,
+            update=update.lower() if update else None,
+            line=f"{self.component} {self.message}",
+            **fields,
+        )
+
+
+def is_update_log(sample: str, _name: str) -> bool:
+    """Whether it is WindowsUpdate.log: date, time, process, thread and component begin its lines."""
+    return _HEADS.search(sample) is not None
+
+
+class Lines:
+    """Reads lines of one file."""
+
+    def __init__(self, text: str) -> None:
+        self._order = order_of(_dates(text))
+
+    def read(self, place: int, raw: str) -> AgentLine | None:
+        """A line, None where it has not the form of one."""
+        head = _HEAD.match(raw.rstrip("\r"))
+        if head is None:
+            return None
+        *_time, process, thread, component, message = head.groups()
+        digits = head.group(7) or ""
+        date: Fields = (head.group(1), head.group(2), head.group(3))
+        clock: Fields = (head.group(4), head.group(5), head.group(6))
+        return AgentLine(
+            place=place,
+            at=moment(date, clock, head.group(8), self._order),
+            process=process,
+            thread=thread.lower(),
+            component=component,
+            message=message,
+            is_old=len(digits) <= _OLD_DIGITS,
+        )
+
+
+def is_part(raw: str) -> bool:
+    """Whether a line may name a part of a bundle: it ends in a revision (`.201`)."""
+    digits = raw[-9:].rstrip().rpartition(".")[2]
+    return digits.isdigit() and len(digits) < 5
+
+
+def _dates(text: str) -> Iterator[Fields]:
+    for head in _HEADS.finditer(text):
+        yield head.group(1), head.group(2), head.group(3)
+
+
+class Updates:
+    """What the lines of a thread name: the titles, ids and parts of updates, and the service that is asked."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._title: dict[tuple[str, str], str] = {}
+        self._update: dict[tuple[str, str], str] = {}
+        self._services: dict[tuple[str, str], str] = {}
+
+    def take(self, line: AgentLine) -> str | None:
+        """Note what a line names; the id of an update that it lists."""
+        if "ServiceI" in line.message:
+            self._take_service(line)
+            return None
+        title = part(_TITLE.search(line.message))
+        if title is not None:
+            _put(self._title, line.key, title)
+            return None
+        update = part(_UPDATE.search(line.message))
+        if update is not None:
+            _put(self._update, line.key, update)
+            self._told.name(update, self._title.pop(line.key, None))
+            return update
+        self._told.bundle(part(_PART.search(line.message)), self._update.get(line.key))
+        return None
+
+    def _take_service(self, line: AgentLine) -> None:
+        service = part(_SERVICE.search(line.message))
+        if service is not None and line.component.lower() == "agent":
+            _put(self._services, line.key, service.lower())
+
+    def service(self, line: AgentLine) -> str | None:
+        """The service that the search on a line's thread asked."""
+        return self._services.pop(line.key, None)
+
+
+def _put(known: dict[tuple[str, str], str], key: tuple[str, str], value: str) -> None:
+    if len(known) < _MOST_THREADS or key in known:
+        known[key] = value

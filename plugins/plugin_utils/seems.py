@@ -1,0 +1,152 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a file seems to be, in a few words, by its structure: for files that hold nothing about updates."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ._records import clean
+from .observation import Observation
+
+_SAMPLE = 200_000
+_BINARY_SHARE = 0.05
+_MOST_NAMES = 2
+
+_SETUP = re.compile(
+    r"(?:^|\n)\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}, )?[ \t]{0,4}(?:Info|Warning|Error|Fatal)[ \t]{1,24}"
+    r"(?:\[0x[0-9a-f]{2,8}\][ \t]{1,8})?(?:SP|MOUPG|MIG|IBS|IBSLIB|CONX|SYSPRP|DEPLOY|PANTHR|WDSSETUP|SetupPl|Setup|windeploy|WinRE)\b"
+)
+_CMTRACE = re.compile(r'\]LOG\]!><time="[^"]{1,40}"[^>]{0,120}?component="([^"]{1,80})"|\$\$<([^><]{1,80})><[0-9]{2}-[0-9]{2}-[0-9]{4} ')
+_PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"]{1,120})['\"]")
+
+
+class _Sign(NamedTuple):
+    """How one kind of file is told: `found` is looked for in a sample, `words` says what it is then."""
+
+    found: re.Pattern[str]
+    words: str
+
+
+# The first that is found. A name in the words is a part of what was found.
+_SIGNS = (
+    _Sign(re.compile(r"\[Device Install Log\]|^>>>  \[(?:Device|Setup|Delete|Boot)", re.M), "a log of device installations (setupapi)"),
+    _Sign(re.compile(r"=== (?:Verbose )?[Ll]ogging started: |^MSI \([sc]\) \(", re.M), "a log of Windows Installer"),
+    _Sign(re.compile(r"^#Software: ([^\r\n]{3,80})", re.M), "a log of {0}"),
+    _Sign(re.compile(r"^\*{20,}\r?\n[^\r\n]{0,80}PowerShell", re.M), "a transcript of PowerShell"),
+    _Sign(re.compile(r"\A\ufeff?Windows Registry Editor Version|\A\ufeff?REGEDIT4"), "an export of the registry"),
+    _Sign(re.compile(r'"(?:GET|POST|HEAD|PUT|OPTIONS) [^"\r\n]{1,500} HTTP/[0-9.]{1,4}" [0-9]{3} '), "a log of a web server"),
+    _Sign(
+        re.compile(
+            r"^(?:<[0-9]{1,3}>)?[A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [\w.-]{1,64} ([\w./-]{1,40})(?:\[[0-9]{1,8}\])?: ",
+            re.M,
+        ),
+        "a syslog of {0}",
+    ),
+    _Sign(re.compile(r"\A\ufeff?\s{0,20}<(?:!DOCTYPE html|html)", re.I), "a web page"),
+    _Sign(
+        re.compile(r"\A\ufeff?\s{0,20}<\?xml[^>]{0,200}\?>\s{0,20}<([\w:.-]{1,60})|\A\ufeff?\s{0,20}<([A-Za-z][\w:.-]{0,60})"), "XML ({0})"
+    ),
+    _Sign(re.compile(r"\A\ufeff?\s{0,20}[\[{]\s{0,20}[\"{\[]"), "JSON"),
+    _Sign(
+        re.compile(r"(?:^|\n)\[?[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}"),
+        "a log with dates of a program that is not known",
+    ),
+)
+
+# What the readers' kinds are, where their names do not say it.
+_KINDS = {
+    "wulog": "a WindowsUpdate.log",
+    "reporting": "a ReportingEvents.log",
+    "setupdiag": "a result of SetupDiag",
+    "console": "output of commands",
+    "setup": "a set-up log without a result",
+    "device setup": "what device installers wrote into C:\\Windows\\setupact.log, without a set-up of Windows in it",
+    "compat": "a compatibility report of set-up",
+    "evidence": "the saved evidence of a look",
+}
+
+
+def of(text: str, kind: str | None, observations: Iterable[Observation] = ()) -> str:
+    """What a text seems to be.
+
+    Args:
+        text: the file, or its beginning.
+        kind: what the readers take it for, None for nothing that they know.
+        observations: what they saw in it.
+    """
+    sample = text[:_SAMPLE]
+    seen = tuple(observations)
+    for rule in (_cmtrace, _events, _known, _servicing, _by_sign):
+        words = rule(sample, kind, seen)
+        if words:
+            return words
+    return "text of no known form" if sample.strip() else "an empty file"
+
+
+def is_text(text: str) -> bool:
+    """Whether somebody could read it: neither empty nor the bytes of a program or picture."""
+    sample = text[:_SAMPLE]
+    if not sample.strip("\0 \t\r\n\ufeff"):
+        return False
+    odd = sum(sample.count(letter) for letter in ("\0", "\ufffd", "\1", "\2", "\3", "\4"))
+    return odd <= len(sample) * _BINARY_SHARE
+
+
+def _cmtrace(sample: str, _kind: str | None, _seen: tuple[Observation, ...]) -> str:
+    names = Counter(found.group(1) or found.group(2) for found in _CMTRACE.finditer(sample))
+    if not names:
+        return ""
+    return f"a CMTrace log of {_most_common(names)}"
+
+
+def _events(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> str:
+    providers = Counter(found.group(1) for found in _PROVIDER.finditer(sample))
+    if not providers and not (kind or "").startswith("events"):
+        return ""
+    words = "events" if seen else "events without any of Windows Update"
+    return f"{words} (of {_most_common(providers)})" if providers else words
+
+
+def _most_common(names: Counter[str]) -> str:
+    ranked = sorted(names, key=lambda name: (-names[name], name))
+    shown = ", ".join(clean(name, 60) for name in ranked[:_MOST_NAMES])
+    return f"{shown} and others" if len(ranked) > _MOST_NAMES else shown
+
+
+def _is_final(one: Observation) -> bool:
+    """Whether it says how a set-up or sysprep ended."""
+    return one.layer in ("upgrade", "sysprep") and one.marker != "on_the_way"
+
+
+def _servicing(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> str:
+    lines = {name: sample.count(f" {name} ") for name in ("CBS", "CSI", "DISM")}
+    stack = sum(lines.values())
+    if kind == "setup" or len(_SETUP.findall(sample)) > stack:
+        return _set_up(seen)
+    if kind is None or not stack:
+        return "" if kind is None else f"a log of the kind {kind}"
+    return "a log of DISM" if lines["DISM"] > lines["CBS"] + lines["CSI"] else "a log of the servicing stack (CBS)"
+
+
+def _set_up(seen: tuple[Observation, ...]) -> str:
+    if any(_is_final(one) for one in seen):
+        return "a set-up log"
+    if any(one.layer == "upgrade" for one in seen):
+        return "a set-up log without a result (errors on the way alone; the result is in setupact.log)"
+    return "a set-up log without a result"
+
+
+def _known(_sample: str, kind: str | None, _seen: tuple[Observation, ...]) -> str:
+    return _KINDS.get(kind or "", "")
+
+
+def _by_sign(sample: str, _kind: str | None, _seen: tuple[Observation, ...]) -> str:
+    for sign in _SIGNS:
+        found = sign.found.search(sample)
+        if found:
+            return sign.words.format(clean(next(filter(None, found.groups()), ""), 60))
+    return ""

@@ -1,0 +1,300 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""wu_explain on files, folders and packed files: which host each is of, what it is, and what the result carries."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible_collections.winfleet.wu_repair.plugins.action import wu_explain
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, logs, seems
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding, as_text
+from unit.plugin_utils import documents
+from unit.plugin_utils.documents import NOW
+
+CBS_BAD = (
+    "2025-11-18 11:06:40, Info                  CSI    00000213 [SR] Cannot repair member file "
+    "[l:9]'short.dll' of X-Component, version 1\r\n"
+)
+CBS_GOOD = (
+    "2025-11-20 11:06:40, Info                  CBS    Exec: Processing complete.  Session: 1_2, Package: "
+    "Package_for_RollupFix~31bf3856ad364e35~amd64~~26100.2454.1.9 [HRESULT = 0x00000000 - S_OK]\r\n"
+)
+CBS_NOISE = "2025-11-18 11:06:40, Info                  CBS    TrustedInstaller service starts successfully.\r\n"
+REPORT = (
+    "{8F8EA247-1586-48E4-A5F6-1D19A9343341}\t2025-11-18 05:14:55:630-0400\t1\t148 [AGENT_DETECTION_FAILED]\t101\t"
+    "{00000000-0000-0000-0000-000000000000}\t0\t80072ee2\tUpdateOrchestrator\tFailure\tSoftware Synchronization\t"
+    "Windows Update Client failed to detect with error 0x80072ee2.\tabc.1.0.0\r\n"
+)
+SETUP = "2025-11-18 03:11:09, Error                 SP     Could not read a value of the old system\r\n"
+CMTRACE = (
+    '<![LOG[Policy evaluated.]LOG]!><time="10:01:00.000+000" date="11-18-2025" component="PolicyAgent" context="" type="1" thread="1" '
+    'file="a.cpp:1">\n'
+)
+FOREIGN = (
+    "<Event xmlns='http://schemas.microsoft.com/win/2004/08/events/event'><System><Provider Name='ExampleBackup'/><EventID>20</EventID>"
+    "<Level>2</Level><TimeCreated SystemTime='2025-11-18T17:22:06.5Z'/><Channel>Application</Channel><Computer>web01</Computer></System>"
+    "<EventData><Data>0x80070002</Data></EventData></Event>"
+)
+
+
+def run(*paths: Path, **options: Any) -> dict[str, Any]:
+    """The module's result, as a task would get it."""
+    task = SimpleNamespace(
+        args={"path": [str(path) for path in paths], **options}, diff=False, check_mode=False, async_val=0, action="test", environment=[]
+    )
+    connection = SimpleNamespace(transport="local", _shell=SimpleNamespace(tmpdir=None, _IS_WINDOWS=False))
+    made = wu_explain.ActionModule(task, connection, SimpleNamespace(), SimpleNamespace(), SimpleNamespace(), SimpleNamespace())
+    done: dict[str, Any] = made.run(None, {"inventory_hostname": "localhost"})
+    json.dumps(done)
+    assert len(done["msg"]) <= 300
+    return done
+
+
+def put(folder: Path, **files: str | bytes) -> Path:
+    """Files in a folder: `a__b_log` is `a/b.log`."""
+    for name, content in files.items():
+        path = folder / name.replace("__", "/").replace("_log", ".log").replace("_json", ".json").replace("_xml", ".xml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def look(**sections: Any) -> str:
+    return json.dumps(documents.look(sections).to_document())
+
+
+def ids(result: dict[str, Any]) -> set[str]:
+    return {item["id"] for item in result["findings"]}
+
+
+# --- what a file seems to be ---
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("setuperr.log", SETUP, "a set-up log without a result"),
+        ("PolicyAgent.log", CMTRACE, "a CMTrace log of PolicyAgent"),
+        ("app.xml", FOREIGN, "events without any of Windows Update"),
+        ("CBS.log", CBS_NOISE, "a log of the servicing stack (CBS)"),
+        ("messages", "Nov 24 03:00:00 web01 sshd[12]: closed\n", "a syslog of sshd"),
+        (
+            "u_ex26.log",
+            "#Software: Microsoft Internet Information Services 10.0\n#Fields: date\n",
+            "a log of Microsoft Internet Information Services",
+        ),
+        ("list.json", '{"a": [1, 2]}', "JSON"),
+        ("readme.txt", "hello\nworld\n", "text of no known form"),
+        ("app.log", "2025-11-24 10:00:00 started\n", "a log with dates of a program that is not known"),
+    ],
+)
+def test_a_file_without_anything_about_updates_is_told_for_what_it_is(tmp_path: Path, name: str, content: str, says: str) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    result = run(tmp_path / name)
+    assert (result["verdict"], result["failed"], result["findings"]) == (
+        "unknown",
+        False,
+        [item for item in result["findings"] if item["superseded_by"]],
+    )
+    assert says in result["msg"]
+    assert says in result["files"][0]["seems"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\xff\xfe rubbish " * 50, os.urandom(4000) + b"\0" * 500])
+def test_what_nobody_can_read_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.log").write_bytes(content)
+    result = run(tmp_path / "a.log")
+    assert (result["verdict"], result["failed"]) == ("failed", True)
+    assert "no log of Windows Update that is known" in result["msg"]
+
+
+def test_a_success_that_updates_need_makes_logs_healthy(tmp_path: Path) -> None:
+    assert run(put(tmp_path, CBS_log=CBS_GOOD))["verdict"] == "healthy"
+    app = REPORT.replace("148 [AGENT_DETECTION_FAILED]", "183 [AGENT_INSTALLING_SUCCEEDED]").replace("80072ee2", "0")
+    app = app.replace(
+        "Windows Update Client failed to detect with error 0x0.",
+        "Installation Successful: Windows installed the following update: 9WZDNCRFHVN5-Calculator",
+    )
+    assert run(put(tmp_path / "app", ReportingEvents_log=app))["verdict"] == "unknown"
+
+
+def test_only_the_end_of_a_very_large_file_is_read_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "TAIL_BYTES", 1 << 20)
+    (tmp_path / "CBS.log").write_text(CBS_BAD + CBS_NOISE * 30_000 + CBS_GOOD, "utf-8", newline="")
+    result = run(tmp_path / "CBS.log")
+    (file,) = result["files"]
+    assert (file["read_bytes"], file["bytes"] > 2 << 20) == (1 << 20, True)
+    assert any("only the last 1 MB of" in warning for warning in result["warnings"])
+    assert result["findings"] == []
+
+
+# --- whose files ---
+
+
+def test_logs_beside_one_look_are_judged_with_it(tmp_path: Path) -> None:
+    result = run(put(tmp_path, web01_json=look(), CBS_log=CBS_BAD, more__ReportingEvents_log=REPORT))
+    assert "hosts" not in result
+    assert (result["host"], result["verdict"]) == ("web01", "needs_action")
+    assert "sr_cannot_repair@store:files" in ids(result)
+    assert {file["kind"] for file in result["files"]} == {"evidence", "reporting", "servicing"}
+
+
+def test_the_same_folder_in_any_order_gives_the_same(tmp_path: Path) -> None:
+    put(tmp_path, web01_json=look(), CBS_log=CBS_BAD, ReportingEvents_log=REPORT)
+    paths = sorted(tmp_path.iterdir())
+    one, other = run(*paths), run(*reversed(paths))
+    assert one["findings"] == other["findings"]
+
+
+def test_several_looks_give_a_row_a_host_the_worst_first(tmp_path: Path) -> None:
+    put(tmp_path, web01_json=look(), web02_json=look(), web02__CBS_log=CBS_BAD, web03_json='{"schema": 1, "sections": 3}')
+    result = run(tmp_path)
+    assert [(row["host"], row["verdict"]) for row in result["hosts"]] == [("web02", "needs_action"), ("web01", "healthy")]
+    assert (result["host"], result["verdict"]) == ("web02", "needs_action")
+    assert result["msg"].startswith("2 hosts: 1 needs_action, 1 healthy. web02: ")
+    assert result["findings"] == result["hosts"][0]["findings"]
+    assert any("web03.json" in warning for warning in result["warnings"])
+
+
+def test_of_two_looks_at_one_host_the_newer_counts(tmp_path: Path) -> None:
+    older = json.loads(look(**{"host.elevated": False}))
+    newer = json.loads(look())
+    newer["taken"] = {"asked_ms": (NOW + 60) * 1000, "answered_ms": (NOW + 61) * 1000}
+    result = run(put(tmp_path, **{"web01_json": json.dumps(newer), "web01.after_json": json.dumps(older)}))
+    assert (result["host"], result["verdict"], len(result["files"])) == ("web01", "healthy", 2)
+
+
+def test_logs_that_a_host_has_once_in_two_folders_are_of_two_hosts(tmp_path: Path) -> None:
+    result = run(put(tmp_path, pc1__CBS_log=CBS_BAD, pc2__CBS_log=CBS_GOOD))
+    assert [(row["host"], row["verdict"]) for row in result["hosts"]] == [("pc1", "needs_action"), ("pc2", "healthy")]
+    other = tmp_path / "one"
+    result = run(put(other, CBS__CBS_log=CBS_BAD, WU__ReportingEvents_log=REPORT))
+    assert "hosts" not in result
+
+
+def test_what_a_look_read_itself_counts_once(tmp_path: Path) -> None:
+    other = REPORT.replace("05:14:55", "06:14:55")
+    log = {"path": "ReportingEvents.log", "size": 100, "read": 100, "kinds": [{"last": other.strip(), "count": 1, "first": None}]}
+    alone = run(put(tmp_path, web01_json=look(reporting=log)))
+    both = run(put(tmp_path, ReportingEvents_log=REPORT + other))
+    assert [[item["count"] for item in result["findings"] if item["code"] == "0x80072EE2"] for result in (alone, both)] == [[1], [2]]
+
+
+def test_a_copy_of_a_log_counts_once(tmp_path: Path) -> None:
+    result = run(put(tmp_path, ReportingEvents_log=REPORT, copy__Reporting_log=REPORT))
+    assert result["findings"][0]["count"] == 1
+
+
+def test_folders_are_read_four_deep_without_hidden_files(tmp_path: Path) -> None:
+    put(tmp_path, a__b__c__CBS_log=CBS_BAD, a__b__c__d__dism_log=CBS_BAD.replace("short", "deep"))
+    (tmp_path / ".hidden.log").write_text(REPORT, "utf-8")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert [Path(file["path"]).name for file in run(tmp_path)["files"]] == ["CBS.log"]
+
+
+def test_only_so_many_files_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "MOST_FILES", 2)
+    result = run(put(tmp_path, CBS_log=CBS_BAD, dism_log=CBS_NOISE, x_log=REPORT))
+    assert len(result["files"]) == 2
+    assert "only the first 2 files were read" in result["warnings"]
+
+
+# --- packed files ---
+
+
+def test_a_zip_is_a_folder(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("Logs/CBS/CBS.log", CBS_BAD)
+        archive.writestr("web01.json", look())
+        archive.writestr("trace.etl", b"x")
+    (tmp_path / "case.zip").write_bytes(file.getvalue())
+    result = run(tmp_path / "case.zip")
+    assert result["host"] == "web01"
+    assert [file["path"].rpartition("/")[2] for file in result["files"]] == ["CBS.log", "case.zip!web01.json", "case.zip!trace.etl"]
+    assert any("Get-WindowsUpdateLog" in warning for warning in result["warnings"])
+    (tmp_path / "CBS.log.gz").write_bytes(gzip.compress(CBS_BAD.encode()))
+    assert "sr_cannot_repair@store:files" in ids(run(tmp_path / "CBS.log.gz"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"), [("a.cab", b"MSCF" + bytes(60), "expand FILE"), ("a.zip", b"PK\3\4" + bytes(60), "cannot be unpacked")]
+)
+def test_what_cannot_be_unpacked_says_why(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    result = run(tmp_path / name)
+    assert result["verdict"] == "failed"
+    assert says in result["msg"]
+
+
+# --- what findings carry ---
+
+
+def test_a_finding_names_its_things(tmp_path: Path) -> None:
+    other = CBS_BAD.replace("short", "other").replace("11:06:40", "11:07:40")
+    again = CBS_BAD.replace("11:06:40", "11:08:40")
+    (item,) = run(put(tmp_path, CBS_log=CBS_BAD + other + again))["findings"]
+    assert (item["name"], item["file"], item["count"]) == ("short.dll of X-Component, other.dll of X-Component", "short.dll", 2)
+    assert (item["seen_in"], item["last_seen_text"], item["first_seen_text"]) == (
+        ["CBS.log"],
+        "2025-11-18T11:08:40Z",
+        "2025-11-18T11:06:40Z",
+    )
+    assert len(item["lines"]) == 2
+    assert "short.dll" in item["lines"][-1]
+
+
+def test_dates_that_no_calendar_holds_have_no_text() -> None:
+    assert [as_text(time) for time in (None, 0, 1 << 60, -(1 << 60))] == [None, "1970-01-01T00:00:00Z", None, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("example.dll of A-B", "example.dll"),
+        (r"C:\Windows\System32\a.sys", r"C:\Windows\System32\a.sys"),
+        ("Package_for_KB5034441~31bf3856ad364e35~amd64~~1.0.1.3", None),
+        ("wuauserv", None),
+        (None, None),
+    ],
+)
+def test_a_file_is_told_from_a_package(name: str | None, file: str | None) -> None:
+    assert Finding("a@store:files", "store:files", "store", "m", {}, "", name=name).file == file
+
+
+# --- redaction ---
+
+
+def test_a_redacted_result_holds_no_name(tmp_path: Path) -> None:
+    secrets = ("kestrel07", "larkspur", "jsparrow", "10.77.66.55")
+    report = REPORT.replace("detect with error", r"detect from 10.77.66.55 for LARKSPUR\jsparrow on kestrel07 with error")
+    put(
+        tmp_path / "kestrel07-case",
+        **{"kestrel07_json": look(**{"host.domain": "larkspur.local"}), "ReportingEvents_log": report, "kestrel07-x_log": CBS_BAD},
+    )
+    plain, redacted = run(tmp_path / "kestrel07-case"), run(tmp_path / "kestrel07-case", redact=True)
+    assert all(secret in json.dumps(plain).lower() for secret in secrets)
+    assert not any(secret in json.dumps(redacted).lower() for secret in (*secrets, str(tmp_path).lower()))
+    assert redacted["host"] == "host-1"
+    assert {item["code"] for item in redacted["findings"]} == {item["code"] for item in plain["findings"]}
+    missing = run(tmp_path / "kestrel07.log", redact=True)
+    assert "kestrel07" not in json.dumps(missing)
+
+
+def test_binary_is_told_from_text() -> None:
+    assert [seems.is_text(text) for text in ("", "\0\0", "abc", "\ufffd" * 10 + "a", "a" * 1000 + "\ufffd")] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
