@@ -19,13 +19,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from . import _log_evtx, logs, packed, plan, repairs, seems, seen
 from . import evidence as evidence_
+from . import logs, packed, plan, repairs, seems, seen
 from . import verdict as verdicts
-from ._records import clean
 from .evidence import Evidence, EvidenceError
 from .observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, Observation
 from .plan import Plan
+from .readers import event_binary
+from .readers.records import clean
 from .redact import Redactor
 from .situation import Settings
 from .verdict import Judged
@@ -239,7 +240,7 @@ def _read(path: Path, reading: Reading) -> Iterator[File]:
 def _end_of(file: IO[bytes], size: int, head: bytes) -> bytes:
     """The last TAIL_BYTES of a file; of binary events also their header, which alone says what they are."""
     start = max(0, size - logs.TAIL_BYTES)
-    if start and _log_evtx.is_evtx(head):
+    if start and event_binary.is_evtx(head):
         file.seek(0)
         header = file.read(_EVTX_HEADER)
         file.seek(start - start % _EVTX_CHUNK + _EVTX_HEADER)
@@ -266,11 +267,11 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     """A file for what its content says it is."""
     name = parts[-1]
     file = File(shown, parts, size, read_bytes=len(data))
-    if _log_evtx.is_evtx(data):
+    if event_binary.is_evtx(data):
         made = _text_of_evtx(data)
         if isinstance(made, str):
             return replace(file, advice=made)
-        file = replace(file, read_bytes=_log_evtx.bytes_read(data))
+        file = replace(file, read_bytes=event_binary.bytes_read(data))
         data = made
     advice = packed.advice(data[:_HEAD], name)
     if advice:
@@ -300,8 +301,8 @@ def _as_evidence(file: File, data: bytes, reading: Reading) -> File:
 def _text_of_evtx(data: bytes) -> bytes | str:
     """The XML of a binary event log, or what to do where it cannot be made."""
     try:
-        return _log_evtx.xml_of(data).encode("utf-8", "replace")
-    except _log_evtx.EvtxError as error:
+        return event_binary.xml_of(data).encode("utf-8", "replace")
+    except event_binary.EvtxError as error:
         return clean(str(error))
 
 

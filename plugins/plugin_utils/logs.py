@@ -12,23 +12,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from ._log_compat import compat, is_compat
-from ._log_configmgr import configmgr, is_cmtrace
-from ._log_console import console, is_console
-from ._log_event_table import event_csv, event_rows, is_event_csv, is_event_rows
-from ._log_event_text import event_text, is_event_text
-from ._log_event_xml import event_xml, is_event_xml
-from ._log_events import event_observation, service_key
-from ._log_reporting import REPORT, REPORT_TIME, is_reporting, report, report_time, reporting
-from ._log_servicing import Servicing, is_servicing, servicing
-from ._log_setup import SetupLog, is_device_setup, is_setup, nothing, setup
-from ._log_setupdiag import is_setupdiag, setupdiag
-from ._log_stack import DATED
-from ._log_update import is_update_log, wulog
-from ._records import MAX_LINE, Collector, clean, decode, stamp_of
-from ._records import guid_of as guid
-from ._records import kb_of as kb
 from .observation import Observation
+from .readers.compat import compat, is_compat
+from .readers.configmgr import configmgr, is_cmtrace
+from .readers.console import console, is_console
+from .readers.event_table import event_csv, event_rows, is_event_csv, is_event_rows
+from .readers.event_text import event_text, is_event_text
+from .readers.event_xml import event_xml, is_event_xml
+from .readers.events import event_observation, service_key
+from .readers.records import MAX_LINE, Collector, clean, decode, stamp_of
+from .readers.records import guid_of as guid
+from .readers.records import kb_of as kb
+from .readers.reporting import REPORT, REPORT_TIME, is_reporting, report, report_time, reporting
+from .readers.servicing import Servicing, is_servicing, servicing
+from .readers.setup import SetupLog, is_device_setup, is_setup, nothing, setup
+from .readers.setupdiag import is_setupdiag, setupdiag
+from .readers.stack import DATED
+from .readers.update_log import is_update_log, wulog
 from .sections import LogKind
 
 __all__ = [

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ._records import clean
 from .observation import Observation
+from .readers.records import clean
 
 _SAMPLE = 200_000
 _BINARY_SHARE = 0.05

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._log_console import console, is_console
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._log_console_screen import Screen
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._records import Collector
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import OK, Observation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers.console import console, is_console
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers.console_screen import Screen
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers.records import Collector
 
 CASES = Path(__file__).resolve().parents[2] / "cases/logs/console"
 PASTES = sorted(path for path in CASES.iterdir() if not path.name.startswith("prose"))
@@ -48,7 +48,8 @@ def test_no_text_takes_long(name: str) -> None:
     begun = time.process_time()
     is_console(text[:400_000], "")
     read(text)
-    assert time.process_time() - begun < 2 * LIMIT_S
+    # Recognising and reading, and a machine that is busy: what is not linear takes minutes.
+    assert time.process_time() - begun < 4 * LIMIT_S
 
 
 @pytest.mark.parametrize("path", PASTES, ids=lambda path: path.name)

@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _local_times, _log_evtx, logs
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._log_service_names import service_called, service_in
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers import event_binary, local_times
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers.service_names import service_called, service_in
 
 CASES = sorted((Path(__file__).resolve().parents[2] / "cases/logs/events").iterdir())
 WUC = "Microsoft-Windows-WindowsUpdateClient"
@@ -40,9 +41,9 @@ TEN = 1_767_348_000  # 2026-01-02 10:00:00
     ],
 )
 def test_a_date_as_a_culture_writes_it(text: str, by_day: bool, expected: int | None) -> None:
-    found = _local_times.moment(text)
+    found = local_times.moment(text)
     assert found is not None
-    assert _local_times.unix(found, by_day) == expected
+    assert local_times.unix(found, by_day) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,13 +60,13 @@ def test_a_date_as_a_culture_writes_it(text: str, by_day: bool, expected: int | 
     ],
 )
 def test_all_dates_say_which_number_is_the_day(dates: list[str], by_day: bool) -> None:
-    found = [one for date in dates if (one := _local_times.moment(date)) is not None]
+    found = [one for date in dates if (one := local_times.moment(date)) is not None]
     assert len(found) == len(dates)
-    assert _local_times.day_first(found) is by_day
+    assert local_times.day_first(found) is by_day
 
 
 def test_what_is_no_date_is_none() -> None:
-    assert [_local_times.moment(text) for text in ("", "20", "LAB", "10:00:00", "2026-01-02", "1.2.3.4")] == [None] * 6
+    assert [local_times.moment(text) for text in ("", "20", "LAB", "10:00:00", "2026-01-02", "1.2.3.4")] == [None] * 6
 
 
 def test_services_by_the_name_that_is_shown() -> None:
@@ -169,8 +170,8 @@ def package(monkeypatch: pytest.MonkeyPatch, **modules: Any) -> None:
 
 def test_without_a_package_the_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     package(monkeypatch)
-    with pytest.raises(_log_evtx.EvtxError, match=r"pip install evtx.* wevtutil qe FILE /lf:true /f:xml"):
-        _log_evtx.xml_of(binary(1))
+    with pytest.raises(event_binary.EvtxError, match=r"pip install evtx.* wevtutil qe FILE /lf:true /f:xml"):
+        event_binary.xml_of(binary(1))
 
 
 def test_by_evtx(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +185,7 @@ def test_by_evtx(monkeypatch: pytest.MonkeyPatch) -> None:
             return _Records([{"data": OTHER}, RuntimeError("damaged"), {"data": f'<?xml version="1.0"?>\n{EVENT}'}, RuntimeError("given")])
 
     package(monkeypatch, evtx={"PyEvtxParser": PyEvtxParser})
-    text = _log_evtx.xml_of(binary(3))
+    text = event_binary.xml_of(binary(3))
     (seen,) = logs.read(text.encode())
     assert seen.code == 0x80070643
     assert logs.kind_of(text.encode()) == "events"
@@ -216,18 +217,18 @@ def test_by_python_evtx(monkeypatch: pytest.MonkeyPatch) -> None:
             return _Records([Chunk()] * self.count)
 
     package(monkeypatch, **{"Evtx": {}, "Evtx.Evtx": {"FileHeader": FileHeader}})
-    assert _log_evtx.xml_of(binary(2)).count(EVENT) == 2
-    assert _log_evtx.xml_of(binary(9)).count(EVENT) == 4, "the newest alone, for it takes seconds a chunk"
-    assert [_log_evtx.bytes_read(binary(count)) for count in (9, 4)] == [4 * 65536, len(binary(4))]
+    assert event_binary.xml_of(binary(2)).count(EVENT) == 2
+    assert event_binary.xml_of(binary(9)).count(EVENT) == 4, "the newest alone, for it takes seconds a chunk"
+    assert [event_binary.bytes_read(binary(count)) for count in (9, 4)] == [4 * 65536, len(binary(4))]
 
 
 @pytest.mark.parametrize("data", [b"ElfFile\0", binary(0), binary(1)[:40_000], binary(1)])
 def test_a_file_without_events_is_said_to_be_one(data: bytes) -> None:
     pytest.importorskip("evtx")
-    assert _log_evtx.is_evtx(data)
-    with pytest.raises(_log_evtx.EvtxError, match="No event"):
-        _log_evtx.xml_of(data)
+    assert event_binary.is_evtx(data)
+    with pytest.raises(event_binary.EvtxError, match="No event"):
+        event_binary.xml_of(data)
 
 
 def test_what_is_no_binary_file() -> None:
-    assert not any(map(_log_evtx.is_evtx, (b"", b"ElfFile", b"<Events>", EVENT.encode("utf-16"))))
+    assert not any(map(event_binary.is_evtx, (b"", b"ElfFile", b"<Events>", EVENT.encode("utf-16"))))

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _log_dates, logs
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers import dates as log_dates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -256,7 +257,7 @@ def test_an_installation_that_went_well(line: str) -> None:
 )
 def test_the_order_of_dates_is_told_by_the_log(dates: list[str], order: str | None) -> None:
     fields = [(one.split("/")[0], one.split("/")[1], one.split("/")[2]) for one in dates]
-    assert _log_dates.order_of(fields) == order
+    assert log_dates.order_of(fields) == order
 
 
 @pytest.mark.parametrize(

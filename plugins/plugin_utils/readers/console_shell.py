@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from . import hresult, routing
-from ._log_console_screen import Piece, Screen
-from ._log_stack import layer_of
-from ._records import Collector, kb_of, to_code
-from .observation import FAILED, OK, Observation
+from .. import hresult, routing
+from ..observation import FAILED, OK, Observation
+from .console_screen import Piece, Screen
+from .records import Collector, kb_of, to_code
+from .stack import layer_of
 
 _DISABLED, _GONE = 0x80070422, 0x80070424
 # ERROR_SERVICE_NEVER_STARTED: not since the host started, which is right for what starts on demand.

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ._local_times import Moment, moment
-from ._log_event_message import MAX_MESSAGE
-from ._log_event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, Row, add_rows, name_of, number_of
-from ._log_events import provider_called
-from ._records import Collector, each_line
+from .event_message import MAX_MESSAGE
+from .event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, Row, add_rows, name_of, number_of
+from .events import provider_called
+from .local_times import Moment, moment
+from .records import Collector, each_line
 
 # A label begins with a letter, of whatever script; a line of most logs with a date.
 _LABELLED = re.compile(r"(\s{0,8})([^\W\d_][^:\uff1a]{0,40}?)\s{0,24}[:\uff1a](.*)$")

@@ -12,11 +12,11 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import hresult
-from ._log_told import Told
-from ._log_update_line import GUID, AgentLine, Updates
-from ._records import clean, guid_of, has_any, is_failure, kb_of, outcome_of_failure, part, to_code
-from .observation import OK, Observation
+from .. import hresult
+from ..observation import OK, Observation
+from .records import clean, guid_of, has_any, is_failure, kb_of, outcome_of_failure, part, to_code
+from .told import Told
+from .update_log_line import GUID, AgentLine, Updates
 
 _BANNER = re.compile(
     r"(?:\*{1,3}|#{2}|-{2}|>{2}[#-]{2}|<{2}[#-]{2})\s{0,4}(START|END|RESUMED|SUBMITTED)\s{0,4}(?:\*{1,3}|#{2}|-{2})\s{0,4}"

@@ -9,9 +9,9 @@ from calendar import timegm
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
-from . import hresult
-from .fields import one_line
-from .observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, CANCELLED, FAILED, Observation, changed
+from .. import hresult
+from ..fields import one_line
+from ..observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, CANCELLED, FAILED, Observation, changed
 
 MAX_LINE = 2000
 _MANY_LINES = 64 * 1024

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-from ._records import stamp
+from .records import stamp
 
 # A date in three numbers of any order; some cultures set a blank behind the separator, or a dot behind the last number.
 DATE = r"([0-9]{1,4})[-/.] ?([0-9]{1,2})[-/.] ?([0-9]{1,4})\.?"

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from ._log_stack import ANY_HEX, E_FAIL, Line, Reader, Subject
-from ._records import Collector, each_line, part, stamp_of, to_code
-from .observation import CANCELLED, FAILED, OK, Observation
+from ..observation import CANCELLED, FAILED, OK, Observation
+from .records import Collector, each_line, part, stamp_of, to_code
+from .stack import ANY_HEX, E_FAIL, Line, Reader, Subject
 
 # What set-up says of how it ends.
 _FINAL = (

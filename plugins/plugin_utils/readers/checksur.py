@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from ._log_stack import NOTHING, Line, Reader, Subject
-from ._records import PROOFS, Collector, failure_or_none, kb_of, stamp, to_code
-from .observation import OK, Observation
+from ..observation import OK, Observation
+from .records import PROOFS, Collector, failure_or_none, kb_of, stamp, to_code
+from .stack import NOTHING, Line, Reader, Subject
 
 # `(p)<TAB>CSI Payload Corrupt<TAB>(n)<TAB>...`; a copied screen has lost the tabs.
 _DAMAGE = re.compile(r"[ \t>*]{0,8}\((\w{1,5})\)\s{1,16}(?:CSI|CBS) ((?:[A-Z][A-Za-z]{1,20} ?){1,4})")

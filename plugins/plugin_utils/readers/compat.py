@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from ._records import Collector, clean, part
-from .observation import Observation
+from ..observation import Observation
+from .records import Collector, clean, part
 
 _REPORT = re.compile(r"<(?:\w{1,12}:)?CompatReport[ >]")
 _ASSETS = re.compile(r"Name=\"DT_ANY_|<(?:Assets|AssetList|WicaRun)[ >]")

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
-from ._log_events import SCM, SERVICING, TIME, WUC, WUSA, event_observation, provider_called, service_data, tells
-from ._log_service_names import service_in
-from ._records import clean, guid_of, kb_of, part, title_of
-from .observation import Observation
+from ..observation import Observation
+from .events import SCM, SERVICING, TIME, WUC, WUSA, event_observation, provider_called, service_data, tells
+from .records import clean, guid_of, kb_of, part, title_of
+from .service_names import service_in
 
 MAX_MESSAGE = 1500
 # Their messages end in a title.

@@ -20,11 +20,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from . import hresult
-from ._log_checksur import damage_of
-from ._log_stack import E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
-from ._records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
-from .observation import OK, Observation
+from .. import hresult
+from ..observation import OK, Observation
+from .checksur import damage_of
+from .records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
+from .stack import E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
 
 _HRESULT = re.compile(r"\[HRESULT = (0x[0-9a-fA-F]{8})")
 _GLE = re.compile(r"\[gle=(0x[0-9a-fA-F]{8})")

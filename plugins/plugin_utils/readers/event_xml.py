@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ._log_event_message import data_of
-from ._log_events import event_observation, provider_called
-from ._records import Collector, part, stamp_of
-from .observation import Observation
+from ..observation import Observation
+from .event_message import data_of
+from .events import event_observation, provider_called
+from .records import Collector, part, stamp_of
 
 _MAX_EVENT, _MAX_DATA = 100_000, 60_000
 _ENTITY = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}

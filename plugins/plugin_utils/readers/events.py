@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ._log_service_names import service_called
-from ._records import (
+from ..observation import FAILED, OK, STARTED, Observation
+from .records import (
     NOT_APPLICABLE,
     PROOFS,
     clean,
@@ -21,7 +21,7 @@ from ._records import (
     part,
     to_code,
 )
-from .observation import FAILED, OK, STARTED, Observation
+from .service_names import service_called
 
 WUC = "Microsoft-Windows-WindowsUpdateClient"
 SERVICING = "Microsoft-Windows-Servicing"

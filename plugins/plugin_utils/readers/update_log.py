@@ -7,12 +7,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ._log_reporting import REPORT, report, zone_seconds
-from ._log_told import Told
-from ._log_update_line import GUID, AgentLine, Lines, Updates, is_part, is_update_log
-from ._log_update_old import OldForm
-from ._records import Collector, clean, each_line, has_any, is_failure, outcome_of_failure, part
-from .observation import CANCELLED, FAILED, OK, Observation
+from ..observation import CANCELLED, FAILED, OK, Observation
+from .records import Collector, clean, each_line, has_any, is_failure, outcome_of_failure, part
+from .reporting import REPORT, report, zone_seconds
+from .told import Told
+from .update_log_line import GUID, AgentLine, Lines, Updates, is_part, is_update_log
+from .update_log_old import OldForm
 
 __all__ = ["is_update_log", "wulog"]
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ._log_dates import DATE, Fields, moment, order_of
-from ._log_told import Told
-from ._records import part
-from .observation import Observation
+from ..observation import Observation
+from .dates import DATE, Fields, moment, order_of
+from .records import part
+from .told import Told
 
 # The separators are those of the culture of whoever wrote the file: `2024.05.06 10.00.01.1000000`. Quoted lines begin with `> `.
 _CLOCK = r"([0-9]{1,2})[:.]([0-9]{2})[:.]([0-9]{2})(?:[:.,]([0-9]{3,7}))?(?: ?([AaPp])\.? ?[Mm]\b\.?)?"

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ._records import MAX_LINE
+from .records import MAX_LINE
 
 # A copied screen has no line ends: each line is filled up with blanks. So do progress bars that overwrite each other.
 _PADDED = 200

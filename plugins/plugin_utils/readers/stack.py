@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from . import hresult
-from ._records import Collector, kb_of, part, to_code
-from .observation import Observation
+from .. import hresult
+from ..observation import Observation
+from .records import Collector, kb_of, part, to_code
 
 HEAD = re.compile(
     r"\ufeff?(?:([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?)?[ \t]*"

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from ._log_cmtrace import Record, is_cmtrace, records
-from ._log_told import Told
-from ._log_update_line import GUID
-from ._records import Collector, is_failure, kb_of, outcome_of_failure, part, to_code
-from .observation import OK, Observation
+from ..observation import OK, Observation
+from .cmtrace import Record, is_cmtrace, records
+from .records import Collector, is_failure, kb_of, outcome_of_failure, part, to_code
+from .told import Told
+from .update_log_line import GUID
 
 __all__ = ["configmgr", "is_cmtrace"]
 

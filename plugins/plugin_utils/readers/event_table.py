@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from ._local_times import moment
-from ._log_event_message import MAX_MESSAGE
-from ._log_event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, Row, add_rows, name_of, number_of
-from ._log_events import provider_called
-from ._records import Collector, each_line
+from .event_message import MAX_MESSAGE
+from .event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, Row, add_rows, name_of, number_of
+from .events import provider_called
+from .local_times import moment
+from .records import Collector, each_line
 
 _SEPARATORS = ("\t", ",", ";")
 _VIEWER_CELLS = 5

@@ -20,9 +20,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from ._log_stack import E_FAIL, NOTHING, Line, Reader, Subject, layer_of
-from ._records import Collector, clean, is_failure, kb_of, part, to_code
-from .observation import CANCELLED, FAILED, OK
+from ..observation import CANCELLED, FAILED, OK
+from .records import Collector, clean, is_failure, kb_of, part, to_code
+from .stack import E_FAIL, NOTHING, Line, Reader, Subject, layer_of
 
 RESTORE, SCAN, INSTALL, REMOVE, CLEANUP, GUESSED, OTHER = "restore", "scan", "install", "remove", "cleanup", "guessed", ""
 

@@ -8,9 +8,9 @@ import re
 from dataclasses import replace
 from itertools import islice
 
-from ._log_console_screen import Piece, Screen
-from ._records import Collector, to_code
-from .observation import FAILED, OK, Observation
+from ..observation import FAILED, OK, Observation
+from .console_screen import Piece, Screen
+from .records import Collector, to_code
 
 _COLON = r"[:\uff1a][ \u00a0]{0,2}"
 # The precision, third field of a status: `-23 (119.209ns per tick)`.

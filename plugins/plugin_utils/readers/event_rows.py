@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from . import _local_times
-from ._local_times import Moment
-from ._log_event_message import told
-from ._records import Collector
+from . import local_times
+from .event_message import told
+from .local_times import Moment
+from .records import Collector
 
 # Names of fields that programs write and nobody translates; a viewer's own are found by their place.
 PROVIDERS = ("providername", "provider", "sourcename", "eventsource", "source", "providerid")
@@ -47,10 +47,10 @@ def number_of(text: str) -> int | None:
 
 def add_rows(rows: Sequence[Row], out: Collector) -> None:
     """Tell what rows say: their times are local, and order the file among themselves."""
-    by_day = _local_times.day_first([row.moment for row in rows if row.moment is not None])
+    by_day = local_times.day_first([row.moment for row in rows if row.moment is not None])
     channel = out.channel or "events"
     for row in rows:
-        time = None if row.moment is None else _local_times.unix(row.moment, by_day)
+        time = None if row.moment is None else local_times.unix(row.moment, by_day)
         seen = told(row.provider, row.number, row.message, time, record=time, channel=None if time is None else channel)
         if seen is not None:
             out.add(seen, local=True)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ._records import Collector, clean, guid_of, kb_of
-from .observation import BOUND_HOST_ZONE_S, Observation
+from ..observation import BOUND_HOST_ZONE_S, Observation
+from .records import Collector, clean, guid_of, kb_of
 
 # Codes that only say that something below failed: WU_E_ALL_UPDATES_FAILED, WU_E_UH_INSTALLERFAILURE, WU_E_UH_OPERATION_FAILED.
 WRAPPERS = (0x80240022, 0x8024200B, 0x8024200A)

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import zip_longest
 
-from ._records import Collector, clean, is_failure, part, stamp, to_code
-from .observation import OK, Observation
+from ..observation import OK, Observation
+from .records import Collector, clean, is_failure, part, stamp, to_code
 
 _SIGN = re.compile(
     r"Matching Profile found: |SetupDiag version: |(?:^|\n)\ufeff?SetupDiag v[0-9]|SetupDiag: processing rule: |SetupDiag reports "

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ._log_dates import DATE, MONTH_FIRST, Fields, moment, order_of
-from ._records import MAX_LINE, each_line, part
+from .dates import DATE, MONTH_FIRST, Fields, moment, order_of
+from .records import MAX_LINE, each_line, part
 
 _OPEN, _CLOSE = "<![LOG[", "]LOG]!>"
 # Behind the text of a record; the bias is in minutes, and UTC is the local time plus it. Others than ConfigMgr leave it out.

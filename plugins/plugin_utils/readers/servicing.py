@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 
-from ._log_cbs import Store
-from ._log_checksur import CheckSur
-from ._log_dism import Dism
-from ._log_setup import Setup
-from ._log_stack import DATED, HEAD, Line
-from ._records import Collector, each_line, part, stamp_of
+from .cbs import Store
+from .checksur import CheckSur
+from .dism import Dism
+from .records import Collector, each_line, part, stamp_of
+from .setup import Setup
+from .stack import DATED, HEAD, Line
 
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x"

@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-_SHOWN: dict[str, list[str]] = json.loads(Path(__file__).with_name("data").joinpath("service_names.json").read_text(encoding="utf-8"))[
+_FILE = Path(__file__).parents[1] / "data/service_names.json"
+_SHOWN: dict[str, list[str]] = json.loads(_FILE.read_text(encoding="utf-8"))[
     "names"
 ]
 _KEYS = {name.lower(): key for key, names in _SHOWN.items() for name in (key, *names)}

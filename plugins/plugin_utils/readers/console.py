@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ._log_console_dism import dism, is_dism, is_sfc, sfc
-from ._log_console_screen import Screen
-from ._log_console_shell import is_drivers, is_powershell, is_services, is_wusa, powershell, services, wusa
-from ._log_console_time import clock, is_time
-from ._log_servicing import is_servicing, servicing
-from ._log_stack import HEAD
-from ._records import Collector, each_line
+from .console_dism import dism, is_dism, is_sfc, sfc
+from .console_screen import Screen
+from .console_shell import is_drivers, is_powershell, is_services, is_wusa, powershell, services, wusa
+from .console_time import clock, is_time
+from .records import Collector, each_line
+from .servicing import is_servicing, servicing
+from .stack import HEAD
 
 _Sign = Callable[[Screen], bool]
 _Reader = Callable[[Screen, Collector], None]

@@ -7,8 +7,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from . import hresult
-from ._records import (
+from .. import hresult
+from ..observation import CANCELLED, FAILED, OK, STARTED, Observation
+from .records import (
     Collector,
     clean,
     failure_or_none,
@@ -19,7 +20,6 @@ from ._records import (
     stamp,
     title_of,
 )
-from .observation import CANCELLED, FAILED, OK, STARTED, Observation
 
 REPORT = re.compile(
     r"\{[0-9A-Fa-f-]{36}\}"

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ._log_console_screen import Piece, Screen
-from ._log_stack import layer_of
-from ._records import Collector, kb_of, to_code
-from .observation import FAILED, OK, Observation
+from ..observation import FAILED, OK, Observation
+from .console_screen import Piece, Screen
+from .records import Collector, kb_of, to_code
+from .stack import layer_of
 
 _BANNER = re.compile(r"Deployment Image Servicing and Management tool", re.I)
 _HEADED = re.compile(_BANNER.pattern + r"\s{1,80}\w{2,20}: ?(?:6|10)\.[0-9]", re.I)
