@@ -373,7 +373,7 @@ def _lines(state: State) -> tuple[str, ...]:
     """Up to three lines of the logs: what the servicing stack said first, then the failure itself."""
     newest_first = sorted(state.failures, key=states.newness, reverse=True)
     ranked = sorted(_newest_reasons(state), key=lambda one: one.name is None)
-    ranked += sorted(newest_first, key=lambda one: (one.marker == "on_the_way", _LINE_ORDER.get(one.source, 2)))
+    ranked += sorted(newest_first, key=lambda one: (_LINE_ORDER.get(one.source, 2), one.marker == "on_the_way"))
     chosen: dict[str, Observation] = {}
     for one in ranked:
         if one.line and len(chosen) < _MOST_LINES:

@@ -27,7 +27,7 @@ def fleet(make_fleet: MakeFleet) -> Fleet:
 NO_EVIDENCE: list[tuple[bytes, str]] = [
     (b"", "no log of Windows Update that is known"),
     (b"\x00\xff\xfe rubbish " * 50, "no log of Windows Update that is known"),
-    (b"ElfFile\0" + bytes(4088), "There are no events in this .evtx"),
+    (b"ElfFile\0" + bytes(4088), "No event in this .evtx could be read"),
     (b"MSCF" + bytes(200), "unpack it first: expand"),
     (b"{", "evidence:"),
     (b'{"schema": 1, "sections": {"host": ', "evidence:"),

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import hresult, routing
@@ -566,3 +568,12 @@ def test_a_row_of_the_table_can_name_a_repair(monkeypatch: pytest.MonkeyPatch) -
 def test_a_disabled_service_that_nobody_saw_is_not_enabled_twice(reset_tried: bool, repairs: bool) -> None:
     failure = Failure("scan", code=0x80070422, reset_tried=reset_tried)
     assert ("repair" in routing.answer_for(failure, Situation(host=True, disabled=None)).answer) is repairs
+
+
+@pytest.mark.parametrize("table", sorted((Path(routing.__file__).parent / "data").glob("*.json")), ids=lambda path: path.name)
+def test_no_table_says_two_things_of_one_key(table: Path) -> None:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert len(dict(pairs)) == len(pairs), [key for key, _value in pairs]
+        return dict(pairs)
+
+    json.loads(table.read_text("utf-8"), object_pairs_hook=once)
