@@ -194,7 +194,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
   if ($text.Length -gt 300000) { $options += ', Compiled' }
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
-  $words = '\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest|Repair(ed|ing)? (failed|complete|\d)|' +
+  $words = '\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest|Repair(ed|ing)? (f(ailed|ile)|complete|\d)|' +
     'Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error'
   # Set-up tells much without a code.
   if ($Sort -eq 'setup') { $words += '|, Error ' }

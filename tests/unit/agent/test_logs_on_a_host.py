@@ -1,0 +1,78 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A log that lies on a host comes to the same findings as the file that somebody sends, although the agent sends only what tells."""
+
+from __future__ import annotations
+
+import re
+from calendar import timegm
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Host
+
+CASES = Path(__file__).resolve().parents[2] / "cases/logs"
+PLACES = {
+    "cbs": ("cbs", "cbs", "Windows/Logs/CBS/CBS.log"),
+    "setup": ("setup", "upgrade", "$WINDOWS.~BT/Sources/Panther/setuperr.log"),
+    "reporting": ("reporting", "reporting", "Windows/SoftwareDistribution/ReportingEvents.log"),
+}
+_TIME = re.compile(r"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)")
+# What no host writes, or what its agent is not asked for.
+ELSEWHERE = {
+    "setup": lambda name: not name.startswith("setuperr") or "sysprep" in name,
+    "cbs": lambda name: name.startswith("checksur") or not name.endswith(".log"),
+    "reporting": lambda name: not name.endswith(".log"),
+}
+# Where the host tells less, and why.
+LESS = {
+    "hang-then-installed.log": "the agent sends no success of the stack: events and the history tell that of an update",
+    "rolled-back-without-a-code.log": "the agent sends lines of codes and of damage, not every state",
+    "lookup-of-a-file-of-servicing.log": "a line is cut at 300 characters, before its code",
+    "lookup-of-a-file-of-the-store.log": "a line is cut at 300 characters, before its code",
+    "stack-is-too-old-long-name.log": "a line is cut at 300 characters, before its code",
+}
+FILES = [
+    pytest.param(
+        family,
+        path,
+        id=f"{family}/{path.name}",
+        marks=[pytest.mark.xfail(reason=LESS[path.name], strict=True)] if path.name in LESS else [],
+    )
+    for family in PLACES
+    for path in sorted((CASES / family).iterdir())
+    if not ELSEWHERE[family](path.name)
+]
+
+
+def last_moment(text: str) -> int:
+    """The newest time that stands in a log, as if it were UTC."""
+    times = [timegm((*map(int, found.groups()), 0, 0, 0)) for found in _TIME.finditer(text)]
+    return max(times, default=0)
+
+
+def said(found: Any) -> set[str]:
+    """The findings that ask for something: what, and of what."""
+    return {f"{item.code or item.condition}@{item.subject}" for item in found if item.active}
+
+
+@pytest.mark.parametrize(("family", "path"), FILES)
+def test_a_host_tells_what_its_file_tells(host: Host, family: str, path: Path) -> None:
+    from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence, logs, verdict  # noqa: PLC0415
+    from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Settings  # noqa: PLC0415
+
+    kind, section, place = PLACES[family]
+    data = path.read_bytes()
+    now = last_moment(logs.decode(data)) + 3600
+    host.state["clock_ms"] = now * 1000
+    host.put(place, data, modified=now - 3600)
+    reply = host.run("wu_observe", {"schema": 1, "op": "observe", "sections": [section]})
+    taken = evidence.from_reply(reply, None, None)
+    groups = [(None, taken.cbs.kinds)] if family == "cbs" else [(None, taken.reporting.kinds)]
+    if family == "setup":
+        groups = [(log.path, log.kinds) for log in taken.upgrade.logs]
+    lines = [one for name, kinds in groups for one in logs.read_lines(kind, kinds, None, name=name or "")]
+    whole = verdict.logs(logs.read(data, path.name), Settings(), now).findings
+    assert said(verdict.logs(lines, Settings(), now).findings) == said(whole)
