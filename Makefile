@@ -6,6 +6,8 @@ PYTHON ?= python3
 JOBS ?= 2
 HOSTS ?= healthy-client,lost-cache
 BACKEND ?= auto
+# Generated hosts an invariant: ten minutes on two cores.
+EXAMPLES ?= 10000
 # More words for coverage, bench and matrix: make matrix ARGS=--quick
 ARGS ?=
 
@@ -49,8 +51,8 @@ test: $(READY) ## all tests but the slow ones
 cases: $(READY) ## every case, right or wrong with what was said
 	@$(PY) tests/tools/cases.py $(ARGS)
 
-invariants: $(READY) ## what holds for every host, over 10,000 generated ones each
-	@WU_EXAMPLES=10000 $(PY) -m pytest -o cache_dir=build/cache/pytest -n $(JOBS) tests/unit/plugin_utils/test_invariants.py
+invariants: $(READY) ## what holds for every host, over 10,000 generated ones each (EXAMPLES=)
+	@WU_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -o cache_dir=build/cache/pytest -n $(JOBS) tests/unit/plugin_utils/test_invariants.py
 
 mutants: $(READY) ## lines changed on purpose: does a test notice?
 	@$(PY) tests/tools/mutants.py $(ARGS)

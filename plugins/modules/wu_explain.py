@@ -201,7 +201,8 @@ files:
   elements: dict
   sample: [{path: CBS.log, kind: servicing, seems: a log of the servicing stack (CBS), bytes: 1404, read_bytes: 1404, records: 2}]
 codes:
-  description: The codes that were asked for, each with what helps by the place where it is seen.
+  description: >-
+    The codes that were asked for, each with what helps by the place where it is seen; C(phase) where the number of a set-up's phase was given with it.
   returned: when O(code) is given
   type: list
   elements: dict
