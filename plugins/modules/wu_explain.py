@@ -125,7 +125,7 @@ hosts:
   returned: when the files are of several hosts
   type: list
   elements: dict
-  sample: [{host: web01, verdict: needs_action, msg: "0x8024402C in searches for updates, 3 times.", owner: wsus, findings: []}, {host: web02, verdict: healthy}]
+  sample: [{host: web01, verdict: needs_action, msg: "0x8024402C in searches for updates, 3 times.", owner: wsus}, {host: web02, verdict: healthy}]
 findings:
   description: What was found, in the form of M(winfleet.wu_repair.win_wu_info), over all files of the host.
   returned: when files were given

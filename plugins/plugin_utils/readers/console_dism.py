@@ -141,21 +141,21 @@ def _is_next(run: _Run, piece: Piece, index: int) -> bool:
 
 def _read(run: _Run, piece: Piece, index: int) -> None:
     text = piece.text
-    bar = [int(found.group(1)) for found in _BAR.finditer(text)]
+    shares = [int(found.group(1)) for found in _BAR.finditer(text)]
     versions = len(_VERSIONS.findall(text)) * 2 or int(bool(_VERSION.match(text)))
     log, package = _LOG.search(text), _PACKAGE.search(text)
     if versions == 1 and not run.versions and run.begun != index and not run.command:
         # The banner stands a line above the version; what stood before it was another program's.
         run.work = ""
     run.versions += versions
-    if versions or bar or log or _BANNER.search(text):
+    if versions or shares or log or _BANNER.search(text):
         # A version by itself may stand in any text; the version of DISM and that of the image do not.
         run.last, run.shown = index, run.shown or run.versions >= 2 or not versions
-    run.percent = max([run.percent, *bar])
+    run.percent = max([run.percent, *shares])
     run.log = run.log or log is not None
     if package and run.code is None:
         run.package = package.group(1)
-    elif run.versions >= 2 and not versions and not bar and not run.percent and run.code is None and not _is_said(text):
+    elif run.versions >= 2 and not versions and not shares and not run.percent and run.code is None and not _is_said(text):
         run.work = run.work or text
     _read_end(run, piece, index)
 

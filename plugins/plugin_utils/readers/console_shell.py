@@ -54,7 +54,7 @@ _LISTED = re.compile(r"(Name|StartType|StartMode)\s{1,30}: (\S{1,60})")
 
 def is_services(screen: Screen) -> bool:
     """Whether sc told about services, or a service of updates stands in a table of PowerShell."""
-    if any(True for _ in _services(screen)):
+    if any(True for _found in _services(screen)):
         return True
     return any(_SC_TYPE.match(piece.text) or _SC_REFUSED.match(piece.text) for piece in screen.pieces) or _is_table(screen)
 
@@ -195,7 +195,7 @@ _ABOVE, _NEAR = 12, 8
 
 def is_powershell(screen: Screen) -> bool:
     """Whether a cmdlet of updates or of DISM failed on this console, or told the health of the store."""
-    if any(True for _ in _records(screen)) or any(True for _ in _calls(screen)):
+    if any(True for _found in _records(screen)) or any(True for _found in _calls(screen)):
         return True
     return _HEALTH.search(screen.text) is not None
 
@@ -305,7 +305,7 @@ _RESTART = (3010, 1641)
 
 def is_wusa(screen: Screen) -> bool:
     """Whether the exit code of wusa stands on this console."""
-    return any(True for _ in _wusa(screen))
+    return any(True for _found in _wusa(screen))
 
 
 def wusa(screen: Screen, out: Collector) -> None:

@@ -82,7 +82,8 @@ def test_a_part_that_windows_made_up_a_name_for_is_told_by_its_package() -> None
     text = (
         f"{DAY}Info                  CBS    Failed to pin deployment for package:Wrapper-00FF~31bf~amd64~~10.0.1.1 [HRESULT = 0x80073712 - X]\n"
         f"{DAY}Error                 CBS    Failed to process single phase execution. [HRESULT = 0x80073712 - X]\n"
-        f"{DAY}Info                  CBS    WER: Generating failure report for package: Package_for_KB5099999~31bf~amd64~~1.1, status: 0x80073712, failure source: Resolve\n"
+        f"{DAY}Info                  CBS    WER: Generating failure report for package: Package_for_KB5099999~31bf~amd64~~1.1, "
+        "status: 0x80073712, failure source: Resolve\n"
     )
     assert {(one.kb, one.name) for one in read(text)} == {("KB5099999", "Package_for_KB5099999~31bf~amd64~~1.1")}
 
