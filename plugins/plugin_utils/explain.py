@@ -279,12 +279,12 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     text = logs.decode(data[:400_000])
     if _DOCUMENT.match(text.lstrip("\ufeff")) and _OF_EVIDENCE.search(text):
         return _as_evidence(file, data, reading)
-    kind = logs.kind_of(data, name)
+    kind, observed = logs.understood(data, name)
     if kind is None and not seems.is_text(text):
         return file
     reading.learn(text)
     log = re.split(r"[/!]", shown)[-1]
-    observations = tuple(replace(one, log=log) for one in logs.read(data, name)) if kind else ()
+    observations = tuple(replace(one, log=log) for one in observed)
     digest = hashlib.blake2b(data).digest()
     return replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest)
 

@@ -32,7 +32,7 @@ from .readers.update_log import is_update_log, wulog
 from .sections import LogKind
 
 __all__ = [
-    "TAIL_BYTES", "clean", "decode", "event_observation", "guid", "kb", "kind_of", "read", "read_lines", "service_key",
+    "TAIL_BYTES", "clean", "decode", "event_observation", "guid", "kb", "kind_of", "read", "read_lines", "service_key", "understood",
 ]  # fmt: skip
 
 # Of a file that is larger the end alone is read: 4 s and 250 MB of a controller are enough for one explanation.
@@ -52,13 +52,18 @@ def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[
     Returns:
         What was seen, in the order of when each was seen last.
     """
+    return understood(data, name, zone_offset_s)[1]
+
+
+def understood(data: bytes, name: str = "", zone_offset_s: int | None = None) -> tuple[str | None, list[Observation]]:
+    """What `kind_of` and `read` say, for who wants both: a large log is decoded and recognised once."""
     text = decode(bytes(data[-TAIL_BYTES:]))
     kind = _kind(text, name)
     if kind is None:
-        return []
+        return None, []
     out = Collector(zone_offset_s, _channel(kind.name, name))
     kind.read(text, out)
-    return out.result()
+    return kind.name, out.result()
 
 
 def kind_of(data: bytes, name: str = "") -> str | None:

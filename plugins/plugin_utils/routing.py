@@ -605,8 +605,8 @@ def _names(case: _Case) -> dict[str, str]:
         "update": _update(failure),
         "rolling": updates.rolling_name(_rolling(failure)) or "it comes again and again",
         "named": _worded(": ", name),
-        "phase": f"{_worded(', phase ', _phase_words(phase))}{_worded(': ', file)}",
-        "phase_only": _worded(", phase ", _phase_words(phase)),
+        "phase": f"{_worded(', phase ', phase_words(phase))}{_worded(': ', file)}",
+        "phase_only": _worded(", phase ", phase_words(phase)),
         "file": file,
         "installer": name or "the installer",
         "service": _worded("the service ", service, "the service"),
@@ -646,7 +646,7 @@ def _phase_and_file(name: str | None) -> tuple[str, str]:
     return found.group(0), rest.strip(" ,;:-")
 
 
-def _phase_words(phase: str) -> str:
+def phase_words(phase: str) -> str:
     """The phase as `0x30018 = first boot, Sysprep`, as far as Microsoft names its parts."""
     if not phase:
         return ""
@@ -796,11 +796,6 @@ def _seen_by_area(code: int) -> tuple[str, ...]:
         layers |= {"store", "upgrade"}
     own = set(_CODES.get(code, {})) & {"store", "upgrade", "service", "clock"}
     return tuple(layers | own | ({area} & {"service", "clock"}))
-
-
-def phase_words(phase: str) -> str:
-    """The phase of a set-up in words, empty for none."""
-    return _phase_words(phase)
 
 
 def _in_words(failure: Failure, unknown: Situation) -> tuple[str, str]:
