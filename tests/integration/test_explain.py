@@ -88,7 +88,8 @@ def test_a_folder_is_one_host_and_with_evidence_the_one_that_it_names(fleet: Fle
     assert _names(whole) == {finding for _content, _kind, finding in FILES.values()}
     assert (whole["host"], named["host"]) == (None, "kestrel07")
     # Evidence without a section does not even say that it is of Windows.
-    assert (named["verdict"], named["failed"]) == ("unsupported", False)
+    # ansible-core 2.21 leaves the key of an item out where nothing failed.
+    assert (named["verdict"], named.get("failed", False)) == ("unsupported", False)
     assert _names(whole) <= _names(named)
 
 

@@ -62,4 +62,4 @@ def test_ascii_and_nothing_runs_at_import(name: str) -> None:
 def test_a_look_is_small() -> None:
     """A look at a healthy host may cost at most 0.7 times the bytes of win_ping, of which ansible-core itself takes most."""
     files = ("modules/wu_observe.ps1", "module_utils/_PlatformRead.psm1", "module_utils/_Evidence.psm1")
-    assert sum((ROOT / "plugins" / name).stat().st_size for name in files) <= 40960
+    assert sum((ROOT / "plugins" / name).stat().st_size for name in files) <= 45056
