@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.fleet import Fleet
+from lab.fleet import Fleet, missing
 from lab.steps import CASES, OLD, W32TIME, Case, run, specs
 
 from .conftest import MakeFleet
 
+# A call of the engine takes seconds, and tests/unit/agent asks each kind of step by itself: there what needs the whole way.
+ON_ENGINE = (
+    "catalogues-held", "will-not-start", "helpers-refuse", "beyond-the-limit", "stuck-alone", "dependent", "old-backups",
+    "hung-agent", "much-to-tell",
+)  # fmt: skip
+REST = [case for case in CASES if case.model and case.host not in ON_ENGINE]
 # Result of the call, the host before it and after it.
 Seen = dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]
 
@@ -26,8 +32,22 @@ def fleet(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def played(fleet: Fleet) -> Seen:
-    """All cases that the backend can play, at once."""
-    cases = [case for case in CASES if case.model or fleet.backend != "model"]
+    """The cases that the backend plays, at once."""
+    if fleet.backend == "model":
+        return _play(fleet, [case for case in CASES if case.model])
+    return _play(fleet, [case for case in CASES if case.host in ON_ENGINE])
+
+
+@pytest.fixture(scope="module")
+def rest_on_engine(make_fleet: MakeFleet, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    reason = missing("engine")
+    if reason:
+        pytest.skip(reason)
+    folder: Path = tmp_path_factory.mktemp("rest")
+    return _play(make_fleet("engine", *(spec.scenario for spec in specs(folder, REST))), REST)
+
+
+def _play(fleet: Fleet, cases: list[Case]) -> Seen:
     hosts = [case.host for case in cases]
     before = fleet.snapshots(hosts)
     results = run(fleet, cases)
@@ -37,13 +57,23 @@ def played(fleet: Fleet) -> Seen:
 
 def _seen(played: Seen, host: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     if host not in played:
-        pytest.skip("the model has no helper to leave behind and no limit on what it sends")
+        pytest.skip("on the engine played by make test-long; the model has no helper to leave behind and no limit on what it sends")
     return played[host]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.host)
 def test_it_comes_to_what_it_shall(played: Seen, case: Case) -> None:
-    result, before, after = _seen(played, case.host)
+    _holds(case, *_seen(played, case.host))
+
+
+@pytest.mark.slow
+@pytest.mark.engine
+@pytest.mark.parametrize("case", REST, ids=lambda case: case.host)
+def test_the_rest_comes_to_what_it_shall_on_the_engine(rest_on_engine: Seen, case: Case) -> None:
+    _holds(case, *rest_on_engine[case.host])
+
+
+def _holds(case: Case, result: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> None:
     shown = json.dumps({key: value for key, value in result.items() if key not in ("evidence", "_output")}, indent=1)
     assert (result["changed"], result["failed"]) == (case.changed, case.failed), shown
     assert case.says in result["msg"], shown
