@@ -47,7 +47,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_holds_what_a_user_needs_and_nothing_of_the_workshop(installed: Path) -> None:
     names = {path.name for path in installed.iterdir()}
     assert {"COPYING", "README.md", "meta", "playbooks", "plugins", "roles"} <= names
-    assert sorted(names & {"build", "collections", ".ci", ".git"}) == []
+    assert sorted(names & {"build", "collections", "tests", "Makefile", ".ci", ".git", ".github"}) == []
     assert sorted(str(path.relative_to(installed)) for path in installed.rglob(".*cache*")) == []
 
 

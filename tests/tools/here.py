@@ -45,13 +45,25 @@ def venv(version: str) -> Path:
     Raises:
         RuntimeError: it could not be made.
     """
-    folder = BUILD / f"venv-{version}"
+    return _made(BUILD / f"venv-{version}", pythons()[version], ROOT / "tests" / "requirements.txt")
+
+
+def galaxy_venv() -> Path:
+    """Return the environment of what checks the collection as Galaxy does, made on first use.
+
+    Raises:
+        RuntimeError: it could not be made.
+    """
+    return _made(BUILD / "venv-galaxy", Path(sys.executable), ROOT / "tests" / "requirements-galaxy.txt")
+
+
+def _made(folder: Path, python: Path, requirements: Path) -> Path:
     stamp = folder / ".ready"
-    newest = max((ROOT / "tests" / name).stat().st_mtime for name in ("requirements.txt", "tools/setup.py"))
+    setup = ROOT / "tests" / "tools" / "setup.py"
+    newest = max(requirements.stat().st_mtime, setup.stat().st_mtime)
     if not stamp.exists() or stamp.stat().st_mtime < newest:
-        setup = [str(pythons()[version]), str(ROOT / "tests" / "tools" / "setup.py"), "venv", str(folder)]
-        if subprocess.run(setup, check=False).returncode:
-            raise RuntimeError(f"no environment of Python {version}")
+        if subprocess.run([python, setup, "venv", folder, requirements], check=False).returncode:
+            raise RuntimeError(f"no environment {folder.name} with what {requirements.name} asks for")
         stamp.touch()
     return folder
 

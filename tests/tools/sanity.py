@@ -1,8 +1,8 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""``make sanity``: ansible-test sanity on a copy of the tree, with no ignored finding.
+"""``make sanity``: ansible-test sanity on a copy of the tree, with no ignored finding; then what Galaxy and the documentation site check.
 
-It wants the collection under ``ansible_collections/NAMESPACE/NAME`` in a git checkout of its own, a Python that the newest
+ansible-test wants the collection under ``ansible_collections/NAMESPACE/NAME`` in a git checkout of its own, a Python that the newest
 ansible-core supports, and a pip for the environments it makes.
 """
 
@@ -57,16 +57,43 @@ def copy_tree(scratch: Path) -> Path:
     return target
 
 
+def check_as_galaxy(step: here.Step) -> None:
+    """Build the tarball and import it as Galaxy does, and check the pages that antsibull-docs makes of the documentation."""
+    try:
+        folder = here.galaxy_venv()
+    except RuntimeError as error:
+        step.skip("galaxy-importer, antsibull-docs", str(error))
+        return
+    path = f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    with tempfile.TemporaryDirectory(prefix="galaxy-", dir=os.environ.get("TMPDIR")) as name:
+        environment = {"PATH": path, "PYTHONPATH": "", "HOME": name, "ANSIBLE_HOME": name, "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS)}
+        build: list[str | Path] = [folder / "bin" / "ansible-galaxy", "collection", "build", ROOT, "--output-path", name]
+        if not step.run("the tarball", build, environment):
+            return
+        (tarball,) = Path(name).glob("*.tar.gz")
+        step.run("galaxy-importer", [folder / "bin" / "python", "-m", "galaxy_importer.main", tarball], environment, Path(name))
+        collection = COLLECTIONS / "ansible_collections" / "winfleet" / "wu_repair"
+        words: list[str | Path] = [folder / "bin" / "antsibull-docs", "lint-collection-docs", "--plugin-docs", "."]
+        step.run("antsibull-docs", words, environment, collection)
+
+
 def main() -> int:
-    """Run ansible-test and return its exit code; 0 where it cannot run."""
+    """Run all and return the exit code; 0 where nothing can run."""
     step = here.Step("sanity")
+    check_with_ansible_test(step)
+    check_as_galaxy(step)
+    return step.end()
+
+
+def check_with_ansible_test(step: here.Step) -> None:
+    """Run ansible-test on a copy of the tree."""
     found = here.newest_venv()
     if not found:
         step.skip("ansible-test", "it needs Python 3.12 or newer beside the one that runs this")
-        return 0
+        return
     if not shutil.which("git"):
         step.skip("ansible-test", "it needs git")
-        return 0
+        return
     version, folder = found
     words: list[str | Path] = [folder / "bin" / "ansible-test", "sanity", "--local", "--color", "no", "--python", version]
     for name in SKIPPED:
@@ -86,7 +113,6 @@ def main() -> int:
             "PYTHONPATH": "", "ANSIBLE_COLLECTIONS_PATH": "",
         }  # fmt: skip
         step.run(f"ansible-test, Python {version}", words, environment, target, show=TOLD)
-    return step.end()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Make what the other targets need, with nothing but Python and pip at hand: environments and the collections beside ours.
 
-``setup.py venv FOLDER`` and ``setup.py collections FOLDER PYTHON``; the Makefile keeps the stamps.
+``setup.py venv FOLDER [REQUIREMENTS]`` and ``setup.py collections FOLDER PYTHON``; the Makefile keeps the stamps.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def find_pip(python: Path) -> list[str]:
     raise RuntimeError("no pip of 22.3 or newer: apt-get install python3-pip, or python3-venv")
 
 
-def make_venv(folder: Path) -> None:
-    """Make an environment of the Python that runs this and install tests/requirements.txt into it."""
+def make_venv(folder: Path, requirements: Path = REQUIREMENTS) -> None:
+    """Make an environment of the Python that runs this and install into it what a file asks for."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     say(f"setup: environment {folder} of Python {version}")
     shutil.rmtree(folder, ignore_errors=True)
@@ -66,8 +66,8 @@ def make_venv(folder: Path) -> None:
         # Debian keeps ensurepip in python3-venv; an environment without pip needs nothing of it.
         run(sys.executable, "-m", "venv", "--clear", "--without-pip", folder)
         pip = find_pip(python)
-    say(f"setup: packages of {REQUIREMENTS.relative_to(ROOT)}")
-    run(*pip, "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS)
+    say(f"setup: packages of {requirements.relative_to(ROOT)}")
+    run(*pip, "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
 
 
 def make_collections(folder: Path, python: Path) -> None:
@@ -98,8 +98,8 @@ def main(words: list[str]) -> int:
         say(f"setup: Python {sys.version.split()[0]} is too old, 3.11 is the oldest: make PYTHON=/path/to/python3.11")
         return 1
     try:
-        if len(words) == 2 and words[0] == "venv":
-            make_venv(Path(words[1]).absolute())
+        if len(words) in (2, 3) and words[0] == "venv":
+            make_venv(*(Path(word).absolute() for word in words[1:]))
         elif len(words) == 3 and words[0] == "collections":
             make_collections(Path(words[1]).absolute(), Path(words[2]).absolute())
         else:
