@@ -38,15 +38,15 @@ function Get-RegistryTable {
     host = @'
 MS\Windows NT\CurrentVersion;CurrentBuildNumber|UBR|EditionID
 CCS\Control\ProductOptions;ProductType
-CCS\Services\Tcpip\Parameters;Domain
 '@
     clock = @'
 CCS\Services\W32Time\Parameters;Type|NtpServer
-CCS\Services\W32Time\Config;Max(Pos|Neg)PhaseCorrection
-CCS\Services\W32Time\TimeProviders\NtpClient;Enabled
+CCS\Services\W32Time\Config;Max[^C].*|Util.*
+CCS\Services\W32Time\TimeProviders\NtpClient;Enabled|Spec.*
+CCS\Services\W32Time\TimeProviders\VMICTimeProvider;Enabled
 POL\W32Time\Parameters;Type|NtpServer
-POL\W32Time\Config;Max(Pos|Neg)PhaseCorrection
-POL\W32Time\TimeProviders\NtpClient;Enabled
+POL\W32Time\Config;Max[^C].*|Util.*
+POL\W32Time\TimeProviders\NtpClient;Enabled|Spec.*
 '@
     servicing = @'
 CBS\Interface;ServicingInProgress
@@ -245,10 +245,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
 
 # Each completes the data of its section, which begin with the registry's part.
 function Get-factSection($Look) {
-  $fact = Get-HostFact
-  $Look['role'] = $fact['domain_role']
-  if ($Look['role'] -in 1, 3, 4, 5) { $Look['domain'] = (Read-RegistryKey -Key 'HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters')['values']['Domain'] }
-  return $fact
+  return ($Look['fact'] = Get-HostFact)
 }
 
 function Get-clockSection($Look, $Data) {
@@ -260,11 +257,16 @@ function Get-clockSection($Look, $Data) {
   $ask = @()
   if ($set['Type'] -in 'NTP', 'AllSync') { $ask += "$($set['NtpServer'])" -split '\s+' -replace ',.*' }
   # A member asks its domain, whose name is that of its controllers. A controller would ask itself.
-  if ($set['Type'] -in 'NT5DS', 'AllSync' -and $Look['role'] -lt 4) { $ask += "$($Look['domain'])" }
+  if ($set['Type'] -in 'NT5DS', 'AllSync' -and $Look['fact'].domain_role -in 1, 3) { $ask += $Look['fact'].domain }
   $Data['sources'] = @(foreach ($server in @($ask + $Look['servers'] -ne '' | Select-Object -Unique -First 6)) {
     try { @{ server = $server; ok = $true } + (Invoke-SntpQuery -Server $server -TimeoutMs $Look['sntp_ms']) }
     catch { @{ server = $server; ok = $false; error = (Get-Fault $_).why } }
   })
+  # Silent to us is not silent: W32Time's own status (from 1703 on).
+  if ($true -notin $Data['sources'].ok) {
+    $from = @{ Channel = 'Microsoft-Windows-Time-Service/Operational'; XPath = '*[System[EventID=260]]' }
+    try { $Data['status'] = ConvertFrom-EventXml (Read-EventRecord @from -Max 1 -TimeoutMs 999) } catch { }
+  }
   return $Data + @{ start_ms = $Look['start_ms']; end_ms = Get-HostClock; zone = Get-TimeZoneId; utc_offset_s = Get-UtcOffset }
 }
 
@@ -438,7 +440,7 @@ function Get-SectionData($Look, [string] $Name) {
       if ($data['registry']['CV\Installer\InProgress']) { $processes += 'msiexec' }
       return $data + @{ processes = @(Get-ProcessName -Name $processes) }
     }
-    'services' { return @{ services = Get-ServiceTable -Name $Look['names'] } }
+    'services' { return @{ services = Get-ServiceTable -Name ($Look['names'] + 'vmictimesync') } }
     'reporting' { return Read-Log $Look "$($Look['windows'])\SoftwareDistribution\ReportingEvents.log" reporting }
     'cbs' { return Read-Log $Look "$($Look['windows'])\Logs\CBS\CBS.log" cbs 12000 }
     'disk' { return @{ drive = $Look['drive'] } + (Get-DriveFact -Drive $Look['drive']) }

@@ -10,9 +10,9 @@ function Get-HostClock {
 }
 
 function Get-HostFact {
-  $system = Get-CimInstance -ClassName Win32_ComputerSystem -Property DomainRole -OperationTimeoutSec 10
+  $system = Get-CimInstance -ClassName Win32_ComputerSystem -Property DomainRole, Domain -OperationTimeoutSec 10
   $os = Get-CimInstance -ClassName Win32_OperatingSystem -Property LastBootUpTime -OperationTimeoutSec 10
-  return @{ domain_role = [int]$system.DomainRole; boot_time = ([DateTimeOffset]$os.LastBootUpTime).ToUnixTimeSeconds() }
+  return @{ domain_role = [int]$system.DomainRole; domain = $system.Domain; boot_time = ([DateTimeOffset]$os.LastBootUpTime).ToUnixTimeSeconds() }
 }
 
 function Get-SessionFact {
@@ -180,45 +180,62 @@ function Get-DriveFact([string] $Drive) {
   return @{ free = $info.TotalFreeSpace; size = $info.TotalSize }
 }
 
+# As W32Time asks: all addresses; the first good answer wins.
 function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
   $lookup = [Net.Dns]::GetHostAddressesAsync($Server)
-  if (-not $lookup.Wait($TimeoutMs + 1500)) { throw [TimeoutException]::new("the name was not resolved within $($TimeoutMs + 1500) ms") }
-  $address = @($lookup.Result | Sort-Object -Property { [string]$_.AddressFamily -ne 'InterNetwork' })[0]
-  $client = [Net.Sockets.UdpClient]::new($address.AddressFamily)
-  try {
-    $client.Client.ReceiveTimeout = $TimeoutMs
-    $client.Connect($address, 123)
-    $packet = [byte[]]::new(48)
-    $packet[0] = 0x23
+  if (-not $lookup.Wait($TimeoutMs + 1500)) { throw [TimeoutException]::new('the name was not resolved') }
+  $why = "no answer within $TimeoutMs ms"
+  $packet = [byte[]]::new(48)
+  $packet[0] = 0x23
+  # Not our time but a random number: only who saw it can answer it.
+  [Array]::Copy([Guid]::NewGuid().ToByteArray(), 0, $packet, 40, 8)
+  # Some firewalls pass port 123 alone, free while W32Time is stopped.
+  foreach ($port in 0, 123) {
+    $clients = @{}
     $clock = [Diagnostics.Stopwatch]::StartNew()
-    $sent = [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds()
-    # Not our time but a random number: only who saw it can answer it.
-    $cookie = [Guid]::NewGuid().ToByteArray()
-    [Array]::Copy($cookie, 0, $packet, 40, 8)
-    $null = $client.Send($packet, 48)
-    $from = [Net.IPEndPoint]::new([Net.IPAddress]::Any, 0)
-    $answer = $client.Receive([ref]$from)
-    $received = $sent + $clock.Elapsed.TotalMilliseconds
+    $sent = Get-HostClock
+    foreach ($address in $lookup.Result[0..15]) {
+      $family = $address.AddressFamily
+      try {
+        if (-not $clients[$family]) { $clients[$family] = [Net.Sockets.UdpClient]::new($port, $family) }
+        $null = $clients[$family].Send($packet, 48, [Net.IPEndPoint]::new($address, 123))
+      }
+      catch { }
+    }
+    while (-not $result -and $clients.Count -and ($left = $TimeoutMs - $clock.ElapsedMilliseconds) -gt 0) {
+      $ready = [Collections.ArrayList]@($clients.Values.Client)
+      [Net.Sockets.Socket]::Select($ready, $null, $null, 1000 * $left)
+      foreach ($socket in $ready) {
+        $answer = [byte[]]::new(1024)
+        try { $null = $socket.Receive($answer) } catch { continue }
+        $received = $sent + $clock.Elapsed.TotalMilliseconds
+        if ("$($answer[24..31])" -ne "$($packet[40..47])") { continue }
+        $stratum = [int]$answer[1]
+        if ($answer[0] -ge 192 -or $stratum -notin 1..15) {
+          $why = 'unfit: not synchronised'
+          if ($stratum -eq 0 -and [Text.Encoding]::ASCII.GetString($answer, 12, 4) -match '^[!-~]{3,4}') { $why += ", kiss-o'-death $($Matches[0])" }
+          continue
+        }
+        $delay, $spread, $words = foreach ($at in 4, 8, 32, 36, 40, 44) { [double][BitConverter]::ToUInt32([byte[]]$answer[($at + 3)..$at], 0) }
+        $distance = [long](([Math]::Min($delay, 4294967296 - $delay) / 2 + $spread) / 65.536)
+        if ($distance -gt 5000) { $why = "unfit: root distance $distance ms"; continue }
+        $stamps = foreach ($at in 0, 2) {
+          # NTP's era 0 ends in 2036; a small number is of era 1 (RFC 4330, section 3).
+          if ($words[$at] -lt 2147483648) { $words[$at] += 4294967296 }
+          ($words[$at] - 2208988800) * 1000 + $words[$at + 1] * 1000 / 4294967296
+        }
+        $result = @{
+          offset_ms = [long][Math]::Round((($stamps[0] - $sent) + ($stamps[1] - $received)) / 2)
+          rtt_ms = [long][Math]::Max(0, [Math]::Round(($received - $sent) - ($stamps[1] - $stamps[0])))
+          stratum = $stratum
+        }
+      }
+    }
+    foreach ($client in $clients.Values) { $client.Close() }
+    if ($result -or $why -match 'unfit') { break }
   }
-  finally {
-    $client.Close()
-  }
-  if ($answer.Length -lt 48 -or ($answer[0] -band 7) -ne 4) { throw 'this is no answer of a time server' }
-  $stratum = [int]$answer[1]
-  if ($stratum -gt 15 -or ($answer[0] -shr 6) -eq 3) { throw 'the source is not synchronised' }
-  if ($stratum -eq 0) { throw ('kiss-o''-death ' + [Text.Encoding]::ASCII.GetString($answer, 12, 4)) }
-  if ("$($answer[24..31])" -ne "$($packet[40..47])") { throw 'the answer is to another question' }
-  $stamps = foreach ($offset in 32, 40) {
-    $seconds, $fraction = foreach ($begin in $offset, ($offset + 4)) { [double][BitConverter]::ToUInt32([byte[]]$answer[($begin + 3)..$begin], 0) }
-    # NTP's era 0 ends in 2036; a small number is of era 1 (RFC 4330, section 3).
-    if ($seconds -lt 2147483648) { $seconds += 4294967296 }
-    ($seconds - 2208988800) * 1000 + $fraction * 1000 / 4294967296
-  }
-  return @{
-    offset_ms = [long][Math]::Round((($stamps[0] - $sent) + ($stamps[1] - $received)) / 2)
-    rtt_ms = [long][Math]::Max(0, [Math]::Round(($received - $sent) - ($stamps[1] - $stamps[0])))
-    stratum = $stratum
-  }
+  if ($result) { return $result }
+  throw $why
 }
 
 function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {

@@ -9,6 +9,7 @@ type is passed on as it is, for that check to name it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -231,20 +232,24 @@ def _words(value: object) -> object:
 
 def _host(registry: Registry, data: Mapping[str, Any]) -> dict[str, Any]:
     product = _value(registry, r"CCS\Control\ProductOptions", "ProductType")
-    host = {
+    member = data.get("domain_role") in (1, 3, 4, 5)
+    return {
         "build": _number(_value(registry, _VERSION, "CurrentBuildNumber")),
         "revision": _value(registry, _VERSION, "UBR"),
         "edition": _value(registry, _VERSION, "EditionID"),
         "product_type": _PRODUCTS.get(_text(product), product),
+        # The name of a workgroup is none.
+        "domain": data.get("domain") if member else None,
     }
-    if data.get("domain_role") in (1, 3, 4, 5):
-        host["domain"] = _value(registry, r"CCS\Services\Tcpip\Parameters", "Domain")
-    return host
 
 
-def _clock(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
+def _clock(registry: Registry, data: Mapping[str, Any]) -> dict[str, Any]:
     def own(key: str, name: str) -> Any:
         return _value(registry, rf"CCS\Services\W32Time\{key}", name)
+
+    def in_force(key: str, name: str) -> Any:
+        ruled = _value(registry, rf"POL\W32Time\{key}", name)
+        return own(key, name) if ruled is None else ruled
 
     policy = {
         name: _value(registry, rf"POL\W32Time\{key}", name)
@@ -253,19 +258,42 @@ def _clock(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
             ("NtpServer", "Parameters"),
             ("MaxPosPhaseCorrection", "Config"),
             ("MaxNegPhaseCorrection", "Config"),
+            ("MaxAllowedPhaseOffset", "Config"),
         )
     }
     policy = {name: value for name, value in policy.items() if value is not None}
-    enabled = _value(registry, r"POL\W32Time\TimeProviders\NtpClient", "Enabled")
-    if enabled is None:
-        enabled = own(r"TimeProviders\NtpClient", "Enabled")
+    client = r"TimeProviders\NtpClient"
     return {
         "type": policy.get("Type", own("Parameters", "Type")),
         "servers": _words(policy.get("NtpServer", own("Parameters", "NtpServer"))),
         "policy": policy,
-        "max_pos": policy.get("MaxPosPhaseCorrection", own("Config", "MaxPosPhaseCorrection")),
-        "max_neg": policy.get("MaxNegPhaseCorrection", own("Config", "MaxNegPhaseCorrection")),
-        "client_enabled": enabled,
+        "max_pos": in_force("Config", "MaxPosPhaseCorrection"),
+        "max_neg": in_force("Config", "MaxNegPhaseCorrection"),
+        "max_slew": in_force("Config", "MaxAllowedPhaseOffset"),
+        "max_poll": in_force("Config", "MaxPollInterval"),
+        "special_poll": in_force(client, "SpecialPollInterval"),
+        "seeding": in_force("Config", "UtilizeSslTimeData"),
+        "client_enabled": in_force(client, "Enabled"),
+        "hypervisor": own(r"TimeProviders\VMICTimeProvider", "Enabled"),
+        "status": _time_status(data.get("status")),
+    }
+
+
+def _time_status(event: Any) -> dict[str, Any] | None:
+    """What W32Time says of itself every eight hours (event 260); numbers as text, as the log holds them."""
+    told = event.get("data") if isinstance(event, Mapping) else None
+    if not isinstance(told, Mapping):
+        return None
+    # 2820.1997480s, with a comma in some languages.
+    since = re.match(r"\d{1,12}", _text(told.get("TimeSinceLastGoodSync")))
+    return {
+        "time": event.get("time"),
+        "leap": _number(told.get("LeapIndicator")),
+        "stratum": _number(told.get("Stratum")),
+        "reference": told.get("ReferenceId"),
+        "source": told.get("Source"),
+        "poll": _number(told.get("PollInterval")),
+        "since_s": int(since.group()) if since else None,
     }
 
 

@@ -15,7 +15,7 @@ from . import routing
 from .evidence import Evidence
 from .finding import FAILING, Finding
 from .sections import Service
-from .situation import GIB, Settings, Situation, is_set, lookup
+from .situation import GIB, Clock, Settings, Situation, is_set, lookup
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and
 # stay for months.
@@ -256,6 +256,11 @@ def date(time: int) -> str:
     return datetime.fromtimestamp(max(0, min(time, 253402300799)), tz=UTC).strftime("%Y-%m-%d")
 
 
+def moment(time: int) -> str:
+    """A time of day as a person reads it."""
+    return datetime.fromtimestamp(max(0, min(time, 253402300799)), tz=UTC).strftime("at %H:%M UTC on %Y-%m-%d")
+
+
 def _management(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> Iterator[Finding]:
     """A ConfigMgr client gets its WSUS by a local policy; where that never arrives it searches nowhere (a Registry.pol that is damaged)."""
     if not evidence.policy.configmgr or situation.wsus_server is not None or recent.is_fine(situation.now, settings.stale_days):
@@ -302,9 +307,16 @@ def time_policy(evidence: Evidence) -> list[str]:
 def _clock(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> Iterator[Finding]:
     if not evidence.has("clock"):
         return
-    yield from _clock_off(settings, situation)
-    yield from _clock_disagrees(settings, situation)
-    yield from _time_service(evidence, situation, recent)
+    found = [*_clock_off(settings, situation), *_clock_disagrees(settings, situation), *_time_service(evidence, situation, recent)]
+    # Whoever is to mend a clock wants to know who else moves it.
+    movers = " and ".join(situation.clock.movers)
+    for finding in found:
+        if not movers:
+            yield finding
+        elif finding.condition == "service_disabled":
+            yield replace(finding, meaning=f"{finding.meaning}; {movers} may move it")
+        else:
+            yield replace(finding, next_step=f"{finding.next_step.rstrip('.')}; besides its source, {movers} may move this clock.")
 
 
 def _clock_off(settings: Settings, situation: Situation) -> Iterator[Finding]:
@@ -317,7 +329,7 @@ def _clock_off(settings: Settings, situation: Situation) -> Iterator[Finding]:
         offset, whom = clock.controller_ms, "the controller"
     if offset is None:
         return
-    yield _condition(
+    finding = _condition(
         "clock_off",
         order=4,
         layer="clock",
@@ -325,6 +337,31 @@ def _clock_off(settings: Settings, situation: Situation) -> Iterator[Finding]:
         answer={"repair": "timesync"},
         next_step=f"Set the clock right from {whom}.",
     )
+    resynced = any(name == "timesync" for name, _time in settings.repaired)
+    if not (resynced and is_left_to_slew(situation)):
+        yield finding
+        return
+    yield replace(
+        finding,
+        answer={"wait": "retry"},
+        meaning=f"{finding.meaning}, and is being slewed: W32Time corrects less than {duration(clock.slew_ms)} slowly (MaxAllowedPhaseOffset)",
+        next_step="Look again in an hour; no domain controller's clock is set by hand here.",
+    )
+
+
+def is_slewed(situation: Situation) -> bool:
+    """Whether W32Time would correct what the clock is off slowly, by its rate, and not set it."""
+    own_ms = situation.clock.own_ms
+    return own_ms is not None and abs(own_ms) <= situation.clock.slew_ms
+
+
+def is_left_to_slew(situation: Situation) -> bool:
+    """Whether that is all that is done: a domain follows its controllers, whose clock is not made to jump."""
+    return is_slewed(situation) and (situation.domain_role in _CONTROLLERS or situation.product_type == "domain_controller")
+
+
+# DomainRole of a backup and a primary domain controller.
+_CONTROLLERS = (4, 5)
 
 
 def _clock_disagrees(settings: Settings, situation: Situation) -> Iterator[Finding]:
@@ -332,6 +369,7 @@ def _clock_disagrees(settings: Settings, situation: Situation) -> Iterator[Findi
     if settings.reference == "controller" or clock.controller_ms is None:
         return
     if clock.source_differs and clock.own_ms is not None:
+        # The host's clock is right, so this asks for nothing of the host.
         yield _as_notice(
             _disagreement(
                 f"The time source {clock.own_server} says that the clock is {duration(clock.own_ms)} {_direction(clock.own_ms)}, "
@@ -347,16 +385,32 @@ def _clock_disagrees(settings: Settings, situation: Situation) -> Iterator[Findi
         # The host and its own source agree: it is the controller's clock that somebody has to look at.
         yield _as_notice(_disagreement(f"{how}, although its own time source says otherwise", "Check the clock of the controller."))
     elif clock.state == "suspect" and clock.own_ms is None:
-        servers = ", ".join(clock.silent[:3]) or "its time source"
-        yield _disagreement(
-            f"{how}, and its own time source did not answer ({servers})",
-            f"Open UDP 123 from the host to {servers}, or name a time source that answers (the controller is the only reference).",
-        )
+        yield _unconfirmed(how, clock)
     elif clock.state == "suspect":
         yield _disagreement(
             f"{how} and {duration(clock.own_ms or 0)} off its own time source {clock.own_server}: three clocks, three times",
             f"Find out which is right: {clock.own_server}, the host or the controller.",
         )
+
+
+def _unconfirmed(how: str, clock: Clock) -> Finding:
+    """The controller alone says that the clock is wrong."""
+    if clock.synced is not None:
+        # By the clock that is in doubt: no witness, but a reason not to call the source dead.
+        return _disagreement(
+            f"{how}, no time source answered us ({', '.join(clock.unheard[:3])}), and W32Time says that it synchronised {moment(clock.synced)}",
+            "Find out which is right, the controller's clock or what W32Time follows: w32tm /query /status /verbose on the host.",
+        )
+    if clock.unfit:
+        return _disagreement(
+            f"{how}, and its own time source is unfit: {', '.join(clock.unfit[:3])}",
+            "Mend the time source, or name another one (the controller is the only reference).",
+        )
+    servers = ", ".join(clock.silent[:3]) or "its time source"
+    return _disagreement(
+        f"{how}, and its own time source did not answer ({servers})",
+        f"Open UDP 123 from the host to {servers}, or name a time source that answers (the controller is the only reference).",
+    )
 
 
 def _direction(offset_ms: int) -> str:
@@ -371,9 +425,8 @@ def _time_service(evidence: Evidence, situation: Situation, recent: Recent) -> I
     """How W32Time is set up. A clock that is right shows that whatever keeps it right works: then all of this is a notice."""
     found = [*_time_disabled(situation), *_time_source(evidence, situation), *_time_silent(evidence, situation)]
     is_right = situation.clock.state == "right"
-    about_time = any(routing.is_clock_code(_code(item)) for item in recent.failing)
     for finding in found:
-        yield _as_notice(finding) if is_right and not (about_time and finding.condition == "service_disabled") else finding
+        yield _as_notice(finding) if is_right else finding
 
 
 def _code(finding: Finding) -> int | None:
@@ -386,7 +439,7 @@ def _time_disabled(situation: Situation) -> Iterator[Finding]:
             "service_disabled",
             order=51,
             layer="clock",
-            meaning="The service W32Time is disabled, so nothing keeps the clock right",
+            meaning="The service W32Time is disabled, so another program must keep the time (VMware Tools, Meinberg NTP) or nobody does",
             answer={"repair": "timesync"},
             next_step="Enable W32Time, unless another program keeps the time.",
             of="W32Time",
@@ -421,21 +474,36 @@ def _time_source(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
 
 
 def _time_silent(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
-    silent = situation.clock.silent
-    if not silent:
+    silent, unfit = situation.clock.silent, situation.clock.unfit
+    if not silent and not unfit:
         return
     owned = time_policy(evidence)
     # A domain member on NTP whose servers are silent can go back to its domain; anybody else needs a person. The forest-root PDC emulator
     # (role 5) has nobody above it.
     strayed = str(evidence.clock.type or "").upper() == "NTP" and situation.domain_role in (1, 3, 4) and not owned
     answer: Mapping[str, str] = POLICY if owned else ADMIN
+    if strayed:
+        answer = {"repair": "timesync"}
+    if unfit:
+        yield _condition(
+            "time_source_unfit",
+            order=55,
+            layer="clock",
+            meaning=f"No time source may be followed: {', '.join(unfit[:3])}{_off(situation)}",
+            answer=answer,
+            next_step="Let the time source synchronise itself first, or name another one.",
+        )
+        return
     servers = ", ".join(silent[:3])
+    service = evidence.services.by_name("W32Time")
+    # W32Time holds UDP 123 while it runs, and firewalls may let that port alone ask.
+    us = " us, who ask from another port than W32Time" if service is not None and service.state == "running" else ""
     yield _condition(
         "time_source_silent",
         order=55,
         layer="clock",
-        meaning=f"No time source answered: {servers}{_off(situation)}",
-        answer={"repair": "timesync"} if strayed else answer,
+        meaning=f"No time source answered{us}: {servers}{_off(situation)}",
+        answer=answer,
         next_step=f"Open UDP 123 from the host to {servers}.",
     )
 

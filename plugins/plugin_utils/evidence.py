@@ -23,7 +23,10 @@ STATUSES = ("ok", "partial", "absent", "denied", "timeout", "failed")
 
 _USABLE = ("ok", "partial")
 # Fields of rows that most rows lack: a document has many rows.
-_SPARSE = ("trigger", "image_path", "service_dll", "service", "caller", "classes", "channel")
+_SPARSE = (
+    *("trigger", "image_path", "service_dll", "service", "caller", "classes", "channel"),
+    *("max_slew", "max_poll", "special_poll", "seeding", "hypervisor", "status"),
+)
 _MOST_WHY = 600
 _MOST_WHY_OF_HOST = 300
 
@@ -40,6 +43,7 @@ SERVICES = (
     "DoSvc",
     "WaaSMedicSvc",
     "W32Time",
+    "vmictimesync",
 )
 
 T = TypeVar("T")
@@ -217,6 +221,16 @@ _FLAG = fields.flag
 _TIME_SOURCE = record(
     parts.TimeSource, server=_NAME, ok=_FLAG, offset_ms=_OFFSET_MS, rtt_ms=_NUMBER, stratum=_NUMBER, error=_NAME
 )
+_TIME_STATUS = record(
+    parts.TimeStatus,
+    time=_TIME,
+    leap=_NUMBER,
+    stratum=_NUMBER,
+    reference=_NAME,
+    source=_NAME,
+    poll=_NUMBER,
+    since_s=_NUMBER,
+)
 _SERVICE = record(
     parts.Service,
     name=_NAME,
@@ -313,6 +327,12 @@ _SECTIONS: dict[str, Check] = {
         max_pos=_UNSIGNED,
         max_neg=_UNSIGNED,
         client_enabled=_NUMBER,
+        max_slew=_UNSIGNED,
+        max_poll=_NUMBER,
+        special_poll=_UNSIGNED,
+        seeding=_NUMBER,
+        hypervisor=_NUMBER,
+        status=_TIME_STATUS,
         sources=many(_TIME_SOURCE, 64),
     ),
     "services": record(parts.Services, "services", services=many(_SERVICE, 64)),

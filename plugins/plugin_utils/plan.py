@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import situation
+from .conditions import duration
 from .evidence import Evidence
 from .finding import Finding
 from .outcome import DONE, SKIPPED, Outcome, StepResult
@@ -235,7 +236,7 @@ def stopped(plan: Plan, outcome: Outcome) -> Refusal | None:
     if outcome.refused is not None:
         return Refusal("failed", f"The agent refused the plan, nothing was changed: {outcome.refused}")
     if outcome.differs:
-        return _differs(outcome.differs[0])
+        return _differs(plan, outcome.differs)
     if outcome.failed is not None:
         return _failed(plan, outcome)
     if outcome.unknown is not None:
@@ -249,8 +250,12 @@ def stopped(plan: Plan, outcome: Outcome) -> Refusal | None:
     return Refusal("failed", f"The agent did not account for {count}, so what was done is not known.", "Look at the host again.")
 
 
-def _differs(first: Mapping[str, Any]) -> Refusal:
+def _differs(plan: Plan, differs: Sequence[Mapping[str, Any]]) -> Refusal:
     """Something is not as it was looked at, so nothing was changed."""
+    first = differs[0]
+    by_clock = _moved_clock(plan, differs)
+    if by_clock is not None:
+        return by_clock
     if first["what"] == "servicing":
         return Refusal("busy", "Windows began to install updates after the look: nothing was changed.", "Run again later.")
     if first["what"] == "reboot":
@@ -259,6 +264,18 @@ def _differs(first: Mapping[str, Any]) -> Refusal:
     what = f"{first['what']} {first['name'] or ''}".strip()
     change = f"{what}: {first['field']} is {first['found']}, not {first['expected']}"
     return Refusal("failed", f"The host changed between look and repair ({change}): nothing was changed.", "Run again.")
+
+
+def _moved_clock(plan: Plan, differs: Sequence[Mapping[str, Any]]) -> Refusal | None:
+    """The host started at another time by its own clock, and runs as long as before: its clock was set."""
+    by_field = {row["field"]: row for row in differs if row["what"] == "boot"}
+    known = any(item.what == "boot" and item.field == "uptime" for item in plan.expect)
+    expected, found = (by_field.get("time", {}).get(name) for name in ("expected", "found"))
+    if not known or "uptime" in by_field or not isinstance(expected, int) or not isinstance(found, int):
+        return None
+    how = f"{duration(1000 * (found - expected))} {'forward' if found > expected else 'back'}"
+    sentence = f"The host's clock was set between look and repair ({how}), so the times that were seen hold no more: nothing was changed."
+    return Refusal("failed", sentence, "Run again; if it happens again, find out who sets this host's clock.")
 
 
 def _failed(plan: Plan, outcome: Outcome) -> Refusal | None:

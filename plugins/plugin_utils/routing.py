@@ -311,6 +311,8 @@ def _timesync(case: _Case) -> Routed | None:
         return _repair("timesync", case)
     if clock.silent:
         return _owner("admin", replace(case, step="time_silent"))
+    if clock.unfit:
+        return _owner("admin", replace(case, step="time_unfit"))
     return _only(clock.state != "suspect", _repair("timesync", case))
 
 
@@ -628,7 +630,8 @@ def _names(case: _Case) -> dict[str, str]:
 def _time_source(failure: Failure, situation: Situation) -> str:
     """The source that does not answer, else the host's own; in logs alone the one that the failure names."""
     named = failure.name if failure.layer == "clock" and failure.name != _TIME_SERVICE else None
-    return ", ".join(situation.clock.silent) or situation.clock.own_server or named or "its time source"
+    clock = situation.clock
+    return ", ".join(clock.silent) or ", ".join(clock.unfit) or situation.clock.own_server or named or "its time source"
 
 
 _ONLY_WSUS = ", or by policy (DoNotConnectToWindowsUpdateInternetLocations = 1) keep it to "

@@ -45,8 +45,26 @@ class TimeSource:
 
 
 @dataclass(frozen=True)
+class TimeStatus:
+    """What W32Time said of itself at `time`: `since_s` seconds after it last synchronised, asking every 2**`poll` seconds."""
+
+    time: int | None = None
+    leap: int | None = None
+    stratum: int | None = None
+    reference: str | None = None
+    source: str | None = None
+    poll: int | None = None
+    since_s: int | None = None
+
+
+@dataclass(frozen=True)
 class Clock:
-    """The host's clock and W32Time as configured; `utc_offset_s` is local time minus UTC now."""
+    """The host's clock and W32Time as configured; `utc_offset_s` is local time minus UTC now.
+
+    In force, in seconds: `max_pos` and `max_neg` are how far it may be corrected, `max_slew` up to where that is done slowly
+    (MaxAllowedPhaseOffset), `special_poll` how often a server with the flag 0x1 is asked; `max_poll` is a power of 2. Who else moves the clock:
+    `seeding` (UtilizeSslTimeData), `hypervisor` (VMICTimeProvider). `status` is there where no source answered us.
+    """
 
     start_ms: int | None = None
     end_ms: int | None = None
@@ -58,6 +76,12 @@ class Clock:
     max_pos: int | None = None
     max_neg: int | None = None
     client_enabled: int | None = None
+    max_slew: int | None = None
+    max_poll: int | None = None
+    special_poll: int | None = None
+    seeding: int | None = None
+    hypervisor: int | None = None
+    status: TimeStatus | None = None
     sources: tuple[TimeSource, ...] = ()
 
 

@@ -13,7 +13,7 @@ from statistics import median_low
 from urllib.parse import urlsplit
 
 from .evidence import Evidence
-from .sections import Policy, TimeSource, Values
+from .sections import Policy, TimeSource, TimeStatus, Values
 
 GIB = 1024**3
 DAY = 86400
@@ -22,6 +22,8 @@ _BACKUP = re.compile(r"\.wu_repair-(\d{8}T\d{6})Z-[0-9a-f]+$")
 _NO_POLICY: Values = {}
 
 WSUS, MICROSOFT = "wsus", "microsoft"
+# DomainRole of members and of controllers.
+_MEMBERS = (1, 3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,10 @@ class Clock:
 
     `state`: `right`, `off` (beyond max_skew, by whoever is believed), `suspect` (somebody says so whom nobody else supports) or `unknown`.
     `own_ms` is source minus host, by the host's own configured source; `controller_ms` is controller minus host, with its bound.
-    `source_differs`: host and controller agree, only the source does not. `silent`: the servers that did not answer, where none did.
+    `source_differs`: host and controller agree, only the source does not. Where no source gave an answer that may be used: `silent` are the
+    servers that did not answer, `unfit` those that did, each with the reason; `synced` is when W32Time itself says that it last synchronised,
+    if that is no longer ago than it asks: then nobody is `silent`, and `unheard` are those that did not answer us. `slew_ms`: W32Time corrects
+    less than this slowly. `movers`: who else moves this clock.
     """
 
     state: str = "unknown"
@@ -58,6 +63,11 @@ class Clock:
     bound_ms: int = 0
     source_differs: bool = False
     silent: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
+    synced: int | None = None
+    slew_ms: int = 0
+    movers: tuple[str, ...] = ()
 
     @property
     def offset_ms(self) -> int | None:
@@ -111,7 +121,7 @@ class Situation:
     @property
     def domain_member(self) -> bool:
         """Whether the domain hierarchy can give it the time (domain_role 1, 3, 4, 5)."""
-        return self.domain_role in (1, 3, 4, 5)
+        return self.domain_role in _MEMBERS
 
     def restarted_since(self, time: int | None) -> bool:
         """Whether the host has started after that time."""
@@ -227,9 +237,110 @@ def clock_of(evidence: Evidence, settings: Settings) -> Clock:
         server = next(name for offset, name in answers if offset == own)
     measured = evidence.offset_to_controller()
     controller, bound = (None, 0) if measured is None else (-measured[0], measured[1])
-    silent = () if answers else tuple(row.server for row in asked)
+    left = [] if answers else asked
+    unfit = tuple(f"{row.server} ({row.error})" for row in left if is_unfit(row))
+    unheard = tuple(row.server for row in left if not is_unfit(row))
+    synced = _synced_at(evidence) if unheard else None
     state, source_differs = _clock_state(own, controller, bound, settings)
-    return Clock(state, own, server, controller, bound, source_differs, silent)
+    return Clock(
+        state=state,
+        own_ms=own,
+        own_server=server,
+        controller_ms=controller,
+        bound_ms=bound,
+        source_differs=source_differs,
+        silent=unheard if synced is None else (),
+        unfit=unfit,
+        unheard=unheard,
+        synced=synced,
+        slew_ms=_slew_ms(evidence),
+        movers=_movers(evidence),
+    )
+
+
+def is_unfit(row: TimeSource) -> bool:
+    """Whether a source answered, and its answer may not be used: it is not synchronised itself, or too far from who is."""
+    return not row.ok and (row.error or "").startswith("unfit")
+
+
+def _slew_ms(evidence: Evidence) -> int:
+    """Up to where W32Time corrects by the rate of the clock (MaxAllowedPhaseOffset: 300 s in a domain, 1 s stand-alone)."""
+    limit = evidence.clock.max_slew
+    if limit is None:
+        limit = 300 if evidence.host.domain_role in _MEMBERS else 1
+    return limit * 1000
+
+
+# Events by which W32Time says that it follows a source, and those by which it says that it does not.
+_FOLLOWS, _LOST = (35, 37), (24, 29, 34, 36, 47, 129, 130, 131, 134)
+_TIME_SERVICE = "Microsoft-Windows-Time-Service"
+# The poll interval is a power of 2 (MaxPollInterval 15 stand-alone and on members, 10 on controllers); NTP knows none above 17.
+_USUAL_POLL, _MOST_POLL = 15, 17
+# The reference of a clock that follows nobody: LOCL.
+_NOBODY = "4C4F434C"
+_UNSYNCHRONISED = 3
+
+
+def _synced_at(evidence: Evidence) -> int | None:
+    """When W32Time last synchronised by its own word, no longer ago than the time between two of its questions.
+
+    We ask from another port than it does, so a source may be silent to us alone.
+    """
+    events = [row for row in evidence.events.records if row.provider == _TIME_SERVICE and row.time is not None]
+    told = [row.time for row in events if row.id in _FOLLOWS and row.time is not None]
+    status = evidence.clock.status
+    if status is not None and status.time is not None and status.since_s is not None and _follows_somebody(status):
+        told.append(status.time - status.since_s)
+    lost = max((row.time for row in events if row.id in _LOST and row.time is not None), default=0)
+    last = max(told, default=0)
+    age = evidence.now - last
+    # What is dated in the future was written by another clock than the one of now.
+    return last if last > lost and -60 < age <= _poll_s(evidence) else None
+
+
+def _follows_somebody(status: TimeStatus) -> bool:
+    return status.leap != _UNSYNCHRONISED and bool(status.stratum) and _NOBODY not in (status.reference or "").upper()
+
+
+def _poll_s(evidence: Evidence) -> int:
+    clock = evidence.clock
+    if clock.special_poll and any(_is_special(item) for item in clock.servers) and str(clock.type or "").upper() != "NT5DS":
+        return min(clock.special_poll, 1 << _MOST_POLL)
+    given = clock.status.poll if clock.status is not None else None
+    power = given or clock.max_poll or _USUAL_POLL
+    return 1 << max(0, min(power, _MOST_POLL))
+
+
+def _is_special(server: str) -> bool:
+    """Whether a server has the flag SpecialInterval (0x1)."""
+    found = re.search(r",0x([0-9A-Fa-f]{1,4})$", server)
+    return found is not None and bool(int(found.group(1), 16) & 1)
+
+
+def _movers(evidence: Evidence) -> tuple[str, ...]:
+    """Who moves the clock beside what W32Time is told to follow."""
+    named = []
+    rows = {name: evidence.services.by_name(name) for name in ("W32Time", "vmictimesync")}
+    guest, service = rows["vmictimesync"], rows["W32Time"]
+    if guest is not None and guest.state == "running" and evidence.clock.hypervisor != 0:
+        named.append("Hyper-V (service vmictimesync, VMICTimeProvider)")
+    if service is not None and service.exists and service.start != _DISABLED and _is_seeded(evidence):
+        named.append("secure time seeding (UtilizeSslTimeData)")
+    return tuple(named)
+
+
+_DISABLED = 4
+# From here on a server has secure time seeding off (Server 2025); clients and older servers have it on (from 1511 on).
+_UNSEEDED_SERVER = 26100
+
+
+def _is_seeded(evidence: Evidence) -> bool:
+    if evidence.clock.seeding is not None:
+        return evidence.clock.seeding == 1
+    host = evidence.host
+    if host.build is None:
+        return False
+    return host.product_type == "client" or host.build < _UNSEEDED_SERVER
 
 
 def _clock_state(own: int | None, controller: int | None, bound: int, settings: Settings) -> tuple[str, bool]:

@@ -50,7 +50,7 @@ _MOST = 300
 # Conditions that are a verdict of their own and no failure.
 _ABSENCE = (absence.STALE, absence.BEHIND)
 # These need no server to be repaired, and nothing works without them.
-_REPAIRED_FIRST = ("clock_off", "time_source_none", "time_source_silent", "service_disabled", "service_stopped")
+_REPAIRED_FIRST = ("clock_off", "time_source_none", "time_source_silent", "time_source_unfit", "service_disabled", "service_stopped")
 _SEARCH_REFUSED = {
     "denied": "Become SYSTEM on the host (become_method runas), which may search",
     "timeout": "Give the search more time (scan_timeout)",
@@ -248,7 +248,7 @@ def _deed(name: str, asking: Sequence[Finding]) -> str:
     steps = dict.fromkeys(item.next_step.rstrip(".") for item in ours if item.condition in ("service_disabled", "service_stopped"))
     if len(steps) == len(ours):
         return " and ".join(f"{step[:1].lower()}{step[1:]}" for step in steps)
-    if all(item.condition == "time_source_silent" for item in ours):
+    if all(item.condition in ("time_source_silent", "time_source_unfit") for item in ours):
         return "turn the host back to the time of its domain"
     return repairs.TITLES[name]
 

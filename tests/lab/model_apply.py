@@ -94,8 +94,7 @@ class Applier(Observer):
         found = []
         for one in expect:
             now = self._found(one)
-            boot = one["what"] == "boot" and isinstance(now, int) and isinstance(one.get("is"), int)
-            if not (abs(now - one["is"]) <= 5 if boot else now == one.get("is")):
+            if not _holds(one, now):
                 row = {name: one.get(name) for name in ("what", "name", "field")}
                 found.append({**row, "expected": one.get("is"), "found": now})
         return found
@@ -113,6 +112,9 @@ class Applier(Observer):
             return self.value(key, value)
         if one["what"] == "boot":
             host: Any = self._call("Get-HostFact", {})
+            if one["field"] == "uptime":
+                clock_ms: Any = self._call("Get-HostClock", {})
+                return clock_ms // 1000 - host["boot_time"]
             return host["boot_time"]
         if one["what"] == "servicing":
             look = self.look_servicing({}, 0)
@@ -125,6 +127,14 @@ class Applier(Observer):
         # An update that does no work and waits for a restart.
         waits = self.look_servicing({}, 0)["in_progress"] == 1
         return waits or bool(STRONG & set(self.look_reboot({}, 0)["markers"]))
+
+
+def _holds(one: Mapping[str, Any], now: Any) -> bool:
+    """Whether what was expected is so: a start of the host within five seconds, an uptime that went on."""
+    if one["what"] != "boot" or not isinstance(now, int) or not isinstance(one.get("is"), int):
+        return bool(now == one.get("is"))
+    apart = now - one["is"]
+    return apart >= -5 if one["field"] == "uptime" else abs(apart) <= 5
 
 
 # What each argument of each kind may be; the second reading of the table of steps.

@@ -37,6 +37,7 @@ SECTIONS = (
 PARTS = {"fact": "host", "agent": "sources"}
 SERVICES = (
     "wuauserv", "BITS", "CryptSvc", "TrustedInstaller", "msiserver", "AppIDSvc", "wlidsvc", "UsoSvc", "DoSvc", "WaaSMedicSvc", "W32Time",
+    "vmictimesync",
 )  # fmt: skip
 SCM = "Service Control Manager"
 # Channel, provider, ids, those of them that tell no failure.
@@ -157,7 +158,7 @@ class Observer:
 
     def look_fact(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         fact: Any = self._call("Get-HostFact", {})
-        return {"domain_role": fact["domain_role"], "boot_time": fact["boot_time"]}
+        return {name: fact.get(name) for name in ("domain_role", "domain", "boot_time")}
 
     def look_clock(self, request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         force = {}
@@ -166,9 +167,8 @@ class Observer:
             force[name] = str((self.value(W32TIME + r"\Parameters", name) if policy is None else policy) or "")
         ask = [server.split(",")[0] for server in force["NtpServer"].split()] if force["Type"] in ("NTP", "AllSync") else []
         fact: Any = self._call("Get-HostFact", {})
-        domain = self.value(r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters", "Domain")
-        if force["Type"] in ("NT5DS", "AllSync") and fact["domain_role"] in (1, 3) and domain:
-            ask.append(domain)
+        if force["Type"] in ("NT5DS", "AllSync") and fact["domain_role"] in (1, 3):
+            ask.append(fact["domain"])
         sources = []
         for server in list(dict.fromkeys([*ask, *(request.get("servers") or [])]))[:6]:
             try:
@@ -177,7 +177,19 @@ class Observer:
             except SimError as error:
                 sources.append({"server": server, "ok": False, "error": why_of(error)})
         zone, offset = self._call("Get-TimeZoneId", {}), self._call("Get-UtcOffset", {})
-        return {"start_ms": request["start_ms"], "zone": zone, "utc_offset_s": offset, "sources": sources}
+        data = {"start_ms": request["start_ms"], "zone": zone, "utc_offset_s": offset, "sources": sources}
+        if not any(row["ok"] for row in sources):
+            data |= self._time_status()
+        return data
+
+    def _time_status(self) -> dict[str, Any]:
+        """W32Time's own word, where no source answered us."""
+        asked = {"Channel": "Microsoft-Windows-Time-Service/Operational", "XPath": "*[System[EventID=260]]", "Max": 1, "TimeoutMs": 999}
+        try:
+            texts: Any = self._call("Read-EventRecord", {**asked, "Oldest": False})
+        except SimError:
+            return {}
+        return {"status": _event(texts[0])} if texts else {}
 
     def look_services(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         return {"services": self._call("Get-ServiceTable", {"Name": list(SERVICES)})}

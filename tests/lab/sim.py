@@ -25,7 +25,7 @@ import stat
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -117,6 +117,15 @@ _VALUES_AFTER_RESTART = (
     (r"HKLM\SOFTWARE\Microsoft\Updates", "UpdateExeVolatile", 0),
     (r"HKLM\SOFTWARE\Microsoft\ServerManager\ServicingStorage\ServerComponentCache", "RestartRequired", 0),
 )
+
+
+def _unfit(source: Mapping[str, Any]) -> str | None:
+    """Why a time server's answer may not be used: leap 3 or stratum 0 or 16 is one that is not synchronised (RFC 5905, 7.3)."""
+    if source.get("leap") == 3 or not 1 <= source.get("stratum", 2) <= 15:
+        return "not synchronised"
+    if source.get("root_s", 0) > 5:
+        return f"root distance {source['root_s'] * 1000} ms"
+    return None
 
 
 class SimError(Exception):
@@ -290,6 +299,11 @@ class Sim:
     @staticmethod
     def _moment_or_none(value: Any, now: float) -> int | None:
         return None if value in (None, "never") else int(scenario.moment(value, now))
+
+    def step_clock(self, by_s: float) -> None:
+        """Somebody sets the host's clock: a person, a hypervisor, secure time seeding."""
+        with self._lock:
+            self._move_clock(by_s)
 
     def _move_clock(self, by_s: float) -> None:
         old = self.host_time()
@@ -889,6 +903,9 @@ class Sim:
             ).split(),
             "max_pos": either("MaxPosPhaseCorrection", W32TIME + r"\Config", W32TIME_POLICY + r"\Config"),
             "max_neg": either("MaxNegPhaseCorrection", W32TIME + r"\Config", W32TIME_POLICY + r"\Config"),
+            "max_slew": either("MaxAllowedPhaseOffset", W32TIME + r"\Config", W32TIME_POLICY + r"\Config"),
+            "rate": either("PhaseCorrectRate", W32TIME + r"\Config", W32TIME_POLICY + r"\Config"),
+            "poll": either("MinPollInterval", W32TIME + r"\Config", W32TIME_POLICY + r"\Config"),
             "enabled": either(
                 "Enabled", W32TIME + r"\TimeProviders\NtpClient", W32TIME_POLICY + r"\TimeProviders\NtpClient"
             ),
@@ -903,14 +920,30 @@ class Sim:
             names += [server.split(",")[0] for server in self._w32["servers"]]
         if self._w32["enabled"] == 0:
             return None
-        return next(
-            (
-                self.time_sources[name.lower()]
-                for name in names
-                if self.time_sources.get(name.lower(), {}).get("reachable", False)
-            ),
-            None,
-        )
+        return next((row for name in names for row in self._time_servers(name, from_123=True) if not _unfit(row)), None)
+
+    def _time_servers(self, name: str, *, from_123: bool) -> list[dict[str, Any]]:
+        """The servers behind a name that answer: a domain's name has the addresses of all its controllers.
+
+        A server with `from_123` stands behind a firewall that lets that port alone ask: W32Time uses UDP 123 as the source port, too
+        (Microsoft, "Windows Time service tools and settings", Network port).
+        """
+        source = self.time_sources.get(name.lower(), {})
+        rows = source.get("addresses") or [source]
+        return [row for row in rows if row.get("reachable", False) and (from_123 or not row.get("from_123"))]
+
+    def _is_slewed(self, delta_s: float) -> bool:
+        """Whether W32Time corrects by the rate of the clock.
+
+        Microsoft, "Windows Time service tools and settings", Configuring how Windows Time service resets the computer clock: the offset is
+        less than MaxAllowedPhaseOffset (300 s in a domain, 1 s stand-alone) and, in ticks of 100 ns, offset / (16 * PhaseCorrectRate * poll
+        interval in seconds) is at most half of SystemClockRate (156250).
+        """
+        limit = self._w32["max_slew"]
+        if limit is None:
+            limit = 300 if self.spec["host"]["domain_role"] in (1, 3, 4, 5) else 1
+        poll_s = 1 << (self._w32["poll"] or 10)
+        return abs(delta_s) <= limit and abs(delta_s) * 1e7 / (16 * (self._w32["rate"] or 1) * poll_s) <= 156250 / 2
 
     def _w32tm(self, arguments: list[str]) -> int:
         words = [argument.lower() for argument in arguments]
@@ -941,6 +974,9 @@ class Sim:
             if limit is not None and limit != 0xFFFFFFFF and abs(delta) > limit:
                 return 1
             settle = int(self.spec.get("w32time_settle_ms", 0))
+            if self._is_slewed(delta):
+                # It takes hours; none of them pass here.
+                return 0
             if settle:
                 threading.Timer(settle / 1000, self._later_move, (delta,)).start()
             elif abs(delta) > 0.0005:
@@ -1028,6 +1064,7 @@ class Sim:
         # Windows moves its boot time with the clock: now minus uptime, always.
         return {
             "domain_role": self.spec["host"]["domain_role"],
+            "domain": self.spec["host"].get("domain", "WORKGROUP"),
             "boot_time": round(self.host_time() - uptime),
             "uptime_s": uptime,
         }
@@ -1167,14 +1204,18 @@ class Sim:
         return {"free": self.drive["free"], "size": self.drive["size"]}
 
     def _invoke_sntp_query(self, server: str, timeout_ms: int) -> dict[str, Any]:
-        source = self.time_sources.get(server.split(",", maxsplit=1)[0].lower())
-        if source is None:
+        name = server.split(",", maxsplit=1)[0]
+        if name.lower() not in self.time_sources:
             raise SimError(0x80004005, "No such host is known")
-        if not source.get("reachable", False):
-            raise SimError(
-                0x80004005,
-                "A connection attempt failed because the connected party did not properly respond",
-            )
+        service = self.services.get("w32time")
+        # The port is W32Time's own while it runs.
+        free = service is None or service["state"] == "stopped"
+        answers = self._time_servers(name, from_123=False) or self._time_servers(name, from_123=free)
+        if not answers:
+            raise SimError(0x80004005, f"no answer within {timeout_ms} ms")
+        source = next((row for row in answers if not _unfit(row)), answers[0])
+        if why := _unfit(source):
+            raise SimError(0x80004005, f"unfit: {why}")
         offset = scenario.seconds(source.get("offset", 0)) - self.clock_offset
         return {
             "offset_ms": round(offset * 1000),

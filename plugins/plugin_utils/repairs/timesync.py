@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import situation
-from ..conditions import duration, time_policy
+from ..conditions import duration, is_left_to_slew, is_slewed, time_policy
 from ..evidence import Evidence
 from ..finding import Finding
 from ._common import PROVED, REFUTED, UNPROVEN, Look, Proof, Refusal, Repair, Step, Wish, all_of, search_proof
@@ -85,6 +85,9 @@ class TimeSync(Repair):
         left = _why_left(wish)
         if left:
             said.append(left)
+        elif wish.situation.clock.state == "off" and is_left_to_slew(wish.situation):
+            limit = duration(wish.situation.clock.slew_ms)
+            said.append(f"W32Time corrects less than {limit} slowly (MaxAllowedPhaseOffset), and a domain controller's clock is not set by hand: being slewed")
         return tuple(said)
 
     def prove(self, before: Look, after: Look, steps: Sequence[Step]) -> Proof:
@@ -172,7 +175,7 @@ def _wanted_source(repair: Repair, wish: Wish) -> _Source:
         return _Source("NT5DS")
     if source == "ntp":
         return _Source("NTP", given or default)
-    broken = _is_asked(repair, wish, "time_source_none", "time_source_silent")
+    broken = _is_asked(repair, wish, "time_source_none", "time_source_silent", "time_source_unfit")
     if wish.situation.domain_member:
         if not broken or wish.situation.domain_role == _PRIMARY_CONTROLLER:
             return _Source()
@@ -207,6 +210,9 @@ def _clock_step(repair: Repair, wish: Wish, *, new_source: bool) -> Step | None:
         return _step_to_source(wish)
     if not new_source and _is_beyond_policy(wish):
         # A policy would put its limit back over ours: the measured offset to the host's own source is set directly.
+        return Step("set_clock", {"offset_ms": own_ms})
+    if not new_source and _is_set_by_hand(wish):
+        # A resync would only change the rate of the clock, for hours; the measured offset is set as W32Time would set a greater one.
         return Step("set_clock", {"offset_ms": own_ms})
     return Step(
         "resync",
@@ -291,6 +297,11 @@ def _limit_in_the_way(evidence: Evidence, offset_ms: int | None) -> int | None:
     return limit
 
 
+def _is_set_by_hand(wish: Wish) -> bool:
+    """Whether the clock is wrong, and by so little that W32Time would slew it: then it is set, but on a domain controller."""
+    return wish.situation.clock.state == "off" and is_slewed(wish.situation) and not is_left_to_slew(wish.situation)
+
+
 def _is_beyond_policy(wish: Wish) -> bool:
     own_ms = wish.situation.clock.own_ms
     if own_ms is None or _limit_in_the_way(wish.evidence, own_ms) is None:
@@ -312,6 +323,8 @@ def _clock_proof(after: Look) -> Proof:
         reason = "its own time source did not answer" if after.evidence.clock.sources else "no clock could be compared"
         return Proof(UNPROVEN, None, reason)
     if abs(clock.own_ms) > limit_ms:
+        if is_left_to_slew(situation.of(after.evidence, after.settings)):
+            return Proof(UNPROVEN, None, f"the clock is still {duration(clock.own_ms)} off {clock.own_server} and is being slewed")
         return Proof(REFUTED, None, f"the clock is still {duration(clock.own_ms)} off {clock.own_server}")
     disagrees = _active(after.findings, "clock_disagrees")
     if disagrees is not None:

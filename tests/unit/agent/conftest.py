@@ -43,7 +43,7 @@ def healthy_state() -> dict[str, Any]:
         "zone": "W. Europe Standard Time",
         "utc_offset_s": 3600,
         "winhttp_proxy": None,
-        "host": {"domain_role": 0, "boot_time": NOW - 86400, "uptime_s": 86400},
+        "host": {"domain_role": 0, "domain": "WORKGROUP", "boot_time": NOW - 86400, "uptime_s": 86400},
         "session": {
             "ps_version": "5.1.19041.1",
             "ps_edition": "Desktop",

@@ -293,8 +293,7 @@ def test_parts_become_one_with_their_sections() -> None:
 
 
 def test_the_domain_of_a_member_alone() -> None:
-    tables = {r"CCS\Services\Tcpip\Parameters": {"Domain": "corp.example"}}
-    domains = [of_registry("host", tables, domain_role=role).host.domain for role in range(6)]
+    domains = [of_registry("host", {}, domain_role=role, domain="corp.example").host.domain for role in range(6)]
     assert domains == [None, "corp.example", None, "corp.example", "corp.example", "corp.example"]
 
 
