@@ -284,17 +284,21 @@ def _time_status(event: Any) -> dict[str, Any] | None:
     told = event.get("data") if isinstance(event, Mapping) else None
     if not isinstance(told, Mapping):
         return None
-    # 2820.1997480s, with a comma in some languages.
-    since = re.match(r"\d{1,12}", _text(told.get("TimeSinceLastGoodSync")))
     return {
         "time": event.get("time"),
-        "leap": _number(told.get("LeapIndicator")),
-        "stratum": _number(told.get("Stratum")),
+        "leap": _leading_number(told.get("LeapIndicator")),
+        "stratum": _leading_number(told.get("Stratum")),
         "reference": told.get("ReferenceId"),
         "source": told.get("Source"),
-        "poll": _number(told.get("PollInterval")),
-        "since_s": int(since.group()) if since else None,
+        "poll": _leading_number(told.get("PollInterval")),
+        "since_s": _leading_number(told.get("TimeSinceLastGoodSync")),
     }
+
+
+def _leading_number(value: object) -> int | None:
+    """The whole number that a text begins with: `2820.1997480s`, with a comma in some languages; None for what says none."""
+    found = re.match(r"\d{1,12}", _text(value))
+    return int(found.group()) if found else None
 
 
 def _servicing(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:

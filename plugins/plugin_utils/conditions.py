@@ -344,7 +344,8 @@ def _clock_off(settings: Settings, situation: Situation) -> Iterator[Finding]:
     yield replace(
         finding,
         answer={"wait": "retry"},
-        meaning=f"{finding.meaning}, and is being slewed: W32Time corrects less than {duration(clock.slew_ms)} slowly (MaxAllowedPhaseOffset)",
+        meaning=f"{finding.meaning}, and is being slewed: "
+        f"W32Time corrects up to {duration(clock.slew_ms)} by the clock's rate (MaxAllowedPhaseOffset)",
         next_step="Look again in an hour; no domain controller's clock is set by hand here.",
     )
 
@@ -398,7 +399,8 @@ def _unconfirmed(how: str, clock: Clock) -> Finding:
     if clock.synced is not None:
         # By the clock that is in doubt: no witness, but a reason not to call the source dead.
         return _disagreement(
-            f"{how}, no time source answered us ({', '.join(clock.unheard[:3])}), and W32Time says that it synchronised {moment(clock.synced)}",
+            f"{how}, and no time source answered us ({', '.join(clock.unheard[:3])}), but "
+            f"W32Time says that it synchronised {moment(clock.synced)}",
             "Find out which is right, the controller's clock or what W32Time follows: w32tm /query /status /verbose on the host.",
         )
     if clock.unfit:

@@ -61,9 +61,9 @@ class TimeStatus:
 class Clock:
     """The host's clock and W32Time as configured; `utc_offset_s` is local time minus UTC now.
 
-    In force, in seconds: `max_pos` and `max_neg` are how far it may be corrected, `max_slew` up to where that is done slowly
-    (MaxAllowedPhaseOffset), `special_poll` how often a server with the flag 0x1 is asked; `max_poll` is a power of 2. Who else moves the clock:
-    `seeding` (UtilizeSslTimeData), `hypervisor` (VMICTimeProvider). `status` is there where no source answered us.
+    In force, in seconds: `max_pos` and `max_neg` are how far it may be corrected, `max_slew` up to where that is done by its rate
+    (MaxAllowedPhaseOffset), `special_poll` how often a server with the flag 0x1 is asked; `max_poll` is a power of 2. Who else moves
+    the clock: `seeding` (UtilizeSslTimeData), `hypervisor` (VMICTimeProvider). `status` is there where no source answered us.
     """
 
     start_ms: int | None = None

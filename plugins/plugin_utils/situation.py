@@ -50,10 +50,11 @@ class Clock:
 
     `state`: `right`, `off` (beyond max_skew, by whoever is believed), `suspect` (somebody says so whom nobody else supports) or `unknown`.
     `own_ms` is source minus host, by the host's own configured source; `controller_ms` is controller minus host, with its bound.
-    `source_differs`: host and controller agree, only the source does not. Where no source gave an answer that may be used: `silent` are the
-    servers that did not answer, `unfit` those that did, each with the reason; `synced` is when W32Time itself says that it last synchronised,
-    if that is no longer ago than it asks: then nobody is `silent`, and `unheard` are those that did not answer us. `slew_ms`: W32Time corrects
-    less than this slowly. `movers`: who else moves this clock.
+    `source_differs`: host and controller agree, only the source does not.
+
+    Where no source gave an answer that may be used: `silent` are the servers that did not answer, `unfit` those that did, each with the
+    reason. `synced` is when W32Time itself says that it last synchronised, if that is no longer ago than it asks: then nobody is `silent`,
+    and `unheard` are those that did not answer us. `slew_ms`: up to this W32Time corrects by the clock's rate. `movers`: who else moves it.
     """
 
     state: str = "unknown"
@@ -238,7 +239,7 @@ def clock_of(evidence: Evidence, settings: Settings) -> Clock:
     measured = evidence.offset_to_controller()
     controller, bound = (None, 0) if measured is None else (-measured[0], measured[1])
     left = [] if answers else asked
-    unfit = tuple(f"{row.server} ({row.error})" for row in left if is_unfit(row))
+    unfit = tuple(f"{row.server} ({(row.error or '').removeprefix('unfit: ')})" for row in left if is_unfit(row))
     unheard = tuple(row.server for row in left if not is_unfit(row))
     synced = _synced_at(evidence) if unheard else None
     state, source_differs = _clock_state(own, controller, bound, settings)

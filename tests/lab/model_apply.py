@@ -199,6 +199,7 @@ EXPECT = {
     ("folder", "reparse"),
     ("value", "value"),
     ("boot", "time"),
+    ("boot", "uptime"),
     ("servicing", "busy"),
     ("reboot", "pending"),
 }

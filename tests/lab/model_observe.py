@@ -358,7 +358,9 @@ class Observer:
 
 
 def why_of(error: SimError) -> str:
-    """What a failure says, and its code."""
+    """What a failure says, and its code, where it is one of Windows and not of .NET (0x8013....)."""
+    if error.hresult >> 16 & 0xFFFF == 0x8013:
+        return " ".join(error.message.split())[:180]
     return f"{' '.join(error.message.split())[:180]} (0x{error.hresult & 0xFFFFFFFF:08X})"
 
 

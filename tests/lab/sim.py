@@ -981,6 +981,7 @@ class Sim:
                 threading.Timer(settle / 1000, self._later_move, (delta,)).start()
             elif abs(delta) > 0.0005:
                 self._move_clock(delta)
+            self._now_follows()
             return 0
         if "/query" in words or "/stripchart" in " ".join(words):
             return 0 if running else signed(0x80070426)
@@ -989,6 +990,13 @@ class Sim:
     def _later_move(self, delta: float) -> None:
         with self._lock:
             self._move_clock(delta)
+            self._now_follows()
+
+    def _now_follows(self) -> None:
+        """W32Time says whom it follows when it finds its source anew (events 35 and 37; data/real/events)."""
+        name = self._w32["servers"][0] if str(self._w32["type"]).upper() == "NTP" else self.spec.get("domain_source")
+        for number in (37, 35):
+            self._log("System", "Microsoft-Windows-Time-Service", number, {"TimeSource": f"{name} (ntp.m|0x8|0.0.0.0:123->10.0.0.1:123)"})
 
     def _set_value(self, key: str, name: str, kind: str, value: Any) -> None:
         self._registry_make(_key(key))["values"][name.lower()] = [name, kind, value]
@@ -1212,10 +1220,10 @@ class Sim:
         free = service is None or service["state"] == "stopped"
         answers = self._time_servers(name, from_123=False) or self._time_servers(name, from_123=free)
         if not answers:
-            raise SimError(0x80004005, f"no answer within {timeout_ms} ms")
+            raise SimError(0x80131501, f"no answer within {timeout_ms} ms")
         source = next((row for row in answers if not _unfit(row)), answers[0])
         if why := _unfit(source):
-            raise SimError(0x80004005, f"unfit: {why}")
+            raise SimError(0x80131501, f"unfit: {why}")
         offset = scenario.seconds(source.get("offset", 0)) - self.clock_offset
         return {
             "offset_ms": round(offset * 1000),

@@ -57,8 +57,21 @@ class Case:
     model: bool = True
 
 
+# A domain as W32Time finds it: by the name that all its controllers have.
+_DOMAIN: dict[str, Any] = {
+    "registry": {rf"{W32TIME}\Parameters": {"Type": "NT5DS"}, rf"{W32TIME}\Config": {"MaxAllowedPhaseOffset": 300}},
+    "services": {"W32Time": {"start": 2, "state": "running"}},
+    "domain_source": "corp.example",
+    "time_sources": {"corp.example": {"addresses": [{"reachable": False}, {"reachable": True}]}},
+}
+
+
 def _pending_restart(sim: Any) -> None:
     sim.call("Write-RegistryValue", {"Key": rf"{CBS}\RebootPending", "Name": "Pending", "Kind": "DWord", "Value": 1})
+
+
+def _clock_set(sim: Any) -> None:
+    sim.step_clock(7200)
 
 
 def _uninstalled(sim: Any) -> None:
@@ -120,6 +133,40 @@ CASES = (
         "beyond-the-limit", "win_timesync", {"time_zone": "W. Europe Standard Time"},
         {"clock_offset": "20h", "w32time_settle_ms": 1500}, says="Proved", wine=True,
     ),
+    # What W32Time would only slew: a member's clock is set, a controller's is not.
+    Case(
+        "slewed-member", "win_timesync", {"max_skew": 60},
+        {**_DOMAIN, "host": {"domain_role": 1, "domain": "corp.example"}, "clock_offset": "-2m"}, says="Proved", wine=True,
+    ),
+    Case(
+        "slewed-controller", "win_timesync", {"max_skew": 60},
+        {
+            **_DOMAIN, "machine": "server2022", "host": {"domain_role": 4, "domain": "corp.example"}, "clock_offset": "-2m",
+            "registry": {
+                rf"{W32TIME}\Parameters": {"Type": "NTP", "NtpServer": "corp.example,0x8"},
+                rf"{W32TIME}\Config": {"MaxAllowedPhaseOffset": 300},
+                r"HKLM\SYSTEM\CurrentControlSet\Control\ProductOptions": {"ProductType": "LanmanNT"},
+            },
+        },
+        changed=False, says="being slewed",
+    ),
+    # Two controllers are down, the third stands behind a firewall that lets port 123 alone ask.
+    Case(
+        "third-controller", "win_timesync", {},
+        {
+            **_DOMAIN, "host": {"domain_role": 1, "domain": "corp.example"}, "clock_offset": "-15m",
+            "services": {"W32Time": {"start": 3, "state": "stopped"}},
+            "time_sources": {
+                "corp.example": {"addresses": [{"reachable": False}, {"reachable": False}, {"reachable": True, "from_123": True}]},
+            },
+        },
+        says="Proved by W32Time, which synchronised",
+    ),
+    Case(
+        "unfit-source", "win_timesync", {},
+        {"clock_offset": "-2h", "time_sources": {"time.windows.com": {"reachable": True, "offset": "1h", "stratum": 1, "root_s": 900}}},
+        changed=False, says="root distance",
+    ),
     Case(
         "stuck-alone", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "stop_timeout": 6},
         {"services": {"wuauserv": {"state": "running", "stop": "refuse", "group": "alone"}}}, says="Proved", wine=True,
@@ -158,6 +205,11 @@ CASES = (
     Case(
         "restart-since", "win_wu_reset", {"force": True}, changed=False,
         says="waits for a restart", meanwhile=_pending_restart, wine=True,
+    ),
+    # Somebody set the clock: by it the host started two hours later, which is no restart.
+    Case(
+        "clock-set-since", "win_wu_reset", {"force": True}, changed=False, failed=True,
+        says="clock was set", meanwhile=_clock_set, wine=True,
     ),
     Case("uninstalled-since", "win_wu_reset", {"force": True}, changed=False, failed=True, says="UsoSvc", meanwhile=_uninstalled),
     # What a look can meet.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import situation
-from ..conditions import duration, is_left_to_slew, is_slewed, time_policy
+from ..conditions import duration, is_left_to_slew, is_slewed, moment, time_policy
 from ..evidence import Evidence
 from ..finding import Finding
 from ._common import PROVED, REFUTED, UNPROVEN, Look, Proof, Refusal, Repair, Step, Wish, all_of, search_proof
@@ -87,7 +87,10 @@ class TimeSync(Repair):
             said.append(left)
         elif wish.situation.clock.state == "off" and is_left_to_slew(wish.situation):
             limit = duration(wish.situation.clock.slew_ms)
-            said.append(f"W32Time corrects less than {limit} slowly (MaxAllowedPhaseOffset), and a domain controller's clock is not set by hand: being slewed")
+            said.append(
+                f"being slewed: W32Time corrects up to {limit} by the clock's rate (MaxAllowedPhaseOffset), "
+                "and a domain controller's clock is not set by hand"
+            )
         return tuple(said)
 
     def prove(self, before: Look, after: Look, steps: Sequence[Step]) -> Proof:
@@ -99,7 +102,7 @@ class TimeSync(Repair):
         proofs = []
         moved = any(step.kind in ("resync", "set_clock") for step in steps)
         if moved or any(item.condition == "clock_off" for item in asked):
-            proofs.append(_clock_proof(after))
+            proofs.append(_clock_proof(before, after))
         if not proofs or any(item.code is None and item.condition != "clock_off" for item in asked):
             proofs.append(_configuration_proof(after))
         failures = [item for item in asked if item.code is not None]
@@ -313,15 +316,14 @@ def _is_beyond_policy(wish: Wish) -> bool:
 # --- proof ---
 
 
-def _clock_proof(after: Look) -> Proof:
+def _clock_proof(before: Look, after: Look) -> Proof:
     """What shows that the clock is right now."""
     clock = situation.clock_of(after.evidence, after.settings)
     limit_ms = after.settings.max_skew_s * 1000
     if after.settings.reference == "controller":
         return _controller_proof(clock, limit_ms)
     if clock.own_ms is None:
-        reason = "its own time source did not answer" if after.evidence.clock.sources else "no clock could be compared"
-        return Proof(UNPROVEN, None, reason)
+        return _by_its_own_word(before, clock) or Proof(UNPROVEN, None, _why_unmeasured(after.evidence, clock))
     if abs(clock.own_ms) > limit_ms:
         if is_left_to_slew(situation.of(after.evidence, after.settings)):
             return Proof(UNPROVEN, None, f"the clock is still {duration(clock.own_ms)} off {clock.own_server} and is being slewed")
@@ -330,6 +332,28 @@ def _clock_proof(after: Look) -> Proof:
     if disagrees is not None:
         return Proof(UNPROVEN, None, f"{clock.own_server} says that the clock is right, but: {disagrees.meaning}")
     return Proof(PROVED, f"the offset to {clock.own_server}, now {duration(clock.own_ms)}")
+
+
+def _by_its_own_word(before: Look, clock: situation.Clock) -> Proof | None:
+    """A source that is silent to us alone: W32Time synchronised since the look before, and the controller agrees with the clock."""
+    asked_ms = before.evidence.answered_ms
+    if clock.synced is None or clock.controller_ms is None or clock.state != "right" or asked_ms is None:
+        return None
+    # The log's time is told in whole seconds.
+    if (clock.synced + 1) * 1000 + clock.controller_ms < asked_ms:
+        return None
+    by = f"W32Time, which synchronised {moment(clock.synced)}, and the controller's clock, now {duration(clock.controller_ms)} apart"
+    return Proof(PROVED, by)
+
+
+def _why_unmeasured(evidence: Evidence, clock: situation.Clock) -> str:
+    if not evidence.clock.sources:
+        return "no clock could be compared"
+    if clock.unfit:
+        return f"its own time source is unfit: {', '.join(clock.unfit[:3])}"
+    if clock.synced is not None:
+        return f"its own time source did not answer us; W32Time says that it synchronised {moment(clock.synced)}"
+    return "its own time source did not answer"
 
 
 def _controller_proof(clock: situation.Clock, limit_ms: int) -> Proof:

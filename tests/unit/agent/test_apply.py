@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Host
+from .conftest import NOW, Host
 
 RUN = "20261124T101530Z-1a2b3c"
 KEY = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade"
@@ -244,6 +244,20 @@ def test_a_restart_between_look_and_repair_differs(host: Host, seconds: int, dif
     assert bool(changes(host)) is not differs
 
 
+@pytest.mark.parametrize(("seconds", "uptime_s", "fields"), [
+    # Windows moves the time of its start with its clock: a clock that was set is no other start.
+    (7200, 86400, ["time"]), (-7200, 86400, ["time"]), (5, 86400, []), (0, 90, ["time", "uptime"]),
+])  # fmt: skip
+def test_a_clock_that_was_set_is_told_from_a_restart(host: Host, seconds: int, uptime_s: int, fields: list[str]) -> None:
+    was = host.state["host"]["boot_time"]
+    expect = [{"what": "boot", "name": None, "field": "time", "is": was}, {"what": "boot", "name": None, "field": "uptime", "is": 86400}]
+    host.state["clock_ms"] += (seconds + 60) * 1000
+    host.state["host"]["boot_time"] = was + seconds if uptime_s == 86400 else NOW + 60 - uptime_s
+    reply = host.run("wu_apply", request(*RESET, expect=expect))
+    assert [row["field"] for row in reply["differs"]] == fields
+    assert bool(changes(host)) is not bool(fields)
+
+
 CBS = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing"
 SERVER_MANAGER = r"HKLM\SOFTWARE\Microsoft\ServerManager"
 
@@ -344,6 +358,18 @@ def test_resync_lifts_the_limit_for_itself_alone(host: Host) -> None:
     assert f"Write-RegistryValue {config}\\MaxPosPhaseCorrection" in host.state["calls"]
     assert "w32tm.exe /resync /rediscover" in host.state["calls"]
     assert host.state["services"]["W32Time"]["state"] == "stopped"
+
+
+@pytest.mark.parametrize(("offset_ms", "slewed"), [(120_000, True), (-120_000, True), (300_001, False), (900, False)])
+def test_a_resync_says_what_is_being_slewed(host: Host, offset_ms: int, slewed: bool) -> None:
+    host.state["sntp"]["time.windows.com"] = offset_ms
+    host.state["registry"][r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Config"]["MaxAllowedPhaseOffset"] = 300
+    args = {"rediscover": False, "lift_limit": False, "timeout_ms": 1000, "settle_ms": 0}
+    reply = host.run("wu_apply", request(start("W32Time"), ("resync", args)))
+    assert reply["failed"] is None
+    said = [row["why"] for row in reply["warnings"]]
+    assert bool(said) is slewed
+    assert all("120000 ms off time.windows.com and is being slewed" in why and "300 s" in why for why in said)
 
 
 def test_a_resync_that_fails_restores_the_limit_and_the_source(host: Host) -> None:

@@ -433,3 +433,49 @@ def test_any_host_fits(host: Host) -> None:
     assert len(newest) >= 60
     assert lines[-1].startswith(newest)
     assert host.raw.isascii()
+
+
+TIME_STATUS = "Microsoft-Windows-Time-Service/Operational"
+
+
+def test_a_member_asks_its_domain_and_not_its_suffix(host: Host) -> None:
+    time_service = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
+    host.state["registry"][time_service + r"\Parameters"] = {"Type": "NT5DS", "NtpServer": "time.windows.com,0x9"}
+    # Win32_ComputerSystem.Domain is the domain of the directory; the DNS suffix is another name in a disjoint namespace.
+    host.state["registry"][r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"] = {"Domain": "branch.example"}
+    host.state["sntp"] = {"corp.example": 900_000}
+    for role, asked in ((0, []), (1, ["corp.example"]), (2, []), (3, ["corp.example"]), (4, []), (5, [])):
+        host.state["host"] |= {"domain_role": role, "domain": "corp.example"}
+        sections = host.observe("clock")
+        assert [row["server"] for row in sections["clock"]["data"]["sources"]] == asked, role
+        assert sections["host"]["data"]["domain"] == ("corp.example" if role in (1, 3, 4, 5) else None)
+
+
+def test_w32time_is_asked_about_itself_where_no_source_answers(host: Host) -> None:
+    data = named(
+        Configuration="MaxAllowedPhaseOffset: 1 (Local)", LeapIndicator="0", Stratum="4", ReferenceId="0x0A000001",
+        Source="dc1.corp.example", PollInterval="10", LastSyncError="0", TimeSinceLastGoodSync="300.1234567s",
+    )  # fmt: skip
+    host.state["channels"][TIME_STATUS] = [event("Microsoft-Windows-Time-Service", 260, 7, data)]
+    assert "status" not in host.observe("clock")["clock"]["data"], "nothing is read of the channel where a source answers"
+    host.state["sntp"] = {}
+    told = host.observe("clock")["clock"]["data"]["status"]
+    assert (told["stratum"], told["since_s"], told["poll"], told["source"]) == (4, 300, 10, "dc1.corp.example")
+    for channel in ([], None):
+        # Empty, and before 1703 not there.
+        host.state["channels"][TIME_STATUS] = channel
+        section = host.observe("clock")["clock"]
+        assert (section["status"], "status" in section["data"]) == ("ok", False)
+
+
+def test_who_moves_the_clock_is_read(host: Host) -> None:
+    time_service = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
+    more = {"MaxAllowedPhaseOffset": 300, "MaxPollInterval": 15, "UtilizeSslTimeData": 1, "MaxClockRate": 156406}
+    host.state["registry"][time_service + r"\Config"] |= more
+    host.state["registry"][time_service + r"\TimeProviders\VMICTimeProvider"] = {"Enabled": 1}
+    host.state["services"]["vmictimesync"] = {**host.state["services"]["W32Time"], "state": "running"}
+    sections = host.observe("clock")
+    clock = sections["clock"]["data"]
+    assert (clock["max_slew"], clock["max_poll"], clock["seeding"], clock["hypervisor"]) == (300, 15, 1, 1)
+    assert {row["name"]: row["state"] for row in sections["services"]["data"]["services"]}["vmictimesync"] == "running"
+    assert "156406" not in host.raw

@@ -103,7 +103,9 @@ def test_an_answer_that_is_not_fit(tmp_path: Path, server: dict[str, Any], why: 
     assert ask(tmp_path, [server])["error"] == why
 
 
-@pytest.mark.parametrize("server", [{"delay_s": 4, "dispersion_s": 2.9}, {"delay_s": -0.001, "dispersion_s": 1}, {"leap": 1, "stratum": 15}])
+@pytest.mark.parametrize(
+    "server", [{"delay_s": 4, "dispersion_s": 2.9}, {"delay_s": -0.001, "dispersion_s": 1}, {"leap": 1, "stratum": 15}]
+)
 def test_an_answer_that_is_fit(tmp_path: Path, server: dict[str, Any]) -> None:
     assert abs(ask(tmp_path, [server])["offset_ms"]) < 1000
 

@@ -48,6 +48,28 @@ def test_a_reply_becomes_evidence() -> None:
     assert (evidence.upgrade.osupgrade, evidence.upgrade.box_result) == ({"AllowOSUpgrade": 1}, 0x80070005)
 
 
+def test_what_w32time_says_of_itself() -> None:
+    data = {"LeapIndicator": "0", "Stratum": "4", "ReferenceId": "0x0A000001", "Source": "dc1", "PollInterval": "10",
+            "TimeSinceLastGoodSync": "2820,1997480s", "Configuration": "x"}  # fmt: skip
+    clock = of_registry("clock", {}, status={"id": 260, "time": NOW, "record": 7, "data": data}).clock
+    assert clock.status == sections.TimeStatus(NOW, 0, 4, "0x0A000001", "dc1", 10, 2820)
+    for rubbish in (None, 5, {"data": "x"}, {"time": NOW}):
+        assert of_registry("clock", {}, status=rubbish).clock.status is None
+    strange = of_registry("clock", {}, status={"time": NOW, "data": {"TimeSinceLastGoodSync": "unspecified", "Stratum": "4 (x)"}})
+    assert strange.clock.status == sections.TimeStatus(time=NOW, stratum=4), "and the rest of the clock is read"
+
+
+def test_who_moves_the_clock_and_how_fast_is_read_with_the_policy_over_it() -> None:
+    tables = {
+        TIME + r"\Config": {"MaxAllowedPhaseOffset": 300, "MaxPollInterval": 10, "UtilizeSslTimeData": 1},
+        TIME + r"\TimeProviders\NtpClient": {"SpecialPollInterval": 3600},
+        TIME + r"\TimeProviders\VMICTimeProvider": {"Enabled": 0},
+        r"POL\W32Time\Config": {"MaxAllowedPhaseOffset": 600, "UtilizeSslTimeData": 0},
+    }
+    clock = of_registry("clock", tables).clock
+    assert (clock.max_slew, clock.max_poll, clock.special_poll, clock.seeding, clock.hypervisor) == (600, 10, 3600, 0, 0)
+
+
 def test_a_policy_overrides_the_clocks_own_settings() -> None:
     evidence = of_registry(
         "clock",

@@ -210,6 +210,110 @@ def test_who_can_name_another_source(role: int, kind: str, answer: str) -> None:
     assert conditions_of(host)["time_source_silent"] == answer
 
 
+UNFIT = [{**source(offset_ms=None), "error": "unfit: not synchronised"}]
+TIME = "Microsoft-Windows-Time-Service"
+
+
+def said(number: int, minutes_ago: float) -> dict[str, Any]:
+    """An event of W32Time."""
+    return {"provider": TIME, "channel": "System", "id": number, "time": NOW - int(60 * minutes_ago), "record": 1, "data": {}}
+
+
+def status(minutes_ago: float = 60, since_s: int | None = 300, **more: Any) -> dict[str, Any]:
+    """Event 260."""
+    given = {"leap": 0, "stratum": 4, "reference": "0x0A000001 (source IP: 10.0.0.1)", "source": "dc1.corp.example", "poll": 15, **more}
+    return {"clock.status": {"time": NOW - int(60 * minutes_ago), "since_s": since_s, **given}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "silent"),
+    [
+        ({}, True),
+        # A stand-alone host or member asks at least every 2**15 s, one with the flag 0x1 by SpecialPollInterval.
+        ({"events.records": [said(35, 60)]}, False),
+        ({"events.records": [said(37, 500)], "clock.servers": ["time.windows.com"]}, False),
+        ({"events.records": [said(37, 560)], "clock.servers": ["time.windows.com"]}, True),
+        ({"events.records": [said(37, 16)], "clock.special_poll": 900}, True),
+        ({"events.records": [said(37, 14)], "clock.special_poll": 900}, False),
+        ({"events.records": [said(37, 16)], "clock.max_poll": 6, "clock.servers": ["a"], "clock.sources": [source("a", None)]}, True),
+        # It lost its source since.
+        ({"events.records": [said(47, 10), said(35, 60)]}, True),
+        ({"events.records": [said(35, 10), said(47, 60)]}, False),
+        # Dated in the future: by the clock of another time.
+        ({"events.records": [said(35, -20)]}, True),
+        (status(), False),
+        (status(since_s=None), True),
+        (status(minutes_ago=500, since_s=4000), True),
+        (status(poll=10), True),
+        (status(minutes_ago=1, since_s=600, poll=10), False),
+        (status(leap=3), True),
+        (status(stratum=0), True),
+        (status(stratum=1, reference="0x4C4F434C (source name: LOCL)"), True),
+    ],
+)
+def test_silent_to_us_is_not_silent_where_w32time_synchronised(changes: dict[str, Any], silent: bool) -> None:
+    host = look({**NO_SOURCE, "clock.servers": ["time.windows.com,0x9"], **changes})
+    assert ("time_source_silent" in notices_of(host)) is silent
+    wrong = look({**NO_SOURCE, "clock.servers": ["time.windows.com,0x9"], **changes}, controller_ms=2 * HOUR * 1000)
+    assert ("time_source_silent" in conditions_of(wrong)) is silent
+    finding = the("clock_disagrees", wrong)
+    assert ("Open UDP 123" in finding.next_step) is silent
+    assert ("W32Time says that it synchronised" in finding.meaning) is not silent
+
+
+def test_who_asks_from_another_port_than_w32time_says_so() -> None:
+    running = [service("W32Time", state="running")]
+    host = look({**NO_SOURCE, "services.services": running}, controller_ms=DAY * 1000)
+    assert "answered us, who ask from another port than W32Time" in the("time_source_silent", host).meaning
+    assert "answered:" in the("time_source_silent", look(NO_SOURCE, controller_ms=DAY * 1000)).meaning
+
+
+def test_a_source_that_is_unfit_is_not_silent() -> None:
+    host = look({"clock.sources": UNFIT}, controller_ms=DAY * 1000)
+    assert conditions_of(host) == {"clock_disagrees": "owner admin", "time_source_unfit": "owner admin"}
+    assert "not synchronised" in the("time_source_unfit", host).meaning
+    assert "UDP" not in the("time_source_unfit", host).next_step + the("clock_disagrees", host).next_step
+    assert notices_of(look({"clock.sources": UNFIT})) == ["time_source_unfit"]
+    tls = [item for item in find(host, (failed("scan", 0x80072F8F),)) if item.code == "0x80072F8F"]
+    assert (tls[0].answer, "UDP" in tls[0].next_step) == ({"owner": "admin"}, False)
+    one_answers = look({"clock.servers": ["a", "b"], "clock.sources": [{**UNFIT[0], "server": "a"}, source("b")]})
+    assert notices_of(one_answers) == []
+
+
+def test_a_domain_controller_is_slewed_once_it_was_resynchronised() -> None:
+    role = {"host.domain_role": 4, "host.product_type": "domain_controller", "clock.max_slew": 300}
+    host = look({**role, "clock.sources": [source(offset_ms=120_000)]}, controller_ms=120_000)
+    assert active(find(host, max_skew_s=60))["clock_off"] == "repair timesync"
+    later = [item for item in find(host, max_skew_s=60, repaired=(("timesync", NOW - 60),)) if item.condition == "clock_off"]
+    assert later[0].answer == {"wait": "retry"}
+    assert "being slewed" in later[0].meaning
+    member = look({"host.domain_role": 3, "clock.max_slew": 300, "clock.sources": [source(offset_ms=120_000)]}, controller_ms=120_000)
+    assert active(find(member, max_skew_s=60, repaired=(("timesync", NOW - 60),)))["clock_off"] == "repair timesync"
+
+
+GUEST = [service("W32Time"), {**service("W32Time", 3, "running"), "name": "vmictimesync"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"clock.seeding": 1}, ["UtilizeSslTimeData"]),
+        ({"clock.seeding": 0}, []),
+        ({}, ["UtilizeSslTimeData"]),
+        ({"host.product_type": "server", "host.build": 26100}, []),
+        ({"host.product_type": "server", "host.build": 20348}, ["UtilizeSslTimeData"]),
+        ({"clock.seeding": 0, "services.services": GUEST}, ["vmictimesync"]),
+        ({"clock.seeding": 0, "services.services": GUEST, "clock.hypervisor": 0}, []),
+        ({"clock.seeding": 1, "services.services": GUEST}, ["vmictimesync", "UtilizeSslTimeData"]),
+        ({"clock.seeding": 1, **services(W32Time=4)}, []),
+    ],
+)
+def test_who_else_moves_a_clock_is_named_where_it_is_wrong(changes: dict[str, Any], named: list[str]) -> None:
+    host = look({"clock.sources": [source(offset_ms=HOUR * 1000)], **changes}, controller_ms=HOUR * 1000)
+    step = the("clock_off", host).next_step
+    assert [name for name in ("vmictimesync", "UtilizeSslTimeData") if name in step] == named
+
+
 # --- services ---
 
 

@@ -223,6 +223,36 @@ def test_a_host_that_changed_since_the_look_is_left(row: dict[str, Any], verdict
     assert says in sentence
 
 
+BOOT = {"what": "boot", "name": None, "field": "time", "expected": NOW - 9 * DAY, "found": NOW - 9 * DAY + 7200}
+UPTIME = {"what": "boot", "name": None, "field": "uptime", "expected": 9 * DAY, "found": 60}
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([BOOT], "clock was set between look and repair (2 h 0 min forward)"),
+        ([{**BOOT, "found": NOW - 9 * DAY - 61}], "clock was set between look and repair (1 min 1 s back)"),
+        ([{"what": "service", "name": "BITS", "field": "start", "expected": 4, "found": 3}, BOOT], "clock was set"),
+        ([BOOT, UPTIME], "The host changed between look and repair (boot: time is"),
+        ([UPTIME], "boot: uptime is 60"),
+        ([{**BOOT, "found": None}], "boot: time is None"),
+        ([{**BOOT, "found": "x"}], "boot: time is x"),
+    ],
+)
+def test_a_clock_that_was_set_is_no_other_start_of_the_host(rows: list[dict[str, Any]], says: str) -> None:
+    made = reset()
+    assert {"what": "boot", "name": None, "field": "uptime", "is": 9 * DAY} in made.request(None)["expect"]
+    name, sentence = why(made, differs=rows, steps=[], changed=False)
+    assert name == "failed"
+    assert says in sentence
+
+
+def test_without_the_hosts_clock_a_start_is_compared_alone() -> None:
+    made = make("reset", look(status={"clock": "timeout"}), LOST)
+    assert [item.field for item in made.expect if item.what == "boot"] == ["time"]
+    assert "boot: time is" in why(made, differs=[BOOT], steps=[], changed=False)[1]
+
+
 def test_a_failure_says_what_it_was_and_whether_all_is_back() -> None:
     made = reset()
     aside = number(made, "set_aside")

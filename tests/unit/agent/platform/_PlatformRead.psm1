@@ -89,7 +89,7 @@ function Read-EventRecord {
     $terms = [regex]::Matches($XPath, 'EventID=(\d+)|EventID>=(\d+) and EventID<=(\d+)')
     @($texts | Where-Object {
         $id = [int][regex]::Match($_, '<EventID[^>]*>(\d+)').Groups[1].Value
-        $_.Contains("Name='$provider'") -and @($terms | Where-Object {
+        (-not $provider -or $_.Contains("Name='$provider'")) -and @($terms | Where-Object {
             if ($_.Groups[1].Success) { [int]$_.Groups[1].Value -eq $id } else { [int]$_.Groups[2].Value -le $id -and $id -le [int]$_.Groups[3].Value }
         })
     } | Select-Object -First $Max)

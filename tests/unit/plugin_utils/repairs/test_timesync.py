@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
-from unit.plugin_utils.documents import DAY, look, service, services, source
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Settings
+from unit.plugin_utils.documents import DAY, RUN, look, service, services, source
 from unit.plugin_utils.repairs.asked import condition, failure, make, prove
 
 HOUR_MS = 3600_000
@@ -233,6 +234,58 @@ def test_what_is_configured_already_is_left() -> None:
     assert kinds(sync(look(MEMBER), source="domain")) == []
     assert kinds(sync(look(), time_zone="UTC")) == []
     assert kinds(sync(look(), time_zone="W. Europe Standard Time")) == ["set_time_zone"]
+
+
+# --- what W32Time would slew ---
+
+
+def member_off(ms: int, **more: Any) -> Evidence:
+    return look(MEMBER | {"clock.sources": [source("corp.example", ms)], "clock.max_slew": 300, **more}, controller_ms=ms)
+
+
+def slewing(evidence: Evidence, *findings: Any, **options: Any) -> plan.Plan:
+    """The plan where 60 s are already too much."""
+    return plan.build("timesync", evidence, findings, options, RUN, Settings(max_skew_s=60))
+
+
+@pytest.mark.parametrize(("ms", "kind"), [(120_000, "set_clock"), (-299_000, "set_clock"), (300_001, "resync"), (-HOUR_MS, "resync")])
+def test_what_a_resync_would_only_slew_is_set(ms: int, kind: str) -> None:
+    made = slewing(member_off(ms), WRONG)
+    assert made.steps[-1].kind == kind
+    if kind == "set_clock":
+        assert [step.args for step in made.steps] == [{"offset_ms": ms}], "W32Time need not run for it"
+
+
+def test_how_much_is_slewed_is_read_and_else_that_of_the_role() -> None:
+    assert slewing(member_off(120_000, **{"clock.max_slew": 100}), WRONG).steps[-1].kind == "resync"
+    assert slewing(member_off(120_000, **{"clock.max_slew": None}), WRONG).steps[-1].kind == "set_clock"
+    alone = look({"clock.sources": [source(offset_ms=120_000)]}, controller_ms=120_000)
+    assert slewing(alone, WRONG).steps[-1].kind == "resync", "a stand-alone host slews a second"
+
+
+def test_the_clock_of_a_domain_controller_is_left_to_slew_and_that_is_said() -> None:
+    for role, kind in ((4, "domain_controller"), (5, "domain_controller")):
+        evidence = member_off(120_000, **{"host.domain_role": role, "host.product_type": kind})
+        made = slewing(evidence, WRONG)
+        assert made.steps[-1].kind == "resync"
+        assert any("being slewed" in note for note in made.notes)
+        proof = prove(made, evidence, (WRONG,), max_skew_s=60)
+        assert (proof.status, "being slewed" in str(proof.reason)) == ("unproven", True)
+
+
+def test_a_clock_that_is_right_is_not_set_by_hand() -> None:
+    for ms in (30_000, 59_000):
+        assert slewing(member_off(ms), resync="always").steps[-1].kind == "resync"
+
+
+def test_a_domain_member_goes_back_to_its_domain_from_a_source_that_is_unfit() -> None:
+    lost = {**source("a.example", None), "error": "unfit: not synchronised"}
+    member = MEMBER | {"clock.type": "NTP", "clock.servers": ["a.example"], "clock.sources": [lost]}
+    unfit = condition("time_source_unfit", repair="timesync")
+    assert sync(look(member), unfit).steps[0].args["type"] == "NT5DS"
+    assert proved((WRONG,), look({"clock.sources": [lost | {"server": "time.windows.com"}]})) == (
+        "unproven", "its own time source is unfit: time.windows.com (not synchronised)",
+    )  # fmt: skip
 
 
 # --- proof ---
