@@ -582,3 +582,56 @@ def test_a_proxy_that_netsh_winhttp_set(tmp_path: Path) -> None:
     assert answer(sim, "Get-WinHttpProxy") is None
     other = Sim({**sim.spec, "winhttp_proxy": "proxy.example:8080"}, tmp_path / "b", "b")
     assert answer(other, "Get-WinHttpProxy") == "proxy.example:8080"
+
+
+# -- W32Time, by Microsoft's "Windows Time service tools and settings"
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "config", "role", "jumps"),
+    [
+        (120, {"MaxAllowedPhaseOffset": 300}, 3, False),
+        # Within MaxAllowedPhaseOffset, but the rate would not do: 1.3e9 ticks / (16 * 1 * 1024) is more than 156250 / 2.
+        (130, {"MaxAllowedPhaseOffset": 300}, 3, True),
+        (130, {"MaxAllowedPhaseOffset": 300, "PhaseCorrectRate": 2}, 3, False),
+        (130, {"MaxAllowedPhaseOffset": 100, "PhaseCorrectRate": 2}, 3, True),
+        (60, {"MaxAllowedPhaseOffset": 300, "MinPollInterval": 6}, 3, True),
+        (120, {}, 3, False),
+        (120, {}, 0, True),
+        (1, {}, 0, False),
+    ],
+)
+def test_w32time_slews_what_is_small_and_sets_the_rest(make: Any, behind_s: int, config: dict[str, int], role: int, jumps: bool) -> None:
+    own = {"MaxAllowedPhaseOffset": None, "PhaseCorrectRate": 1, "MinPollInterval": 10, **config}
+    sim = make(clock_offset=f"-{behind_s}s", host={"domain_role": role}, registry={W32 + r"\Config": own})
+    sim.call("Send-ServiceStart", {"Name": "W32Time"})
+    assert w32tm(sim, "/resync") == 0
+    assert offset(sim) == (0 if jumps else behind_s * 1000)
+
+
+def test_a_name_answers_by_any_of_its_addresses(make: Any) -> None:
+    rows = [{"reachable": False}, {"reachable": True, "leap": 3}, {"reachable": True, "offset": "1h"}]
+    sim = make(time_sources={"dc.example": {"addresses": rows}})
+    assert offset(sim, "dc.example") == 3_600_000
+    for last in ({"reachable": False}, {"reachable": True, "stratum": 0}, {"reachable": True, "root_s": 900}):
+        lost = make(time_sources={"dc.example": {"addresses": [*rows[:2], last]}})
+        with pytest.raises(SimError, match="unfit"):
+            offset(lost, "dc.example")
+
+
+def test_port_123_is_w32times_while_it_runs(make: Any) -> None:
+    sim = make(time_sources={"time.windows.com": {"reachable": True, "from_123": True}})
+    assert offset(sim) == 0
+    sim.call("Send-ServiceStart", {"Name": "W32Time"})
+    with pytest.raises(SimError, match="no answer"):
+        offset(sim)
+    assert w32tm(sim, "/resync") == 0, "it asks from its own port"
+
+
+def test_a_clock_that_is_set_moves_the_start_of_the_host_and_no_uptime(make: Any) -> None:
+    sim = make()
+    first: Any = sim.call("Get-HostFact", {})
+    sim.step_clock(7200)
+    later: Any = sim.call("Get-HostFact", {})
+    assert abs(later["boot_time"] - first["boot_time"] - 7200) <= 1
+    assert abs(later["uptime_s"] - first["uptime_s"]) <= 1
