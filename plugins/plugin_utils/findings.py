@@ -64,6 +64,7 @@ MARKERS = {
     "mum_missing": "A package manifest of the component store is missing",
     "payload_missing": "A payload of the component store is missing",
     "payload_file_missing": "A payload of the component store is missing",
+    "repair_file_missing": "CheckSUR did not get the files that repair the component store",
     "manifest_missing": "A manifest of the component store is missing",
     "compat_block": "A program, driver or device blocks the feature upgrade",
     "sysprep": "Sysprep failed",

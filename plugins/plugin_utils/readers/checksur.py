@@ -3,7 +3,8 @@
 """PRIVATE: CheckSUR.log and CheckSUR.persist.log, what the System Update Readiness Tool of Windows 7 found in the component store.
 
 Its lines have no dates; the head of a run has one. `(f)` found, `(fix)` mended, `(p)` and `(w)` in the summaries that newer Windows
-writes into CBS.log. The summary ends with `Found N errors` and `Fixed M errors`, or with `No errors detected`.
+writes into CBS.log. The summary ends with `Found N errors` and `Fixed M errors`, or with `No errors detected`, and then lists the files
+that it could not get (`Unavailable repair files:`). People paste that list alone.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from .stack import NOTHING, Line, Reader, Subject
 _DAMAGE = re.compile(r"[ \t>*]{0,8}\((\w{1,5})\)\s{1,16}(?:CSI|CBS) ((?:[A-Z][A-Za-z]{1,20} ?){1,4})")
 _HEADING = re.compile(r"Checking (?:Windows Servicing Packages|Package Manifests and Catalogs)|Binary Version [0-9.]{3,30}\s*$")
 _BEGAN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2})\s*$")
-_COUNTED = re.compile(r"\s{0,8}(Found|Fixed) ([0-9]{1,7}) errors?\b")
+_COUNTED = re.compile(r"[\s>*]{0,8}(Found|Fixed) ([0-9]{1,7}) errors?\b")
+_UNAVAILABLE = re.compile(r"[\s>*]{0,8}Unavailable repair files:")
+# `servicing\packages\Package_for_KB....mum`, `winsxs\manifests\amd64_....manifest`.
+_FILE = re.compile(r"[\s>*]{0,40}((?:servicing\\packages|winsxs\\(?:manifests|catalogs))\\[^\s\\]{5,250}\.(?:mum|cat|manifest))\s*$", re.I)
 _NONE_FOUND = re.compile(r"\s{0,8}No errors detected")
 _ASSEMBLY = re.compile(r"(?:amd64|x86|wow64|msil|ia64|arm64)_")
 _WORDS = re.compile(r"[\s\\/\"']+")
-_MAX_PENDING, _MOST_WORDS = 2000, 60
+_MAX_PENDING, _MOST_WORDS, _MOST_UNAVAILABLE = 2000, 60, 200
 
 
 class Damage(NamedTuple):
@@ -51,7 +55,7 @@ def damage_of(message: str) -> Damage | None:
     names = [column for column in columns if column and not column.lower().startswith(("0x", "("))][:2]
     name = names[0][-150:] if names else None
     if name and len(names) > 1 and _ASSEMBLY.match(names[1]) and not _ASSEMBLY.match(name):
-        name = f"{name[-60:]} of {names[1][-85:]}"
+        name = f"{name[-60:]} of {names[1][:85]}"
     return Damage(marker, failure_or_none(code), Subject(name, kb_of(name)))
 
 
@@ -67,6 +71,8 @@ class CheckSur(Reader):
         self._held = 0
         self._found = 0
         self._any = False
+        # What could not be had for a repair, by package or assembly; None outside of the list.
+        self._unavailable: dict[str, Observation] | None = None
 
     def takes(self, raw: str, place: int, moment: Callable[[], int | None]) -> bool:
         """Read a line, and say whether it is one of the tool's; `moment` gives the time of the last dated line, if any."""
@@ -84,6 +90,8 @@ class CheckSur(Reader):
         if counted:
             self._counted(self._line(raw, place), counted.group(1), int(counted.group(2)))
             return True
+        if self._lists(raw, place):
+            return True
         if not self._running:
             return False
         began = _BEGAN.match(raw)
@@ -98,6 +106,20 @@ class CheckSur(Reader):
 
     def _line(self, raw: str, place: int) -> Line:
         return Line(self._time, "", "CBS", raw.strip(), 1, None, place)
+
+    def _lists(self, raw: str, place: int) -> bool:
+        """The list of files that the tool could not get for a repair."""
+        if _UNAVAILABLE.match(raw):
+            self._unavailable = self._unavailable or {}
+            return True
+        file = _FILE.match(raw) if self._unavailable is not None else None
+        if file is None or self._unavailable is None:
+            return False
+        stem = file.group(1).rpartition("\\")[2].rpartition(".")[0]
+        if len(self._unavailable) < _MOST_UNAVAILABLE:
+            seen = self._seen(self._line(raw, place), "store", Subject(stem[-150:], kb_of(stem)), marker="repair_file_missing")
+            self._unavailable.setdefault(stem.lower(), seen)
+        return True
 
     def _damage(self, raw: str, place: int) -> bool:
         if raw.lstrip(" \t>*").startswith("(fix)"):
@@ -127,10 +149,13 @@ class CheckSur(Reader):
             self._end(self._seen(line, "store", NOTHING, outcome=OK, marker=PROOFS[True]))
 
     def _end(self, proof: Observation | None) -> None:
-        for group in self._pending.values():
-            for seen in group:
-                self._emit(seen)
+        listed = list((self._unavailable or {}).values())
+        # The list repeats what lines above it named; where it was pasted alone it says more than a number of errors.
+        told = listed if listed and not self._any else [seen for group in self._pending.values() for seen in group]
+        for seen in told:
+            self._emit(seen)
         self._pending, self._held, self._found, self._any = {}, 0, 0, False
+        self._unavailable = None
         if proof is not None:
             self._emit(proof)
 

@@ -26,6 +26,8 @@ _UNSYNCHRONISED = 3
 _BEFORE, _AFTER = 400, 2500
 
 _TRACKED = re.compile(r"(?<![\w.-])([A-Za-z0-9][\w.-]{0,120}) ?(?:\*{3} PDC \*{3})?\[[0-9a-fA-F.:%]{2,60}\]:?[0-9]{0,5}")
+# In German, Dutch and Japanese a word stands between the name and its address: `ntp.example.net wird verfolgt [192.0.2.1:123].`
+_TRACKED_BEFORE = re.compile(r"(?:^|[\s\"\u201c\u300c])((?:[A-Za-z0-9-]{1,63}\.){1,12}[A-Za-z0-9-]{1,63})(?![\w.-])")
 _CLOCK = r"[0-9]{1,2}[:.][0-9]{2}[:.][0-9]{2}(?: ?[AP]M)?,? ?"
 _SAMPLE = re.compile(_CLOCK + r"(?:d:[+-]?[0-9.]{1,20}s ?o:)?([+-][0-9]{1,12}[.,][0-9]{7})s")
 _NO_SAMPLE = re.compile(_CLOCK + r"[^:\uff1a\n]{1,40}" + _COLON + r"(0x[0-9A-Fa-f]{8})")
@@ -186,15 +188,29 @@ def _samples(screen: Screen) -> list[Observation]:
     tracked = _TRACKED.search(screen.text)
     if tracked is None:
         return []
+    name = _tracked_name(screen, tracked)
     samples = list(_SAMPLE.finditer(screen.text))
     if samples:
         last = samples[-1]
-        return _far_off(screen.at(last.start()), last.group(1), tracked.group(1))
+        return _far_off(screen.at(last.start()), last.group(1), name)
     failed = list(_NO_SAMPLE.finditer(screen.text))
-    return [_seen(screen.at(one.start()), code=to_code(one.group(1)), name=tracked.group(1)) for one in failed if _is_failure(one.group(1))]
+    return [_seen(screen.at(one.start()), code=to_code(one.group(1)), name=name) for one in failed if _is_failure(one.group(1))]
 
 
-def _far_off(piece: Piece, offset: str, name: str) -> list[Observation]:
+def _tracked_name(screen: Screen, tracked: re.Match[str]) -> str | None:
+    """The source that a sentence names before its address: a word of the sentence may stand between them."""
+    name = tracked.group(1)
+    if "." in name:
+        return name
+    before = screen.at(tracked.start()).text.partition("[")[0]
+    dotted = _TRACKED_BEFORE.findall(before)
+    if dotted:
+        return str(dotted[-1])
+    # `Tracking dc1 [...]` names it last, `dc1 wird verfolgt [...]` first.
+    return name if len(before.split()) < 3 else None
+
+
+def _far_off(piece: Piece, offset: str, name: str | None) -> list[Observation]:
     if abs(float(offset.replace(",", "."))) <= _OFF_S:
         return []
     return [_seen(piece, marker="clock_off", name=name)]

@@ -43,10 +43,16 @@ _CALLS = {
     "RestoreImageHealth": RESTORE, "CheckImageHealth": SCAN,
     "AddPackage": INSTALL, "EnableFeature": INSTALL, "AddCapability": INSTALL,
     "RemovePackage": REMOVE, "DisableFeature": REMOVE, "RemoveCapability": REMOVE,
+    # Which of the two it was stands in its parameters.
+    "EnableDisableFeature": INSTALL,
 }  # fmt: skip
 # `/featurename:NetFx3`, `/PackagePath:"C:\a b\windows10.0-kb5034441-x64.cab"`.
 _NAMED = re.compile(r"/(?:feature|capability|package)(?:name|path):(?:[\"']([^\"']{1,260})|([^\s\"']{1,260}))", re.I)
-_CALL_NAMED = re.compile(r"\b(?:(?:Feature|Capability|Package)?(?:Name|Path)|Identifier): ?([^,\r\n]{1,260})")
+# Calls name it `FeatureName: X`, `Feature: X` (a capability), or `EnableFeatureName: X, DisableFeatureName: (null)`.
+_CALL_NAMED = re.compile(
+    r"\b(?:(?:Enable|Disable)FeatureName|(?:Feature|Capability|Package)(?:Name|Path)?|Name|Path|Identifier): ?([^,\r\n]{1,260})"
+)
+_ENABLES = re.compile(r"\bEnableFeatureName: ?(?!\(null\))[^\s,]")
 _CALL = re.compile(r"- Dism([A-Za-z]{3,40}?)(?:Internal)?(?:\(hr:|$)")
 _IMAGE_PATH = re.compile(r"\bImagePath: ?([^,\r\n]{1,260})")
 # The running Windows has this name in the API.
@@ -218,8 +224,9 @@ class Dism(Reader):
             if session.started:
                 self._ended(session, line)
             _forget(session)
-            session.kind, session.started = _CALLS.get(call, OTHER), call in _CALLS
-            session.subject = _named(_CALL_NAMED.findall(message)[:1])
+            session.kind, session.started = _kind_of_call(call, message), call in _CALLS
+            named = [name for name in _CALL_NAMED.findall(message) if name.strip() != "(null)"]
+            session.subject = _named(named[:1])
         elif session.kind in (GUESSED, OTHER) and call in _CALLS and "(hr:" in message:
             session.kind = _CALLS[call]
 
@@ -324,6 +331,13 @@ def _rank(message: str, code: int | None) -> int:
     if message.startswith(("DISM Package Manager:", "API:", "DISM API:")):
         return _GIVEN_UP if code is not None and "(CBS HRESULT=" not in message else _BY_THE_WAY * (code is not None)
     return 0
+
+
+def _kind_of_call(call: str, parameters: str) -> str:
+    """What a call of the API is for."""
+    if call == "EnableDisableFeature" and not _ENABLES.search(parameters):
+        return REMOVE
+    return _CALLS.get(call, OTHER)
 
 
 def _ends_a_command(message: str) -> bool:

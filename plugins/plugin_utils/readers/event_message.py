@@ -24,8 +24,8 @@ _CODE = re.compile(r"%%[0-9]{1,10}|\b0x[89c][0-9a-f]{7}\b", re.I)
 _PACKAGE = re.compile(r"\bPackage_[\w.~-]{4,160}")
 # `Absent` and `Staged` are names of states.
 _STATE = re.compile(r"\b(Absent|Staged|Resolved|Superseded|Uninstalled)\b")
-# WUSA writes its codes as numbers.
-_DECIMAL_CODE = re.compile(r"(?<![0-9])([0-9]{10})(?![0-9])")
+# WUSA writes its codes as numbers: failures (2148468739) and what the agent calls a success (2359302, WU_S_ALREADY_INSTALLED).
+_DECIMAL_CODE = re.compile(r"(?<![0-9A-Za-z])([0-9]{10}|2359[23][0-9]{2})(?![0-9A-Za-z])")
 _NUMBER = re.compile(r"(?<![0-9.])([0-9]{1,5})(?![0-9.])")
 # A time source has its flags behind it.
 _TIME_SOURCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,80}),0x[0-9a-f]{1,4}", re.I)

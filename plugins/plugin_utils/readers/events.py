@@ -112,6 +112,8 @@ _STATES, _INSTALLED = ("intendedpackagestatetextized", "intendedpackagestate"), 
 _GONE = ("5000", "absent")
 # Of the .msu that WUSA was given: it is for another Windows (WU_E_NOT_APPLICABLE), or it is not there.
 _NO_FAILURE_OF_WUSA = (0x80240017, 0x80070002, 0x80070003)
+# WU_S_*: WUSA says `could not be installed because of error 2359302` of an update that is installed (WU_S_ALREADY_INSTALLED).
+_SUCCESSES_OF_AGENT = range(0x00240000, 0x00250000)
 _SCM_CODE_PARAM = {7000: "param2", 7001: "param3", 7023: "param2", 7038: "param3"}
 # The first parameter of these two is a time.
 _SCM_NAME_PARAM = {7009: "param2", 7011: "param2"}
@@ -273,7 +275,9 @@ def _judged(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
     if seen.outcome != FAILED:
         return replace(seen, marker=None)
     code = _code(fields)
-    if code == NOT_APPLICABLE or (code in _NO_FAILURE_OF_WUSA and seen.source.startswith(f"event:{WUSA}/")):
+    if code == NOT_APPLICABLE or code in _SUCCESSES_OF_AGENT:
+        return None
+    if code in _NO_FAILURE_OF_WUSA and seen.source.startswith(f"event:{WUSA}/"):
         return None
     if not is_failure(code):
         return seen if seen.marker else None

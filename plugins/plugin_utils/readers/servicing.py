@@ -27,8 +27,12 @@ _BEFORE = re.compile(r"[\w :\\/.()~$%>*+\t-]{1,170}")
 # Of a line without date or level: `CSI    0000001a [SR] ...`, `DISM.EXE: ...`.
 _NAMED_PART = re.compile(r"[ \t>*]{0,8}(CBS|CSI|DISM|DEPLOY)[ \t]{1,8}(?=\S)")
 _OF_DISM = re.compile(r"[ \t>*]{0,8}(?:DISM\.EXE: |DISM [A-Z][A-Za-z ]{2,30}: PID=|API: PID=)")
-# What lines of CheckSUR.log begin with: a mark, `Checking`, `Binary`, `Found`, `Fixed`, `No errors`, the date of a run.
-_UNDATED = frozenset("(CBFN 2\t>*")
+# What lines of CheckSUR.log begin with: a mark, `Checking`, `Binary`, `Found`, `Fixed`, `No errors`, the date of a run,
+# `Unavailable repair files`, and of these `servicing\\packages` or `winsxs\\manifests`.
+_UNDATED = frozenset("(CBFN 2\t>*Usw")
+# A copied summary that has lost the ends of its lines.
+_FLAT_SUMMARY = re.compile(r"Seconds executed: ?[0-9]{1,7} (?=Found [0-9])")
+_SUMMARY_PARTS = re.compile(r" (?=(?:Found|Fixed) [0-9]{1,7} errors?\b|Unavailable repair files:|servicing\\packages\\|winsxs\\manifests\\)", re.I)
 _HAS_HEAD = re.compile(r"\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:|[ \t>*]{0,8}(?:(?:Info|Warning|Error)  |CBS |CSI |DISM))")
 _MOST_JOINED = 4
 # A copied screen has lost the ends of lines. A log of many megabytes is none, and would take a second more for every ten of them.
@@ -122,6 +126,8 @@ def servicing(text: str, out: Collector) -> None:
     held, joined = "", 0
     if len(text) <= _MOST_PASTED:
         text = _RUN_ON.sub("\n", text)
+        if _FLAT_SUMMARY.search(text):
+            text = _SUMMARY_PARTS.sub("\n", text)
     for raw in each_line(text):
         line = raw.rstrip("\r")
         if held and joined < _MOST_JOINED and line.strip() and not _HAS_HEAD.match(line):
@@ -157,7 +163,8 @@ _SERVICING_SIGN = re.compile(
     r"|\[HRESULT = 0x[0-9a-f]{8} - |\[Pnp\] Failed repairing file"
     r"|\[SR\] |Total Detected Corruption:|DISM\.EXE: (?:Executing command line|<-----|DISM Package Manager)|DISM Package Manager: PID="
     r"|Checking System Update Readiness|Checking Windows Servicing Packages|Checking Package Manifests and Catalogs"
-    r"|(?:^|\n)\((?:f|fix|p|w)\)[ \t]{1,8}(?:CBS|CSI) [A-Z]"
+    r"|(?:^|\n)[ \t>*]{0,8}\((?:f|fix|p|w)\)[ \t]{1,8}(?:CBS|CSI) [A-Z]"
+    r"|(?:^|\n)[ \t>*]{0,8}Unavailable repair files:|Seconds executed: ?[0-9]{1,7}\s{1,12}(?:Found [0-9]|No errors detected)"
 )
 
 

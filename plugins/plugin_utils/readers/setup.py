@@ -62,12 +62,13 @@ _BLOCK_CODES = range(0xC1900200, 0xC1900210)
 
 # Written by set-ups whatever comes of them: telemetry, settings and reports of Microsoft's, what is looked for and may be absent, each of
 # 60 tries to copy a boot file, packages of other releases that are not in the image, and the crash of the diagnostics tool after the end.
+# Disk Cleanup asks for folders of earlier set-ups, the first sign-in for a window, and what resets a PC is no upgrade.
 _NOISE = re.compile(
     r"telemetry|OneSettings|GetWuIdFromRegistry|GetDUSetupResults|ReportDownlevelInstallChannel|DiagnosticAnalysis|Diagnostic tool"
     r"|hwreqchk|AppraiserData|ResurrectAutomation|\(Attempt [0-9]{1,3} of |SetFirmwareEnvironmentVariable|Failed to resolve package"
     r"|Ignoring replacement manifest|Invalid xml format|^Plugin \{|^Error (?:READ|WRITE), |Failed to delete |RParan expected"
     r"|CheckUserInterrupt|::Suspend\(|OEMConnection|compute timestamp interval|SysQueryValueKey|GetDriveLetterFromUnattend"
-    r"|Failed to check OS architecture|BFSVC: ",
+    r"|Failed to check OS architecture|BFSVC: |EnumeratePathEx: FindFirstFile|PushButtonReset::|CFirstUXWnd::OpenExisting",
     re.I,
 )
 _RETURNS = re.compile(r"^[\w<>: ,]{1,300}\([0-9]{1,6}\): Result = 0x")
