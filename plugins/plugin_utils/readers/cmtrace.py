@@ -30,6 +30,26 @@ _ROW = re.compile(
 )
 _ROW_SIGN = re.compile(r"[ \t][0-9]{1,6} \(0x[0-9A-Fa-f]{1,8}\)[ \t\r]{0,8}(?:\n|$)")
 _MAX_BIAS = 900
+# The column of messages alone, as it is copied into a ticket; some have the component behind it, or the log's name in brackets.
+_BARE = re.compile(
+    r"[ \t>*|]{0,12}(\S.{2,1800}?)(?:[ \t]{1,8}(WUAHandler|Updates(?:DeploymentAgent|Handler|Store)|ScanAgent|CcmExec)"
+    r"|[ \t]{1,4}\(([A-Za-z]{3,30})\.log\))?[ \t\r]{0,8}$"
+)
+# By what a message begins with it is known whose it is.
+_WHOSE = (
+    (re.compile(r"OnSearchComplete - Failed to end search job\. Error = 0x[0-9A-Fa-f]{8}"), "WUAHandler"),
+    (re.compile(r"Scan failed with error ?= ?0x[0-9A-Fa-f]{8}"), "WUAHandler"),
+    (re.compile(r"Group policy settings were overwritten by a higher authority \("), "WUAHandler"),
+    (re.compile(r"Failed to Add Update Source for WUAgent of type \("), "WUAHandler"),
+    (re.compile(r"Failed to get final installation result of updates\. Error = 0x"), "WUAHandler"),
+    (re.compile(r"Update [0-9]{1,4} \([0-9A-Fa-f-]{36}\) finished installing \(0x"), "WUAHandler"),
+    (re.compile(r"(?:ScanJob\(\{?[0-9A-Fa-f-]{36}\}?\): )?CScanJob::\w{3,30}[ -]"), "ScanAgent"),
+    (re.compile(r"Job error \(0x[0-9A-Fa-f]{8}\) received for assignment \("), "UpdatesDeploymentAgent"),
+    (re.compile(r"Update \(Site_.{1,120}?\) Progress: Status = ci"), "UpdatesDeploymentAgent"),
+    (re.compile(r"WSUS update \([0-9A-Fa-f-]{36}\) installation result = 0x"), "UpdatesHandler"),
+)
+# Of a page that quotes a line most lines are prose.
+_BARE_SHARE, _MOST_BARE = 0.3, 400
 
 
 @dataclass(frozen=True)
@@ -55,8 +75,32 @@ class Record:
     local: bool
 
 
-def is_cmtrace(sample: str, _name: str) -> bool:
-    """Whether its records have one of the forms of CMTrace."""
+def is_cmtrace(sample: str, name: str) -> bool:
+    """Whether its records have one of the forms of CMTrace, or are what was copied of them."""
+    return _has_form(sample) or _is_bare(sample, name)
+
+
+def _is_bare(text: str, _name: str) -> bool:
+    """Whether it is the column of messages alone: one that is known, and most lines known by what they begin with or end in."""
+    lines = [line for line in each_line(text[: _MOST_BARE * 200]) if line.strip()][:_MOST_BARE]
+    if not any(_whose(line.lstrip(" \t>*|")) for line in lines):
+        return False
+    return sum(bool(_bare(line)[1]) for line in lines) >= len(lines) * _BARE_SHARE
+
+
+def _whose(text: str) -> str:
+    return next((component for pattern, component in _WHOSE if pattern.match(text)), "")
+
+
+def _bare(line: str) -> tuple[str, str]:
+    """The message of a line, and whose it is; '' where that is not known."""
+    found = _BARE.match(line)
+    if found is None:
+        return "", ""
+    return found.group(1), found.group(2) or _whose(found.group(1)) or found.group(3) or ""
+
+
+def _has_form(sample: str) -> bool:
     if _CLOSE in sample and ("<time=" in sample or _OPEN in sample):
         return True
     if "$$<" in sample and "><thread=" in sample:
@@ -79,6 +123,9 @@ def _raw_records(text: str) -> Iterator[_Raw]:
     if _CLOSE in text:
         yield from _marked(text)
         return
+    if not _has_form(text):
+        yield from _bare_records(text)
+        return
     for line in each_line(text):
         found = _OLD.match(line) if "$$<" in line else None
         if found is not None:
@@ -87,6 +134,13 @@ def _raw_records(text: str) -> Iterator[_Raw]:
         found = _ROW.match(line) if " (0x" in line else None
         if found is not None:
             yield _of_line(found, half=found.group(9), bias=None)
+
+
+def _bare_records(text: str) -> Iterator[_Raw]:
+    for line in each_line(text):
+        message, component = _bare(line)
+        if component:
+            yield _Raw(message, component, None, None)
 
 
 def _of_line(found: re.Match[str], half: str | None, bias: str | None) -> _Raw:

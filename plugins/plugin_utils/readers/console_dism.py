@@ -245,7 +245,21 @@ _SFC_RESULTS = (
     ("and successfully repaired", OK, "sr_repaired"),
     ("did not find any integrity", OK, "sr_repaired"),
     ("could not perform", FAILED, "sfc_could_not_run"),
+    ("could not start the repair", FAILED, "sfc_could_not_run"),
 )
+# Where it found nothing, or could not work, it names no log: the sentence is all there is. Accents are lost on the way through code pages.
+_SFC_SENTENCES = (
+    (re.compile(r"keine Integrit.{1,3}tsverletzungen gefunden"), OK, "sr_repaired"),
+    (re.compile(r"no encontr.{1,3} ninguna infracci.{1,3}n de integridad"), OK, "sr_repaired"),
+    (re.compile(r"aucune violation d.{1,3}int.{1,3}grit"), OK, "sr_repaired"),
+    (re.compile(r"b.{1,3}t.{1,3}nl.{1,3}k ihlali (?:bulamad|ile kar)"), OK, "sr_repaired"),
+    (re.compile(r"recursos de Windows no pudo realizar"), FAILED, "sfc_could_not_run"),
+    (re.compile(r"Windows Kaynak Korumas.{1,3} istenen i.{1,3}lemi ger.{1,3}ekle"), FAILED, "sfc_could_not_run"),
+)
+# In a language that is not known: that it ran, no more.
+_SFC_RAN = re.compile(r"> ?sfc(?:\.exe)?[\"']? {1,3}/(?:scannow|verifyonly|scanfile|verifyfile)", re.I)
+_FULL = re.compile(r"100 ?%|% ?100\b")
+_RAN_LINES = 60
 _SFC_PENDING = re.compile(r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1,3}pending\b[^.]{1,80}")
 # SFC names the log without percent signs, then an example of it, only where files were damaged.
 _SFC_LOG = re.compile(r"windir%?\\Logs\\CBS\\CBS\.log.{0,80}?[A-Z]:\\Windows\\Logs\\CBS\\CBS\.log", re.I | re.S)
@@ -266,7 +280,18 @@ def is_sfc(screen: Screen) -> bool:
     """Whether SFC wrote to this console."""
     if any(_sfc_result(found.group(1)) for found in _SFC.finditer(screen.text)):
         return True
+    if any(pattern.search(screen.text) for pattern, _outcome, _marker in _SFC_SENTENCES) or _sfc_ran(screen):
+        return True
     return _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None
+
+
+def _sfc_ran(screen: Screen) -> bool:
+    """Whether its command stands at a prompt and a share of a hundred percent below it."""
+    for index, piece in enumerate(screen.pieces):
+        if _SFC_RAN.search(piece.text):
+            below = screen.pieces[index + 1 : index + _RAN_LINES]
+            return any(_FULL.search(one.text) for one in below)
+    return False
 
 
 def _sfc_result(words: str) -> tuple[str, str] | None:
@@ -285,6 +310,10 @@ def sfc(screen: Screen, out: Collector) -> None:
         piece = screen.at(found.start())
         told.add(screen.index_at(found.start()))
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=found.group(0)))
+    for pattern, outcome, marker in _SFC_SENTENCES:
+        for found in pattern.finditer(screen.text):
+            piece = screen.at(found.start())
+            out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
     for found in _SFC_PENDING.finditer(screen.text):
         piece = screen.at(found.start())
         out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=found.group(0)))

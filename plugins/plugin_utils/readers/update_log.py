@@ -62,6 +62,13 @@ _WORTH = (
 )  # fmt: skip
 _is_worth = has_any(_WORTH)
 _MOST_CALLS = 1000
+# A page or a ticket has lost the ends of lines: then the END of a search stood on the line of its error, and looked like a success.
+_RUN_ON = re.compile(
+    r"(?<=[^\s>|\ufeff])[ \t]{1,8}(?=[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ \t]{1,4}[0-9]{2}:[0-9]{2}:[0-9]{2}[:.][0-9]{3,7}"
+    r"[ \t]{1,8}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}[ \t]{1,8}[A-Z][A-Za-z])"
+)
+# A log of many megabytes was not pasted.
+_MOST_PASTED = 2 * 1024 * 1024
 
 
 class _NewForm:
@@ -208,6 +215,8 @@ def _report(raw: str, place: int, at: int | None, told: Told) -> None:
 
 def wulog(text: str, out: Collector) -> None:
     """Read WindowsUpdate.log, of Windows 7 or as Get-WindowsUpdateLog writes it."""
+    if len(text) <= _MOST_PASTED:
+        text = _RUN_ON.sub("\n", text)
     lines, told = Lines(text), Told(out)
     updates = Updates(told)
     old, new = OldForm(told, updates), _NewForm(told, updates)

@@ -258,7 +258,8 @@ class OldForm:
             self._installed(line, int(ended, 16), "cbs")
             return
         found = _HANDLER_FAILED.search(line.message)
-        if found is None:
+        if found is None or "EvaluateApplicability" in line.message:
+            # Whether one of many updates fits was asked within a search: nothing was installed.
             return
         code = int(next(filter(None, found.groups())), 16)
         if is_failure(code):
