@@ -466,8 +466,12 @@ def _rolling(failure: Failure) -> str | None:
 def _upgrade(case: _Case) -> Routed:
     """The inner reason decides. `AllowOSUpgrade` may be tried once on a client; nothing shows that Windows 10 or 11 reads it."""
     step = case.step or "setup"
-    if step == "setup_driver" and _phase_and_file(case.failure.name)[1].lower().endswith((".sys", ".inf")):
+    file = _phase_and_file(case.failure.name)[1].lower()
+    if step == "setup_driver" and file.endswith((".sys", ".inf")):
         step = "setup_named_driver"
+    elif step == "setup_driver" and file.startswith("package "):
+        # SetupDiag names a package that would not open: it was no driver.
+        step = "setup"
     routed = _owner("admin", replace(case, step=step))
     situation = case.situation
     if step == "setup_named_driver":

@@ -21,6 +21,10 @@ _SETUP = re.compile(
     r"(?:\[0x[0-9a-f]{2,8}\][ \t]{1,8})?(?:SP|MOUPG|MIG|IBS|IBSLIB|CONX|SYSPRP|DEPLOY|PANTHR|WDSSETUP|SetupPl|Setup|windeploy|WinRE)\b"
 )
 _CMTRACE = re.compile(r'\]LOG\]!><time="[^"]{1,40}"[^>]{0,120}?component="([^"]{1,80})"|\$\$<([^><]{1,80})><[0-9]{2}-[0-9]{2}-[0-9]{4} ')
+_CHECKSUR = re.compile(
+    r"^[ \t>*]{0,8}\((?:f|fix)\)[ \t]{1,8}(?:CBS|CSI) |Unavailable repair files:|Seconds executed: ?[0-9]|^Binary Version [0-9.]{5,30}",
+    re.M,
+)
 _PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"]{1,120})['\"]")
 
 
@@ -35,6 +39,18 @@ class _Sign(NamedTuple):
 _SIGNS = (
     _Sign(re.compile(r"\[Device Install Log\]|^>>>  \[(?:Device|Setup|Delete|Boot)", re.M), "a log of device installations (setupapi)"),
     _Sign(re.compile(r"=== (?:Verbose )?[Ll]ogging started: |^MSI \([sc]\) \(", re.M), "a log of Windows Installer"),
+    _Sign(re.compile(r"^MpCmdRun: Command Line: ", re.M), "a log of Microsoft Defender (MpCmdRun)"),
+    _Sign(re.compile(r"^Command: /stub .{0,80}/payload |\bMpSigStub\b", re.M), "a log of Microsoft Defender's updater (MpSigStub)"),
+    _Sign(re.compile(r"^\[[0-9A-F]{4}:[0-9A-F]{4}\]\[[0-9T:-]{19}\][iwe][0-9]{3}: Burn v", re.M), "a log of an installer's bundle (Burn)"),
+    _Sign(
+        re.compile(r"^[0-9/. -]{6,12} [0-9:.]{5,10}(?: [AP]M)? - (?:PFRO Error: |[0-9]{1,6} Successful PFRO )", re.M),
+        "what Windows renamed at a restart (PFRO)",
+    ),
+    _Sign(re.compile(r"^\s{0,20}Microsoft DHCP(?:v6)? Service Activity Log", re.M), "a log of a DHCP server"),
+    _Sign(
+        re.compile(r"^Timestamp\s+Process\s+TID\s+Area\s+Category\s+EventID\s+Level\s+Message", re.M),
+        "a log of Microsoft Office or SharePoint (ULS)",
+    ),
     _Sign(re.compile(r"^#Software: ([^\r\n]{3,80})", re.M), "a log of {0}"),
     _Sign(re.compile(r"^\*{20,}\r?\n[^\r\n]{0,80}PowerShell", re.M), "a transcript of PowerShell"),
     _Sign(re.compile(r"\A\ufeff?Windows Registry Editor Version|\A\ufeff?REGEDIT4"), "an export of the registry"),
@@ -62,6 +78,7 @@ _KINDS = {
     "wulog": "a WindowsUpdate.log",
     "reporting": "a ReportingEvents.log",
     "setupdiag": "a result of SetupDiag",
+    "cmtrace": "a log of the ConfigMgr client",
     "console": "output of commands",
     "setup": "a set-up log without a result",
     "device setup": "what device installers wrote into C:\\Windows\\setupact.log, without a set-up of Windows in it",
@@ -125,9 +142,13 @@ def _is_final(one: Observation) -> bool:
 def _servicing(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> str:
     lines = {name: sample.count(f" {name} ") for name in ("CBS", "CSI", "DISM")}
     stack = sum(lines.values())
-    if kind == "setup" or len(_SETUP.findall(sample)) > stack:
+    if kind == "servicing" and _CHECKSUR.search(sample):
+        return "a CheckSUR.log (System Update Readiness Tool)"
+    # SFC tells of drivers in lines of DEPLOY, as set-up does.
+    is_of_sfc = any(one.layer == "store" for one in seen)
+    if kind == "setup" or (len(_SETUP.findall(sample)) > stack and not is_of_sfc):
         return _set_up(seen)
-    if kind is None or not stack:
+    if kind is None or not (stack or is_of_sfc):
         return "" if kind is None else f"a log of the kind {kind}"
     return "a log of DISM" if lines["DISM"] > lines["CBS"] + lines["CSI"] else "a log of the servicing stack (CBS)"
 

@@ -454,7 +454,8 @@ def say(item: Finding, now: int | None = None) -> str:
         parts.append(f"({item.symbol})")
     parts.append(f"in {findings.LAYERS.get(item.layer, item.layer)}")
     if thing := _thing(item):
-        parts.append(f"of {thing}")
+        # An upgrade's name may be the phase alone in which it ended.
+        parts.append(f"(phase {thing})" if item.layer == "upgrade" and thing.startswith("0x") else f"of {thing}")
     told = [" ".join(parts), _times(item.count)]
     if item.last_seen is not None and now is not None:
         told.append(f"last {ago(now - item.last_seen)}")

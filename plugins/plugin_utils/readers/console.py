@@ -29,7 +29,9 @@ class _Program(NamedTuple):
 
 _PROGRAMS = (
     _Program(("dism", "10.0.", "6.1.", "6.2.", "6.3.", "%"), is_dism, dism),
-    _Program(("resource", "windir", "repair", "sfc", "integri", "violation", "recursos de windows", "ihlali", "windows kaynak"), is_sfc, sfc),
+    _Program(
+        ("resource", "windir", "repair", "sfc", "integri", "violation", "recursos de windows", "ihlali", "windows kaynak"), is_sfc, sfc
+    ),
     _Program(
         ("w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]"), is_time, clock
     ),

@@ -9,6 +9,7 @@ the path of its log, or a sentence of success. All of it is translated but the n
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..observation import FAILED, OK, Observation
@@ -259,6 +260,7 @@ _SFC_SENTENCES = (
 # In a language that is not known: that it ran, no more.
 _SFC_RAN = re.compile(r"> ?sfc(?:\.exe)?[\"']? {1,3}/(?:scannow|verifyonly|scanfile|verifyfile)", re.I)
 _FULL = re.compile(r"100 ?%|% ?100\b")
+_SHARE = re.compile(r"\b[0-9]{1,3} ?%|% ?[0-9]{1,3}\b")
 _RAN_LINES = 60
 _SFC_PENDING = re.compile(r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1,3}pending\b[^.]{1,80}")
 # SFC names the log without percent signs, then an example of it, only where files were damaged.
@@ -280,7 +282,7 @@ def is_sfc(screen: Screen) -> bool:
     """Whether SFC wrote to this console."""
     if any(_sfc_result(found.group(1)) for found in _SFC.finditer(screen.text)):
         return True
-    if any(pattern.search(screen.text) for pattern, _outcome, _marker in _SFC_SENTENCES) or _sfc_ran(screen):
+    if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen):
         return True
     return _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None
 
@@ -292,6 +294,15 @@ def _sfc_ran(screen: Screen) -> bool:
             below = screen.pieces[index + 1 : index + _RAN_LINES]
             return any(_FULL.search(one.text) for one in below)
     return False
+
+
+def _sfc_said(screen: Screen) -> Iterator[tuple[Piece, str, str]]:
+    """What it says below a share of a hundred percent; a text that says what to wait for has none."""
+    for pattern, outcome, marker in _SFC_SENTENCES:
+        for found in pattern.finditer(screen.text):
+            index = screen.index_at(found.start())
+            if any(_SHARE.search(piece.text) for piece in screen.pieces[max(0, index - 6) : index + 1]):
+                yield screen.pieces[index], outcome, marker
 
 
 def _sfc_result(words: str) -> tuple[str, str] | None:
@@ -310,10 +321,8 @@ def sfc(screen: Screen, out: Collector) -> None:
         piece = screen.at(found.start())
         told.add(screen.index_at(found.start()))
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=found.group(0)))
-    for pattern, outcome, marker in _SFC_SENTENCES:
-        for found in pattern.finditer(screen.text):
-            piece = screen.at(found.start())
-            out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
+    for piece, outcome, marker in _sfc_said(screen):
+        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
     for found in _SFC_PENDING.finditer(screen.text):
         piece = screen.at(found.start())
         out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=found.group(0)))

@@ -32,7 +32,9 @@ _OF_DISM = re.compile(r"[ \t>*]{0,8}(?:DISM\.EXE: |DISM [A-Z][A-Za-z ]{2,30}: PI
 _UNDATED = frozenset("(CBFN 2\t>*Usw")
 # A copied summary that has lost the ends of its lines.
 _FLAT_SUMMARY = re.compile(r"Seconds executed: ?[0-9]{1,7} (?=Found [0-9])")
-_SUMMARY_PARTS = re.compile(r" (?=(?:Found|Fixed) [0-9]{1,7} errors?\b|Unavailable repair files:|servicing\\packages\\|winsxs\\manifests\\)", re.I)
+_SUMMARY_PARTS = re.compile(
+    r" (?=(?:Found|Fixed) [0-9]{1,7} errors?\b|Unavailable repair files:|servicing\\packages\\|winsxs\\manifests\\)", re.I
+)
 _HAS_HEAD = re.compile(r"\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:|[ \t>*]{0,8}(?:(?:Info|Warning|Error)  |CBS |CSI |DISM))")
 _MOST_JOINED = 4
 # A copied screen has lost the ends of lines. A log of many megabytes is none, and would take a second more for every ten of them.

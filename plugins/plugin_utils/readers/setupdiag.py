@@ -43,6 +43,8 @@ _APP = re.compile(
     r"|\b(?:AppName|Application Name|App(?:lication)? block)[ \t]{0,3}[=:][ \t]{0,3}\"?([^\"\r\n,]{2,80})",
     re.I,
 )
+# Of an optional component that would not open or install.
+_PACKAGE = re.compile(r"\bPackage Name[ \t]{0,3}[=:][ \t]{0,3}([\w.~-]{2,80})", re.I)
 _REPORTS = re.compile(r"SetupDiag reports ([^\r\n.]{3,120})")
 _ADVICE = re.compile(r"\b(Recommend[^\r\n]{5,300})")
 _LOG_TIME = re.compile(r"\b([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2}), (?:Info|Warning|Error)")
@@ -117,11 +119,14 @@ def _phase_words(said: str) -> str | None:
 
 
 def _culprit(rule: str, said: str) -> str | None:
-    """The driver's file; of a block the program."""
+    """The driver's file; of a block the program, of an optional component the package."""
     if _BLOCK_RULE.search(rule) or "Block for: " in said:
         app = _APP.search(said)
         if app:
             return str(next(filter(None, app.groups()))).strip()
+    package = part(_PACKAGE.search(said))
+    if package and rule.startswith("OptionalComponent"):
+        return f"package {package}"
     files = [found.group(1) or found.group(2) for found in _DRIVER.finditer(said)]
     return next((file for file in files if file.lower() not in _DATA_FILES), None)
 
