@@ -64,7 +64,7 @@ _is_worth = has_any(_WORTH)
 _MOST_CALLS = 1000
 # A page or a ticket has lost the ends of lines: then the END of a search stood on the line of its error, and looked like a success.
 _RUN_ON = re.compile(
-    r"(?<=[^\s>|\ufeff])[ \t]{1,8}(?=[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ \t]{1,4}[0-9]{2}:[0-9]{2}:[0-9]{2}[:.][0-9]{3,7}"
+    r"(?<=[^\s>|\ufeff])[ \t]{0,8}(?=[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ \t]{1,4}[0-9]{2}:[0-9]{2}:[0-9]{2}[:.][0-9]{3,7}"
     r"[ \t]{1,8}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}[ \t]{1,8}[A-Z][A-Za-z])"
 )
 # A log of many megabytes was not pasted.
@@ -199,18 +199,19 @@ class _NewForm:
         return True
 
 
-def _report(raw: str, place: int, at: int | None, told: Told) -> None:
+def _report(raw: str, place: int, at: int | None, told: Told) -> Observation | None:
     """A row of ReportingEvents.log inside of the log: it has a zone of its own."""
     row = REPORT.search(raw)
     seen = row and report(row, "wulog")
     if row is None or seen is None:
-        return
+        return None
     told.zone(zone_seconds(row.group(3)))
     seen = replace(seen, place=place, channel=told.channel)
     if seen.outcome in (FAILED, CANCELLED):
         told.failed(seen, "report", at=at, local=False)
     else:
         told.add(seen, local=False)
+    return seen
 
 
 def wulog(text: str, out: Collector) -> None:
@@ -223,7 +224,7 @@ def wulog(text: str, out: Collector) -> None:
     for place, raw in enumerate(each_line(text)):
         if "REPORT EVENT" in raw:
             line = lines.read(place, raw)
-            _report(raw, place, None if line is None else line.at, told)
+            old.reported(_report(raw, place, None if line is None else line.at, told))
             continue
         if not _is_worth(raw) and not old.is_worth(raw) and not is_part(raw):
             continue

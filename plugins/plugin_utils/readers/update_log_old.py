@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import hresult
-from ..observation import OK, Observation
+from ..observation import OK, STARTED, Observation
 from .records import clean, guid_of, has_any, is_failure, kb_of, outcome_of_failure, part, to_code
 from .told import Told
 from .update_log_line import GUID, AgentLine, Updates
@@ -84,6 +84,8 @@ class OldForm:
         self._resumed: dict[tuple[str, str], str] = {}
         self._installing: dict[str, tuple[str | None, str | None]] = {}
         self._prepared: str | None = None
+        # What reports say has begun to install and has not ended.
+        self._begun: dict[str, Observation] = {}
 
     @staticmethod
     def is_worth(raw: str) -> bool:
@@ -102,6 +104,16 @@ class OldForm:
         for reader in (self._banner, self._exit, self._client, self._automatic, self._prepare):
             if reader(line):
                 return
+
+    def reported(self, seen: Observation | None) -> None:
+        """Take a report of the log: in a cut one it may be all that names an update."""
+        if seen is None or seen.layer != "install" or not seen.update:
+            return
+        if seen.outcome == STARTED:
+            if len(self._begun) < _MOST_OPEN:
+                self._begun[seen.update] = seen
+        else:
+            self._begun.pop(seen.update, None)
 
     def close(self) -> None:
         """Tell the operations whose END is not in the log, where they have a code."""
@@ -268,7 +280,11 @@ class OldForm:
     def _installed(self, line: AgentLine, code: int, said_by: str) -> None:
         update, package = self._installing.get(line.process, (self._prepared, None))
         if is_failure(code):
-            self._fail(line, "install", code, said_by, update=update, name=package, kb=kb_of(package))
+            kb = kb_of(package)
+            if update is None and len(self._begun) == 1:
+                (only,) = self._begun.values()
+                update, kb = only.update, only.kb
+            self._fail(line, "install", code, said_by, update=update, name=package, kb=kb)
         elif code == 0:
             self._told.add(line.seen("install", self._told.channel, update, name=package, kb=kb_of(package), outcome=OK))
 
