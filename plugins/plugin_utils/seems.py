@@ -73,6 +73,13 @@ _SIGNS = (
     ),
 )
 
+# Others write the form of set-up, too.
+_OF_SET_UP = (
+    ("[recenv.exe]", "a log of the recovery environment (WinRE), without a result of set-up"),
+    (" DPX  ", "a log of how updates are unpacked (DPX), without a result of set-up"),
+    ("[windeploy.exe]", "a log of the first start of an image, without a result of set-up"),
+)
+
 # What the readers' kinds are, where their names do not say it.
 _KINDS = {
     "wulog": "a WindowsUpdate.log",
@@ -80,7 +87,6 @@ _KINDS = {
     "setupdiag": "a result of SetupDiag",
     "cmtrace": "a log of the ConfigMgr client",
     "console": "output of commands",
-    "setup": "a set-up log without a result",
     "device setup": "what device installers wrote into C:\\Windows\\setupact.log, without a set-up of Windows in it",
     "compat": "a compatibility report of set-up",
     "evidence": "the saved evidence of a look",
@@ -147,15 +153,19 @@ def _servicing(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> 
     # SFC tells of drivers in lines of DEPLOY, as set-up does.
     is_of_sfc = any(one.layer == "store" for one in seen)
     if kind == "setup" or (len(_SETUP.findall(sample)) > stack and not is_of_sfc):
-        return _set_up(seen)
+        return _set_up(sample, seen)
     if kind is None or not (stack or is_of_sfc):
         return "" if kind is None else f"a log of the kind {kind}"
     return "a log of DISM" if lines["DISM"] > lines["CBS"] + lines["CSI"] else "a log of the servicing stack (CBS)"
 
 
-def _set_up(seen: tuple[Observation, ...]) -> str:
+def _set_up(sample: str, seen: tuple[Observation, ...]) -> str:
     if any(_is_final(one) for one in seen):
         return "a set-up log"
+    is_upgrade = " MOUPG " in sample or "  SP  " in sample
+    for sign, words in () if is_upgrade else _OF_SET_UP:
+        if sign in sample:
+            return words
     if any(one.layer == "upgrade" for one in seen):
         return "a set-up log without a result (errors on the way alone; the result is in setupact.log)"
     return "a set-up log without a result"

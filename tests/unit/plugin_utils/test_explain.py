@@ -93,11 +93,34 @@ def ids(result: dict[str, Any]) -> set[str]:
             "a log of Microsoft Internet Information Services",
         ),
         ("list.json", '{"a": [1, 2]}', "JSON"),
+        # What others write that looks like it.
+        (
+            "MpCmdRun.log",
+            '----\nMpCmdRun: Command Line: "MpCmdRun.exe" SignatureUpdate\n Start Time: now\n',
+            "Microsoft Defender (MpCmdRun)",
+        ),
+        ("MpSigStub.log", "----\nStart time: 2026-04-07\nCommand: /stub 1.1.2 /payload 1.4.0 /MpWUStub\n", "Microsoft Defender's updater"),
+        ("dd_lab.log", "[1968:196C][2026-04-07T09:00:00]i001: Burn v3.10.4, Windows v10.0\n", "an installer's bundle (Burn)"),
+        ("PFRO.log", "4/7/2026 9:00:00 - PFRO Error: \\??\\C:\\lab, |delete operation|, 0xc0000034\n", "renamed at a restart (PFRO)"),
+        (
+            "DhcpSrvLog-Mon.log",
+            "\t\tMicrosoft DHCP Service Activity Log\n\nEvent ID  Meaning\n00\tThe log was started.\n",
+            "a log of a DHCP server",
+        ),
+        ("office.log", "Timestamp\tProcess\tTID\tArea\tCategory\tEventID\tLevel\tMessage\n", "Microsoft Office or SharePoint (ULS)"),
+        (
+            "pfirewall.log",
+            "#Version: 1.5\n#Software: Microsoft Windows Firewall\n#Fields: date time\n",
+            "a log of Microsoft Windows Firewall",
+        ),
+        ("install.log", "=== Verbose logging started: 4/7/2026  9:00:00 ===\n", "a log of Windows Installer"),
+        ("DPX/setupact.log", "2026-04-07 09:00:00, Info                  DPX    Started DPX phase: Inventory\n", "unpacked (DPX)"),
         ("readme.txt", "hello\nworld\n", "text of no known form"),
         ("app.log", "2025-11-24 10:00:00 started\n", "a log with dates of a program that is not known"),
     ],
 )
 def test_a_file_without_anything_about_updates_is_told_for_what_it_is(tmp_path: Path, name: str, content: str, says: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(content, "utf-8")
     result = run(tmp_path / name)
     assert (result["verdict"], result["failed"], result["findings"]) == (
@@ -115,6 +138,21 @@ def test_what_nobody_can_read_is_refused(tmp_path: Path, content: bytes) -> None
     result = run(tmp_path / "a.log")
     assert (result["verdict"], result["failed"]) == ("failed", True)
     assert "no log of Windows Update that is known" in result["msg"]
+
+
+def test_a_set_up_log_that_tells_its_result_has_one(tmp_path: Path) -> None:
+    line = "2026-04-07 09:00:00, Info                  MOUPG  SetupHost: Reporting post reboot event -> [0xC1900101, 0x30018]\n"
+    result = run(put(tmp_path, setupact_log=line))
+    assert result["files"][0]["seems"] == "a set-up log"
+    assert "feature upgrades (phase 0x30018)" in result["msg"]
+
+
+def test_the_list_of_checksur_is_one_of_checksur(tmp_path: Path) -> None:
+    result = run(
+        put(tmp_path, CheckSUR_log="Unavailable repair files:\n servicing\\packages\\Package_for_KB5099111~31bf~amd64~~6.1.1.0.mum\n")
+    )
+    assert "CheckSUR.log" in result["files"][0]["seems"]
+    assert "KB5099111" in result["msg"]
 
 
 def test_a_success_that_updates_need_makes_logs_healthy(tmp_path: Path) -> None:
