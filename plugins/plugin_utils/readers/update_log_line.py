@@ -20,6 +20,14 @@ _START = rf"\ufeff?[ \t>|]{{0,8}}{DATE}[ \t]{{1,4}}{_CLOCK}"
 _NUMBERS = r"[ \t]{1,8}([0-9]{1,6})[ \t]{1,8}([0-9a-fA-F]{1,6})[ \t]{1,8}"
 _HEAD = re.compile(rf"{_START}{_NUMBERS}([A-Za-z]\w{{1,29}})[ \t]{{1,24}}(.*)", re.S)
 _HEADS = re.compile(rf"^{_START}{_NUMBERS}[A-Za-z]\w", re.M)
+# What a ticket quotes of the old form often has lost date, process and thread: `Agent   * WARNING: Exit code = 0x80244010`.
+_COMPONENTS = "Agent|AU|PT|Handler|Misc|Setup|COMAPI|DnldMgr"
+_UNDATED = re.compile(rf"[ \t>|]{{0,8}}({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S)
+_UNDATED_SIGN = re.compile(
+    r"^[ \t>|]{0,8}(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
+    r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)",
+    re.M,
+)
 # Lines of Windows Vista to 8.1 and of its servers have milliseconds; Get-WindowsUpdateLog writes seven digits.
 _OLD_DIGITS = 3
 
@@ -69,8 +77,8 @@ class AgentLine:
 
 
 def is_update_log(sample: str, _name: str) -> bool:
-    """Whether it is WindowsUpdate.log: date, time, process, thread and component begin its lines."""
-    return _HEADS.search(sample) is not None
+    """Whether it is WindowsUpdate.log: date, time, process, thread and component begin its lines, or what is quoted of them."""
+    return _HEADS.search(sample) is not None or _UNDATED_SIGN.search(sample) is not None
 
 
 class Lines:
@@ -78,12 +86,13 @@ class Lines:
 
     def __init__(self, text: str) -> None:
         self._order = order_of(_dates(text))
+        self._is_undated = _HEADS.search(text) is None
 
     def read(self, place: int, raw: str) -> AgentLine | None:
         """A line, None where it has not the form of one."""
         head = _HEAD.match(raw.rstrip("\r"))
         if head is None:
-            return None
+            return self._undated(place, raw.rstrip("\r"))
         *_time, process, thread, component, message = head.groups()
         digits = head.group(7) or ""
         date: Fields = (head.group(1), head.group(2), head.group(3))
@@ -97,6 +106,13 @@ class Lines:
             message=message,
             is_old=len(digits) <= _OLD_DIGITS,
         )
+
+    def _undated(self, place: int, raw: str) -> AgentLine | None:
+        """A line that was quoted without its time, in a text that has no other."""
+        found = _UNDATED.match(raw) if self._is_undated else None
+        if found is None:
+            return None
+        return AgentLine(place, None, "", "", found.group(1), found.group(2), is_old=True)
 
 
 def is_part(raw: str) -> bool:
