@@ -42,9 +42,11 @@ _HANDLER_FAILED = re.compile(
     r"|Operation failed at update [0-9]{1,5}, Exit code = (0x[0-9A-Fa-f]{8})"
 )
 _SEARCHING = re.compile(r"Skipping scan, self-update check|Failed to synchronize|Failed to find updates|SyncServerUpdates")
+_SYNC = re.compile(r"(?:SyncUpdates_WithRecovery failed|SyncServerUpdatesInternal failed|Sync of Updates)[.:]{1,2}:? ?(0x8[0-9A-Fa-f]{7})")
 _WORTH = (
     "START", "END", "RESUMED", "xit code = 0x", "client failed", " failed, ", "error code ", "CBS update", "CBS called",
     "CBS package", "FATAL", "Preparing update", "Skipping scan", "Failed to ", "UpdateId = ", "Title = ", "ServiceI", "SyncServer",
+    "SyncUpdates_W", "Sync of Upd",
 )  # fmt: skip
 _has_word = has_any(_WORTH)
 _LAYERS = (("find", "scan"), ("search", "scan"), ("install", "install"), ("download", "download"))
@@ -84,6 +86,8 @@ class OldForm:
         self._resumed: dict[tuple[str, str], str] = {}
         self._installing: dict[str, tuple[str | None, str | None]] = {}
         self._prepared: str | None = None
+        # Talks with a server that failed, until their search ends: in a cut log it may never do.
+        self._unended: dict[tuple[str, str], tuple[AgentLine, int]] = {}
         # What reports say has begun to install and has not ended.
         self._begun: dict[str, Observation] = {}
 
@@ -98,6 +102,9 @@ class OldForm:
             self._list(line, listed)
         if _SEARCHING.search(line.message):
             self._search_on(line)
+        sync = part(_SYNC.search(line.message)) if line.component == "PT" else None
+        if sync is not None and len(self._unended) < _MOST_OPEN:
+            self._unended[line.key] = (line, int(sync, 16))
         if line.component.lower() == "handler":
             self._handler(line)
             return
@@ -124,6 +131,10 @@ class OldForm:
             if key[2] != "comapi" or not self._told.has_failed(operation.layer or "scan"):
                 self._end(key, operation, operation.line)
         self._open.clear()
+        for line, code in self._unended.values():
+            if not self._told.has_failed("scan"):
+                self._fail(line, "scan", code, "sync")
+        self._unended.clear()
 
     # -- banners
 
@@ -149,6 +160,7 @@ class OldForm:
         if what == "START":
             self._begin(key, layer, line)
         elif what == "END":
+            self._unended.pop(line.key, None)
             operation = self._open.pop(key, None) or _Operation(None)
             operation.layer = layer
             operation.caller = self._caller(line) or operation.caller
@@ -173,6 +185,7 @@ class OldForm:
         found = _EXIT.search(line.message)
         if found is None or line.component.lower() not in ("agent", "comapi"):
             return False
+        self._unended.pop(line.key, None)
         code, key = to_code(found.group(2) or found.group(1)), _key(line, line.component)
         operation = self._open.get(key)
         if operation is None and len(self._open) < _MOST_OPEN:
