@@ -42,20 +42,52 @@ function Send-ServiceStart {
   finally { $service.Dispose() }
 }
 
-# The process of a service, and how many it serves. CIM looks at all services for it, which takes longer than the rest of a look.
-function Get-ServiceProcess {
+# What sc.exe says of all services that are not stopped, with their processes. It needs no WMI, which may be broken where updates are.
+function Read-ServiceListing {
   [CmdletBinding()]
-  param([string] $Name)
-  $all = @(Get-CimInstance -Query 'SELECT Name, ProcessId FROM Win32_Service WHERE ProcessId > 0')
-  $own = [int]($all | Where-Object { $_.Name -eq $Name }).ProcessId
-  return @{ pid = $own; shared = @($all | Where-Object { $_.ProcessId -eq $own }).Length }
+  param()
+  # 256 KB is the most that EnumServicesStatusEx gives at once.
+  $start = [Diagnostics.ProcessStartInfo]::new("$env:SystemRoot\System32\sc.exe", 'queryex type= service state= active bufsize= 262144')
+  $start.UseShellExecute = $false
+  $start.CreateNoWindow = $true
+  $start.RedirectStandardOutput = $true
+  $process = [Diagnostics.Process]::Start($start)
+  try {
+    $text = $process.StandardOutput.ReadToEndAsync()
+    if (-not $text.Wait(30000)) {
+      $process.Kill()
+      throw [TimeoutException]::new('sc.exe did not list the services within 30000 ms')
+    }
+    return $text.Result
+  }
+  finally { $process.Dispose() }
+}
+
+# The name of a process and when it began, by its number.
+function Get-ProcessFact {
+  [CmdletBinding()]
+  param([int] $ProcessId)
+  $process = [Diagnostics.Process]::GetProcessById($ProcessId)
+  try { return @{ name = $process.ProcessName; started = ([DateTimeOffset]$process.StartTime).ToUnixTimeMilliseconds() } }
+  finally { $process.Dispose() }
 }
 
 function Stop-ServiceProcess {
   [CmdletBinding()]
-  param([int] $ProcessId)
+  param(
+    [int] $ProcessId,
+    [string] $Name,
+    [long] $Started
+  )
   $process = [Diagnostics.Process]::GetProcessById($ProcessId)
-  try { $process.Kill() }
+  try {
+    # While its handle is open its number is nobody else's.
+    $null = $process.Handle
+    if ($process.ProcessName -ne $Name -or ([DateTimeOffset]$process.StartTime).ToUnixTimeMilliseconds() -ne $Started) {
+      throw [InvalidOperationException]::new("process $ProcessId is another one by now")
+    }
+    $process.Kill()
+  }
   finally { $process.Dispose() }
 }
 

@@ -291,20 +291,39 @@ function Stop-OneService([string] $Name, [int] $TimeoutMs, [bool] $Kill = $true)
   if ($null -eq $row -or $row.state -eq 'stopped') { return }
   $fault = @{ code = $null; why = '' }
   try { Send-ServiceStop -Name $Name } catch { $fault = Get-Fault -Record $_ }
-  # ERROR_ACCESS_DENIED is the last word.
+  # No such service any more (1060), or it is stopped (1062).
+  if ($fault.code -in -2147023836, -2147023834) { return }
+  # What no waiting changes: denied (5), and a stop that one that runs does not take (1052).
   $denied = $fault.code -eq -2147024891
-  if ($denied) { $TimeoutMs = [Math]::Min($TimeoutMs, 1000) }
+  $final = $denied -or ($fault.code -eq -2147023844 -and $row.state -eq 'running')
+  if ($final) { $TimeoutMs = 0 }
   if (Wait-Service -Name $Name -State stopped -TimeoutMs $TimeoutMs -Again Send-ServiceStop) { return }
   $row = Get-OneService -Name $Name
-  $late = "$Name did not stop within $TimeoutMs ms (state $($row.state))"
+  $late = if ($final) { "$Name does not stop (state $($row.state))" } else { "$Name did not stop within $TimeoutMs ms (state $($row.state))" }
   if ($denied -or -not $Kill) { throw "$late $($fault.why)".TrimEnd() }
-  $process = @{ pid = 0; shared = 0 }
+  $process = @{ pid = 0; shared = 0; name = ''; started = 0 }
   try { $process = Get-ServiceProcess -Name $Name } catch { $fault.why = "$($fault.why) $((Get-Fault -Record $_).why)" }
-  if ($process.pid -eq 0 -or $process.shared -ne 1) {
-    throw "$late; its process $($process.pid) serves $($process.shared) services and is not ended $($fault.why)".TrimEnd()
+  if ($process.pid -eq 0 -or $process.shared -ne 1 -or $process.name -ne 'svchost') {
+    throw "$late; its process $($process.pid) $($process.name) serves $($process.shared) services and is not ended $($fault.why)".TrimEnd()
   }
-  Stop-ServiceProcess -ProcessId $process.pid
+  Stop-ServiceProcess -ProcessId $process.pid -Name $process.name -Started $process.started
   if (-not (Wait-Service -Name $Name -State stopped -TimeoutMs 10000)) { throw "$Name is not stopped though its process $($process.pid) was ended" }
+}
+
+# The process of a service, how many it serves, and what it is. Of what sc.exe prints a label's place and a number hold in every language:
+# a part a service, its name first, the process the last line but one. A list that ends elsewhere tells nothing.
+function Get-ServiceProcess([string] $Name) {
+  $pids = @{}
+  foreach ($part in (Read-ServiceListing).Trim() -split '(?:\r?\n[ \t]*){2,}') {
+    $lines = @($part.Trim() -split '\r?\n')
+    if ($lines.Length -lt 8 -or $lines[0] -notmatch '\A\S.*?:\s*(.+?)\s*\z') { throw 'the list of services cannot be read' }
+    $service = $Matches[1]
+    if ($lines[-2] -notmatch '\A\s.*:\s*(\d+)\s*\z') { throw 'the list of services cannot be read' }
+    $pids[$service] = [int]$Matches[1]
+  }
+  $own = [int]$pids[$Name]
+  if ($own -eq 0) { return @{ pid = 0; shared = 0; name = ''; started = 0 } }
+  return @{ pid = $own; shared = @($pids.Values | Where-Object { $_ -eq $own }).Length } + (Get-ProcessFact -ProcessId $own)
 }
 
 # Gives a remark about a service that never stopped: it ran all the time, so it need not run again.
@@ -362,7 +381,9 @@ function Invoke-stop_serviceStep([hashtable] $Run, [hashtable] $Argument) {
     $strange = @($row.dependents | Where-Object { $_ -notin (Get-ServiceName) })
     # They belong to other products, or are drivers, and may not come back.
     if ($strange) { throw "$($strange -join ', ') would stop with $($Argument.name) and is not ours to stop" }
-    foreach ($name in @($row.dependents) + $Argument.name) { Stop-RunningService -Run $Run -Name $name -Argument $Argument }
+    # What depends on it is ours too, but what does not stop of it is not ended, and need not run for updates.
+    foreach ($name in @($row.dependents)) { Stop-RunningService -Run $Run -Name $name -Argument @{ timeout_ms = $Argument.timeout_ms; needed = $false } }
+    Stop-RunningService -Run $Run -Name $Argument.name -Argument $Argument
   }
   catch {
     if ($Argument['needed'] -ne $false) { throw }

@@ -50,6 +50,8 @@ class ChangeAction(HostAction):
         more: dict[str, Any] = {"run_id": case.run, **self.extra(before, None)}
         if planned.changes:
             more["diff"] = {"before": planned.diff[0], "after": planned.diff[1]}
+            if planned.notes:
+                more["warnings"] = list(planned.notes)
         refusal = self._refusal(planned)
         if refusal is not None:
             return self.result(cases.advance(case, refusal), options, more)

@@ -227,8 +227,8 @@ def _kept(plan: Plan, outcome: Outcome) -> list[StepResult]:
 
 
 def warnings(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
-    """What did not come out as wanted and spoils nothing: an old backup that stays, a start type that was denied."""
-    return tuple(dict.fromkeys(f"{_step_name(plan, item.id)}: {item.why}" for item in outcome.warnings))
+    """What did not come out as wanted and spoils nothing: a folder that is left, an old backup that stays, a start type that was denied."""
+    return tuple(dict.fromkeys([*plan.notes, *(f"{_step_name(plan, item.id)}: {item.why}" for item in outcome.warnings)]))
 
 
 def stopped(plan: Plan, outcome: Outcome) -> Refusal | None:

@@ -104,6 +104,16 @@ def test_a_stuck_service_is_ended_and_runs_again(fleet: Fleet, played: Seen) -> 
     assert sim.snapshot()["services"]["wuauserv"]["state"] == "running"
 
 
+def test_applocker_runs_on_and_only_its_folder_is_left(fleet: Fleet, played: Seen) -> None:
+    result, before, after = _seen(played, "applocker")
+    assert [path.rpartition("\\")[2].partition(".")[0] for path in result["backups"]] == ["SoftwareDistribution"]
+    names = {"cryptsvc", "appidsvc", "applockerfltr"}
+    assert {name: after["services"][name] for name in names} == {name: before["services"][name] for name in names}
+    assert any("catroot2 is left: " in warning and "AppLocker" in warning for warning in result["warnings"])
+    stopped = {change["args"]["Name"] for change in fleet.sim("applocker").changes if change["function"] == "Send-ServiceStop"}  # type: ignore[attr-defined]
+    assert not stopped & {"CryptSvc", "AppIDSvc", "applockerfltr"}
+
+
 def test_what_depends_on_a_stopped_service_runs_again(fleet: Fleet, played: Seen) -> None:
     _result, before, after = _seen(played, "dependent")
     assert after["services"] == before["services"]

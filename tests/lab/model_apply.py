@@ -353,12 +353,23 @@ class _Run:
         late = f"{name} did not stop within {timeout_ms} ms (state {row['state']})"
         if not kill or (fault and fault.hresult & 0xFFFFFFFF == 0x80070005):
             raise SimError(fault.hresult if fault else 0x8007041D, late)
-        process: Any = self._call("Get-ServiceProcess", {"Name": name})
-        if process["pid"] == 0 or process["shared"] != 1:
-            raise SimError(fault.hresult if fault else 0x8007041D, f"{late}; its process serves {process['shared']} services")
-        self._call("Stop-ServiceProcess", {"ProcessId": process["pid"]})
+        process, shared = self._process(name)
+        if shared != 1:
+            raise SimError(fault.hresult if fault else 0x8007041D, f"{late}; its process serves {shared} services")
+        fact: Any = self._call("Get-ProcessFact", {"ProcessId": process})
+        if fact["name"] != "svchost":
+            raise SimError(0x8007041D, f"{late}; its process is {fact['name']}")
+        self._call("Stop-ServiceProcess", {"ProcessId": process, "Name": fact["name"], "Started": fact["started"]})
         if not self._wait(name, "stopped", 10000):
             raise SimError(0x8007041D, f"{name} is not stopped though its process was ended")
+
+    def _process(self, name: str) -> tuple[int, int]:
+        """The process of a service and how many services it runs, from what sc.exe prints."""
+        text = str(self._call("Read-ServiceListing", {}))
+        blocks = [block.splitlines() for block in text.replace("\r\n", "\n").strip().split("\n\n")]
+        pids = {block[0].split(": ", 1)[1]: int(block[-2].split(":")[1]) for block in blocks if len(block) > 8}
+        own = pids.get(name, 0)
+        return own, list(pids.values()).count(own) if own else 0
 
     def _start(self, name: str, timeout_ms: int, stop_ms: int = 30000) -> str | None:
         row = self._row(name)
@@ -423,8 +434,9 @@ class _Run:
             strange = [one for one in row["dependents"] if one not in OURS]
             if strange:
                 raise SimError(0x8007041B, f"{', '.join(strange)} would stop with {name} and is not ours to stop")
-            for one in [*row["dependents"], name]:
-                self._stop_running(one, timeout_ms, needed is not False)
+            for one in row["dependents"]:
+                self._stop_running(one, timeout_ms, False)
+            self._stop_running(name, timeout_ms, needed is not False)
         except SimError as error:
             if needed is not False:
                 raise

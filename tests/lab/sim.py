@@ -86,6 +86,20 @@ NO_UPDATE = "{00000000-0000-0000-0000-000000000000}"
 
 # A running service keeps files open here: (service, folder).
 _HELD = (("wuauserv", SOFTWARE_DISTRIBUTION), ("cryptsvc", CATROOT2), ("bits", DOWNLOADER))
+_STATE_CODES = {
+    "stopped": 1, "start_pending": 2, "stop_pending": 3, "running": 4, "continue_pending": 5, "pause_pending": 6, "paused": 7
+}  # fmt: skip
+_SC_LABELS = {
+    name: name
+    for name in (
+        "SERVICE_NAME", "DISPLAY_NAME", "TYPE", "STATE", "WIN32_EXIT_CODE", "SERVICE_EXIT_CODE", "CHECKPOINT", "WAIT_HINT", "PID", "FLAGS",
+    )
+}  # fmt: skip
+# Whose start types the service manager refuses to administrators: vrk3/Windows_client_tool, tools/service_config_probe.py (DoSvc, although
+# its descriptor grants it); ChrisTitusTech/winutil#867 (msiserver, AppIDSvc); Microsoft, SERVICE_LAUNCH_PROTECTED_INFO (AppIDSvc, WaaSMedicSvc).
+_GUARDED_TYPES = frozenset({"dosvc", "msiserver", "appidsvc", "waasmedicsvc"})
+# A protected service takes no stop and its process no end from what is not protected (SERVICE_LAUNCH_PROTECTED_INFO).
+_PROTECTED = frozenset({"appidsvc"})
 _HIVES = {"HKEY_LOCAL_MACHINE": "HKLM", "HKEY_CURRENT_USER": "HKCU", "HKEY_USERS": "HKU", "HKEY_CLASSES_ROOT": "HKCR"}
 
 _CURRENT = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
@@ -195,6 +209,7 @@ class Sim:
         self._functions = _FUNCTIONS
         self._monotonic = time.monotonic()
         self._pid = 1000
+        self._begun: dict[int, int] = {}
         # A wrong controller is a lab whose truth is elsewhere: this process' clock stands for the controller's.
         self.truth_offset = scenario.seconds(spec.get("controller_skew", 0))
         self.clock_offset = float(scenario.seconds(spec.get("clock_offset", 0)))
@@ -664,12 +679,12 @@ class Sim:
             self._changed("(trigger)", {"name": name})
 
     def _dependents(self, service: dict[str, Any]) -> list[str]:
-        wanted = service["name"].lower()
-        return [
-            other["name"]
-            for other in self.services.values()
-            if other["state"] != "stopped" and wanted in [needed.lower() for needed in other["needs"]]
-        ]
+        """Running services and drivers that depend on it, in the order to stop them (Microsoft, EnumDependentServicesW: reverse start order)."""
+        found: list[str] = []
+        for other in self.services.values():
+            if other["state"] != "stopped" and service["name"].lower() in [needed.lower() for needed in other["needs"]]:
+                found += [name for name in [*self._dependents(other), other["name"]] if name not in found]
+        return found
 
     # -- events -------------------------------------------------------------------------------------------------
 
@@ -1037,7 +1052,7 @@ class Sim:
             for service in self.services.values():
                 self._settle(service)
             result = _laid(method(self, **given), (self.spec.get("damage") or {}).get("answers", {}).get(function))
-            if function in CHANGE and not function.startswith("Get-"):
+            if function in CHANGE and not function.startswith(("Get-", "Read-")):
                 self._changed(function, dict(args or {}))
             return result
 
@@ -1117,7 +1132,8 @@ class Sim:
         table = {}
         for wanted in [name] if isinstance(name, str) else name:
             service = self.services.get(wanted.lower())
-            if service is not None:
+            # ServiceController.GetServices lists no drivers.
+            if service is not None and not service.get("driver"):
                 table[wanted] = {
                     "start": service["start"],
                     "delayed": service["delayed"],
@@ -1299,10 +1315,39 @@ class Sim:
             "warnings": [signed(code) for code in given.get("warnings", [])],
         }
 
-    def _get_service_process(self, name: str) -> dict[str, int]:
-        service = self.services.get(name.lower())
-        pid = service["pid"] if service else 0
-        return {"pid": pid, "shared": sum(other["pid"] == pid for other in self.services.values()) if pid else 0}
+    def _read_service_listing(self) -> str:
+        """As sc.exe prints it (Microsoft, "sc.exe query", example); the labels are of the reader's language."""
+        label = {**_SC_LABELS, **(self.spec.get("sc_labels") or {})}
+        text = ""
+        for service in self.services.values():
+            if service["state"] == "stopped" or service.get("driver"):
+                continue
+            code = _STATE_CODES[service["state"]]
+            rows = [
+                ("TYPE", "20  WIN32_SHARE_PROCESS  "),
+                ("STATE", f"{code}  {service['state'].upper()} "),
+                ("WIN32_EXIT_CODE", "0  (0x0)"),
+                ("SERVICE_EXIT_CODE", "0  (0x0)"),
+                ("CHECKPOINT", "0x0"),
+                ("WAIT_HINT", "0x0"),
+                ("PID", str(self._process_of(service))),
+                ("FLAGS", ""),
+            ]
+            lines = [f"        {label[name]:<19}: {value}" for name, value in rows]
+            lines.insert(2, "                                (STOPPABLE, NOT_PAUSABLE, ACCEPTS_SHUTDOWN)")
+            head = [f"{label['SERVICE_NAME']}: {service['name']}", f"{label['DISPLAY_NAME']}: {service['display']}"]
+            text += "\r\n" + "\r\n".join([*head, *lines]) + "\r\n"
+        return text
+
+    def _process_of(self, service: dict[str, Any]) -> int:
+        """The number of a service's process, as Windows gives it."""
+        return int(service["pid"])
+
+    def _get_process_fact(self, process_id: int) -> dict[str, Any]:
+        owner = next((service for service in self.services.values() if service["pid"] == process_id and process_id), None)
+        if owner is None:
+            raise SimError(0x80070057, f"Process with an Id of {process_id} is not running.")
+        return {"name": owner.get("process", "svchost"), "started": self._begun.setdefault(process_id, int(self.host_time() * 1000))}
 
     def _get_service_security(self, name: str) -> str:
         return str(
@@ -1315,7 +1360,7 @@ class Sim:
 
     def _set_service_start(self, name: str, start: int, delayed: bool = False) -> None:
         service = self._service(name)
-        if service.get("protected"):
+        if service.get("protected") or name.lower() in _GUARDED_TYPES:
             raise win32(5, "Access is denied.")
         if start not in (0, 1, 2, 3, 4):
             raise win32(87, "The parameter is incorrect.")
@@ -1336,6 +1381,8 @@ class Sim:
 
     def _send_service_stop(self, name: str) -> None:
         service = self._service(name)
+        if name.lower() in _PROTECTED or service["stop"] == "denied":
+            raise win32(5, "Access is denied.")
         if service["state"] == "stopped":
             raise win32(1062, "The service has not been started.")
         if self._dependents(service):
@@ -1355,11 +1402,11 @@ class Sim:
     def _send_service_start(self, name: str) -> None:
         self._start(self._service(name))
 
-    def _stop_service_process(self, process_id: int) -> None:
-        victims = [service for service in self.services.values() if service["pid"] == process_id and process_id]
-        if not victims:
-            raise SimError(0x80070057, f"Process with an Id of {process_id} is not running.")
-        if any(service.get("unkillable") for service in victims):
+    def _stop_service_process(self, process_id: int, name: str, started: int) -> None:
+        if self._get_process_fact(process_id) != {"name": name, "started": started}:
+            raise SimError(0x80131509, f"process {process_id} is another one by now")
+        victims = [service for service in self.services.values() if service["pid"] == process_id]
+        if any(service.get("unkillable") or service["name"].lower() in _PROTECTED for service in victims):
             raise win32(5, "Access is denied.")
         for service in victims:
             self._stopped(service)
@@ -1578,7 +1625,8 @@ CHANGE = (
     "Set-TimeZoneId",
     "Invoke-Program",
     "Set-ServiceSecurity",
-    "Get-ServiceProcess",
+    "Read-ServiceListing",
+    "Get-ProcessFact",
     "Get-ServiceSecurity",
 )
 _FUNCTIONS: dict[str, Callable[..., object]] = {name: getattr(Sim, f"_{_snake(name)}") for name in (*READ, *CHANGE)}

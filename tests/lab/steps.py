@@ -181,6 +181,18 @@ CASES = (
         {"services": {"wuauserv": {"state": "running"}, "Needy": {"start": 3, "state": "running", "needs": ["wuauserv"]}}},
         changed=False, says="Needy",
     ),
+    # AppLocker at work: its service and its driver depend on CryptSvc, which therefore runs on.
+    Case(
+        "applocker", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution", "catroot2"], "scan": False},
+        {
+            "services": {
+                "CryptSvc": {"state": "running"},
+                "AppIDSvc": {"start": 3, "state": "running", "needs": ["CryptSvc", "applockerfltr"]},
+                "applockerfltr": {"driver": True, "start": 3, "state": "running", "needs": ["CryptSvc"]},
+            },
+        },
+        says="cache reset",
+    ),
     Case(
         "old-backups", "win_wu_reset",
         {"force": True, "folders": ["SoftwareDistribution"], "keep_backups": 1, "bits_queue": True, "service_security": True},

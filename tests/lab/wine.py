@@ -615,6 +615,12 @@ class WineSim(Sim):
                     # Its own number, for Windows lets services of a group share a process.
                     service["pid"] = self._service_pid(service)
 
+    def _process_of(self, service: dict[str, Any]) -> int:
+        # Services that share a process on Windows have one each here: what is alone is told with its true number.
+        shared = [other for other in self.services.values() if other["pid"] == service["pid"]]
+        own = self.prefix.service(service["name"])
+        return own.pid if own is not None and len(shared) == 1 else int(service["pid"])
+
     def call(self, function: str, args: dict[str, Any]) -> object:
         """See Sim."""
         if function not in _WITHOUT_SERVICES:

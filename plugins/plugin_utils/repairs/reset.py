@@ -37,6 +37,8 @@ _USERS = {_CACHE: ("UsoSvc", "DoSvc", "BITS", "wuauserv"), _CATALOGUES: ("CryptS
 # (DoSvc and UsoSvc refuse it on some builds) is no reason to throw a good reset away.
 _NEEDED = frozenset({"BITS", "wuauserv", "CryptSvc"})
 
+_APPLOCKER = frozenset({"appidsvc", "applockerfltr"})
+
 _DISABLED, _STOPPED = "service_disabled", "service_stopped"
 _DISABLED_START, _AUTOMATIC = 4, 2
 _SERVICE_CONDITIONS = (_DISABLED, _STOPPED)
@@ -180,13 +182,13 @@ def _holders(evidence: Evidence, folder: str) -> dict[str, str]:
     """Running dependents of a folder's services that are not ours to stop, each with the service that it depends on.
 
     They belong to other products, or guard themselves: AppIDSvc and the driver applockerfltr depend on CryptSvc, and without them AppLocker
-    is off (Microsoft, SERVICE_LAUNCH_PROTECTED_INFO).
+    is off (Microsoft, SERVICE_LAUNCH_PROTECTED_INFO). What depends on a service that only helps leaves that service running, not the folder.
     """
     ours = {*routing.STOP_ORDER, *(name for name in routing.SERVICES if _is_ours(name))}
     allowed = {name.lower() for name in ours}
     running: dict[str, str] = {}
     for user in _USERS[folder]:
-        service = evidence.services.by_name(user)
+        service = evidence.services.by_name(user) if user in _NEEDED else None
         if service is not None:
             running |= {name: user for name in service.dependents if name.lower() not in allowed}
     return running
@@ -195,7 +197,14 @@ def _holders(evidence: Evidence, folder: str) -> dict[str, str]:
 def _holder_words(evidence: Evidence, folder: str) -> str:
     holders = _holders(evidence, folder)
     verb = "depends" if len(holders) == 1 else "depend"
-    return f"{', '.join(holders)} {verb} on {' and '.join(dict.fromkeys(holders.values()))} and would be stopped too"
+    depends = f"{', '.join(holders)} {verb} on {' and '.join(dict.fromkeys(holders.values()))}"
+    if _is_applocker(holders):
+        return f"{depends}, and AppLocker would be switched off"
+    return f"{depends} and would be stopped too"
+
+
+def _is_applocker(holders: Iterable[str]) -> bool:
+    return any(name.lower() in _APPLOCKER for name in holders)
 
 
 def _movable(evidence: Evidence, folders: Sequence[str]) -> list[str]:
@@ -228,12 +237,10 @@ def _held(evidence: Evidence, folders: Sequence[str]) -> Refusal | None:
     if not held or len(held) < len(folders):
         return None
     holders = dict.fromkeys(holder for name in held for holder in _holders(evidence, name))
-    return Refusal(
-        "needs_action",
-        f"{held[0]} cannot be reset: {_holder_words(evidence, held[0])}.",
-        f"Stop {', '.join(holders)} for the time of a reset, then run again.",
-        "admin",
-    )
+    next_step = f"Stop {', '.join(holders)} for the time of a reset, then run again."
+    if _is_applocker(holders):
+        next_step = f"Leave {held[0]} as it is, or reset it by hand at a time when AppLocker ({', '.join(holders)}) may be off."
+    return Refusal("needs_action", f"{held[0]} cannot be reset: {_holder_words(evidence, held[0])}.", next_step, "admin")
 
 
 # --- steps ---

@@ -34,9 +34,11 @@ function Send-ServiceStart {
 function Stop-ServiceProcess {
   [CmdletBinding()]
   param(
-    [int] $ProcessId
+    [int] $ProcessId,
+    [string] $Name,
+    [long] $Started
   )
-  $null = Invoke-Lab -Function Stop-ServiceProcess -Argument @{ ProcessId = $ProcessId }
+  $null = Invoke-Lab -Function Stop-ServiceProcess -Argument @{ ProcessId = $ProcessId; Name = $Name; Started = $Started }
 }
 
 function Move-Folder {
@@ -112,12 +114,19 @@ function Invoke-Program {
   return $result
 }
 
-function Get-ServiceProcess {
+function Read-ServiceListing {
+  [CmdletBinding()]
+  param()
+  $result = Invoke-Lab -Function Read-ServiceListing -Argument @{}
+  return $result
+}
+
+function Get-ProcessFact {
   [CmdletBinding()]
   param(
-    [string] $Name
+    [int] $ProcessId
   )
-  $result = Invoke-Lab -Function Get-ServiceProcess -Argument @{ Name = $Name }
+  $result = Invoke-Lab -Function Get-ProcessFact -Argument @{ ProcessId = $ProcessId }
   return $result
 }
 

@@ -32,12 +32,26 @@ def find_shell() -> str | None:
     return shutil.which("powershell") or shutil.which("pwsh")
 
 
+LABELS = ("SERVICE_NAME", "DISPLAY_NAME", "TYPE", "STATE", "WIN32_EXIT_CODE", "SERVICE_EXIT_CODE", "CHECKPOINT", "WAIT_HINT", "PID", "FLAGS")
+
+
+def listing(pids: dict[str, int], labels: tuple[str, ...] = LABELS) -> str:
+    """What `sc queryex type= service state= active` prints of running services (Microsoft, "sc.exe query")."""
+    text = ""
+    for name, process in pids.items():
+        rows = ("20  WIN32_SHARE_PROCESS  ", "4  RUNNING ", "0  (0x0)", "0  (0x0)", "0x0", "0x0", str(process), "")
+        lines = [f"        {label:<19}: {value}" for label, value in zip(labels[2:], rows, strict=True)]
+        lines.insert(2, "                                (STOPPABLE, NOT_PAUSABLE, ACCEPTS_SHUTDOWN)")
+        text += "\r\n" + "\r\n".join([f"{labels[0]}: {name}", f"{labels[1]}: The {name}: service", *lines]) + "\r\n"
+    return text
+
+
 def healthy_state() -> dict[str, Any]:
     """A workgroup client that nothing ails."""
     version = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
     time_service = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
-    service = {"start": 3, "delayed": False, "state": "stopped", "pid": 0, "shared": 0, "dependents": []}
-    running = {**service, "start": 2, "state": "running", "pid": 812, "shared": 3}
+    service = {"start": 3, "delayed": False, "state": "stopped", "pid": 0, "dependents": []}
+    running = {**service, "start": 2, "state": "running", "pid": 812}
     return {
         "clock_ms": NOW * 1000,
         "zone": "W. Europe Standard Time",
@@ -69,6 +83,8 @@ def healthy_state() -> dict[str, Any]:
             "DoSvc": dict(running),
             "W32Time": dict(service),
         },
+        "listing": listing(dict.fromkeys(("CryptSvc", "UsoSvc", "DoSvc"), 812)),
+        "process_facts": {"812": {"name": "svchost", "started": NOW * 1000}},
         "processes": [],
         "channels": {"System": [], "Setup": [], "Microsoft-Windows-WindowsUpdateClient/Operational": []},
         "disk": {"free": 50 << 30, "size": 100 << 30},

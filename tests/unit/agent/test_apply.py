@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import NOW, Host
+from .conftest import NOW, Host, listing
 
 RUN = "20261124T101530Z-1a2b3c"
 KEY = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade"
@@ -35,6 +35,11 @@ def start(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
     return "start_service", {"name": name, "timeout_ms": 1000, **more}
 
 
+# As a Spanish Windows names the lines.
+SPANISH = (
+    "NOMBRE_SERVICIO", "NOMBRE_PARA_MOSTRAR", "TIPO", "ESTADO", "CÓD_SALIDA_WIN32", "CÓD_SALIDA_SERV", "PUNTO_COMPROB.", "INDICACIÓN_INICIO",
+    "ID. DE PROCESO", "MARCAS",
+)  # fmt: skip
 DENIED = {"message": "Access is denied.", "code": -2147024891}
 NO_ZONE = ("set_time_zone", {"id": "Nowhere"})
 
@@ -173,7 +178,7 @@ def test_a_service_that_only_helps_neither_stops_nor_fails_a_reset(host: Host) -
 
 
 def test_what_is_not_ours_to_stop_refuses_before_anything_is_stopped(host: Host) -> None:
-    host.state["services"]["EdrAgent"] = {**host.state["services"]["CryptSvc"], "pid": 999, "shared": 1, "dependents": []}
+    host.state["services"]["EdrAgent"] = {**host.state["services"]["CryptSvc"], "pid": 999, "dependents": []}
     host.state["services"]["CryptSvc"]["dependents"] = ["EdrAgent"]
     reply = host.run("wu_apply", request(stop("CryptSvc"), ("set_aside", {"folder": "catroot2"}), RESTORE))
     assert "EdrAgent" in reply["failed"]["why"]
@@ -211,13 +216,60 @@ def test_a_service_that_ends_stopping_during_the_undo_is_started_again(host: Hos
 
 
 def test_a_stuck_service_of_its_own_process_is_ended_after_the_limit(host: Host) -> None:
-    host.state["services"]["CryptSvc"].update(stuck=True, shared=1)
+    host.state["services"]["CryptSvc"]["stuck"] = True
+    host.state["services"]["UsoSvc"].update(state="stopped", pid=0)
+    host.state["services"]["DoSvc"].update(state="stopped", pid=0)
+    host.state["listing"] = listing({"My service": 4, "CryptSvc": 812}, SPANISH)
     reply = host.run("wu_apply", request(stop("CryptSvc", 400)))
     assert reply["failed"] is None
-    assert "Stop-ServiceProcess 812" in changes(host)
+    assert f"Stop-ServiceProcess 812 svchost {NOW * 1000}" in changes(host)
     assert host.state["services"]["CryptSvc"]["state"] == "running", (
         "a plan without restore_services leaves none stopped"
     )
+
+
+@pytest.mark.parametrize(
+    ("facts", "shown"),
+    [
+        ({"812": {"name": "lsass", "started": 1}}, {"CryptSvc": 812}),
+        # Its number, and what it is, cannot be read.
+        ({}, {"CryptSvc": 812}),
+        ({"812": {"name": "svchost", "started": 1}}, {}),
+    ],
+)
+def test_a_process_that_is_not_surely_the_services_own_is_not_ended(host: Host, facts: dict[str, Any], shown: dict[str, int]) -> None:
+    host.state["services"]["CryptSvc"]["stuck"] = True
+    host.state.update(process_facts=facts, listing=listing(shown))
+    reply = host.run("wu_apply", request(stop("CryptSvc", 400)))
+    assert "is not ended" in reply["failed"]["why"]
+    assert not [call for call in changes(host) if call.startswith("Stop-ServiceProcess")]
+
+
+@pytest.mark.parametrize("spoil", ["[SC] EnumQueryServicesStatus: more data, need 512 bytes\r\n", "SERVICE_NAME: cut\r\n"])
+def test_a_list_of_services_that_ends_elsewhere_ends_no_process(host: Host, spoil: str) -> None:
+    host.state["services"]["CryptSvc"]["stuck"] = True
+    host.state["listing"] = listing({"CryptSvc": 812}) + "\r\n" + spoil
+    reply = host.run("wu_apply", request(stop("CryptSvc", 400)))
+    assert "cannot be read" in reply["failed"]["why"]
+    assert not [call for call in changes(host) if call.startswith("Stop-ServiceProcess")]
+
+
+@pytest.mark.parametrize(("code", "fails"), [(-2147024891, True), (-2147023844, True), (-2147023836, False), (-2147023834, False)])
+def test_a_final_answer_is_not_waited_for(host: Host, code: int, fails: bool) -> None:
+    host.state["fails"]["Send-ServiceStop CryptSvc"] = {"message": "no", "code": code}
+    reply = host.run("wu_apply", request(stop("CryptSvc", 60000)))
+    assert (reply["failed"] is not None) is fails
+    assert reply["steps"][0]["ms"] < 10000
+    assert changes(host).count("Send-ServiceStop CryptSvc") == 1
+
+
+def test_what_depends_on_a_stopped_service_is_never_ended(host: Host) -> None:
+    host.state["services"]["CryptSvc"]["dependents"] = ["DoSvc"]
+    host.state["services"]["DoSvc"]["stuck"] = True
+    host.state["listing"] = listing({"DoSvc": 812})
+    reply = host.run("wu_apply", request(stop("CryptSvc", 400)))
+    assert "DoSvc did not stop" in reply["failed"]["why"]
+    assert not [call for call in changes(host) if call.startswith("Stop-ServiceProcess")]
 
 
 def test_what_differs_stops_everything(host: Host) -> None:

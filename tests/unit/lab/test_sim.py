@@ -63,8 +63,17 @@ def state(sim: Sim, name: str) -> dict[str, Any]:
 
 
 def process_of(sim: Sim, name: str) -> dict[str, int]:
-    found: Any = sim.call("Get-ServiceProcess", {"Name": name})
-    return dict(found)
+    """The process of a service by what sc.exe prints, and how many it serves."""
+    text: Any = sim.call("Read-ServiceListing", {})
+    blocks = [block.splitlines() for block in text.replace("\r\n", "\n").strip().split("\n\n")]
+    pids = {block[0].partition(": ")[2]: int(block[-2].partition(": ")[2]) for block in blocks}
+    own = pids.get(name, 0)
+    return {"pid": own, "shared": list(pids.values()).count(own) if own else 0}
+
+
+def end_process(sim: Sim, process: int) -> None:
+    fact: Any = sim.call("Get-ProcessFact", {"ProcessId": process})
+    sim.call("Stop-ServiceProcess", {"ProcessId": process, "Name": fact["name"], "Started": fact["started"]})
 
 
 def test_plays_every_platform_function_of_the_contract() -> None:
@@ -176,7 +185,7 @@ def test_stops_that_refuse_hang_take_time_or_do_not_last(make: Any) -> None:
     assert state(sim, "CryptSvc")["state"] == "stopped"
     assert state(sim, "wuauserv")["state"] == "running"
     assert state(sim, "DoSvc")["state"] == "stop_pending"
-    sim.call("Stop-ServiceProcess", {"ProcessId": process_of(sim, "DoSvc")["pid"]})
+    end_process(sim, process_of(sim, "DoSvc")["pid"])
     assert state(sim, "DoSvc")["state"] == "stopped"
 
 
@@ -184,8 +193,24 @@ def test_services_of_one_host_process_die_together(make: Any) -> None:
     sim = make(services={"wuauserv": {"state": "running"}})
     row = process_of(sim, "wuauserv")
     assert row["shared"] == 3
-    sim.call("Stop-ServiceProcess", {"ProcessId": row["pid"]})
+    assert code_of(sim, "Stop-ServiceProcess", ProcessId=row["pid"], Name="svchost", Started=1) == 0x80131509
+    end_process(sim, row["pid"])
     assert state(sim, "Schedule")["state"] == "stopped"
+
+
+def test_what_guards_itself_is_denied_and_a_driver_is_a_dependent_but_no_service(make: Any) -> None:
+    sim = make(
+        services={
+            "CryptSvc": {"state": "running"},
+            "AppIDSvc": {"start": 3, "state": "running", "needs": ["CryptSvc", "applockerfltr"]},
+            "applockerfltr": {"driver": True, "start": 3, "state": "running", "needs": ["CryptSvc"]},
+        }
+    )
+    for name in ("DoSvc", "msiserver", "AppIDSvc"):
+        assert code_of(sim, "Set-ServiceStart", Name=name, Start=3, Delayed=False) == 0x80070005
+    assert code_of(sim, "Send-ServiceStop", Name="AppIDSvc") == 0x80070005
+    assert state(sim, "CryptSvc")["dependents"] == ["AppIDSvc", "applockerfltr"]
+    assert sim.call("Get-ServiceTable", {"Name": ["applockerfltr"]}) == {}
 
 
 def test_search_starts_the_service_by_trigger_and_a_look_counts_as_no_change(make: Any) -> None:

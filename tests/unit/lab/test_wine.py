@@ -294,8 +294,8 @@ def test_real_functions_change_the_prefix_and_overlaid_ones_the_lab(host: WineBa
           delayed = Try-It { Set-ServiceStart -Name AppIDSvc -Start 2 -Delayed $true }
           manual = Try-It { Set-ServiceStart -Name UsoSvc -Start 3 -Delayed $false }
           start = Try-It { Send-ServiceStart -Name AppIDSvc }
-          process = Get-ServiceProcess -Name CryptSvc
-          nobody = Get-ServiceProcess -Name msiserver
+          listing = Read-ServiceListing
+          other = Try-It { Stop-ServiceProcess -ProcessId $PID -Name svchost -Started 1 }
           depended = Try-It { Send-ServiceStop -Name CryptSvc }
           move = Try-It { Move-Folder -Path 'C:\Made' -Destination 'C:\Moved' }
           file = Try-It { Move-SingleFile -Path 'C:\Moved\inner\a.txt' -Destination 'C:\Moved\inner\b.txt' }
@@ -315,14 +315,14 @@ def test_real_functions_change_the_prefix_and_overlaid_ones_the_lab(host: WineBa
     assert isinstance(seen, dict)
     assert (seen["w32tm"], seen["program"], seen["depended"]) == (-2147023834, 7, "Win32Exception")
     assert {
-        name: seen[name] for name in seen if name not in ("process", "nobody", "w32tm", "program", "depended", "late", "shown")
+        name: seen[name] for name in seen if name not in ("listing", "other", "w32tm", "program", "depended", "late", "shown")
     } == dict.fromkeys(
         ("delayed", "manual", "start", "move", "file", "remove", "value", "text", "gone", "clock", "zone", "sddl"),
         "done",
     )
-    assert seen["process"]["pid"] > 0
-    assert seen["process"]["shared"] == 1
-    assert seen["nobody"] == {"pid": 0, "shared": 0}
+    assert "SERVICE_NAME: CryptSvc" in seen["listing"]
+    assert "SERVICE_NAME: msiserver" not in seen["listing"]
+    assert seen["other"] == "InvalidOperationException"
     assert seen["late"] is True
     assert "labhang" not in str(processes(host))
     assert seen["shown"] == "D:(A;;CC;;;SY)"

@@ -48,7 +48,6 @@ def test_what_wine_can_do_is_not_overlaid() -> None:
         "Get-WinHttpProxy",
         "Set-ServiceStart",
         "Send-ServiceStart",
-        "Stop-ServiceProcess",
         "Move-Folder",
         "Move-SingleFile",
         "Remove-FolderTree",

@@ -4,7 +4,8 @@
 # As _PlatformRead.psm1 beside it, for what changes.
 
 Set-Item -Path function:Send-RealServiceStop -Value ${function:Send-ServiceStop}
-Set-Item -Path function:Get-RealServiceProcess -Value ${function:Get-ServiceProcess}
+Set-Item -Path function:Get-RealProcessFact -Value ${function:Get-ProcessFact}
+Set-Item -Path function:Stop-RealServiceProcess -Value ${function:Stop-ServiceProcess}
 Set-Item -Path function:Invoke-RealProgram -Value ${function:Invoke-Program}
 
 function Send-ServiceStop {
@@ -17,14 +18,26 @@ function Send-ServiceStop {
   Send-RealServiceStop -Name $Name
 }
 
-function Get-ServiceProcess {
+function Get-ProcessFact {
   [CmdletBinding()]
   param(
-    [string] $Name
+    [int] $ProcessId
   )
-  $process = Get-RealServiceProcess -Name $Name
-  $process.shared = (Invoke-Lab -Function Get-ServiceProcess -Argument @{ Name = $Name })['shared']
-  return $process
+  $fact = Get-RealProcessFact -ProcessId $ProcessId
+  # A service of the lab runs a program of the lab, which stands for svchost.
+  if ($fact.name -eq 'fakesvc') { $fact.name = 'svchost' }
+  return $fact
+}
+
+function Stop-ServiceProcess {
+  [CmdletBinding()]
+  param(
+    [int] $ProcessId,
+    [string] $Name,
+    [long] $Started
+  )
+  if ($Name -eq 'svchost') { $Name = 'fakesvc' }
+  Stop-RealServiceProcess -ProcessId $ProcessId -Name $Name -Started $Started
 }
 
 function Invoke-Program {

@@ -41,8 +41,8 @@ function Send-ServiceStop {
 function Send-ServiceStart { param([string] $Name) Edit-TestState "Send-ServiceStart $Name" { param($s) $s.services.$Name.state = 'running'; $s.services.$Name.PSObject.Properties.Remove('stops_at') } }
 
 function Stop-ServiceProcess {
-    param([int] $ProcessId)
-    Edit-TestState "Stop-ServiceProcess $ProcessId" {
+    param([int] $ProcessId, [string] $Name, [long] $Started)
+    Edit-TestState "Stop-ServiceProcess $ProcessId $Name $Started" {
         param($s)
         foreach ($p in $s.services.PSObject.Properties) { if ($p.Value.pid -eq $ProcessId) { $p.Value.state = 'stopped'; $p.Value.pid = 0 } }
     }
@@ -85,10 +85,13 @@ function Invoke-Program {
     return (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).exit_code
 }
 
-function Get-ServiceProcess {
-    param([string] $Name)
-    $service = (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).services.$Name
-    return @{ pid = [int]$service.pid; shared = [int]$service.shared }
+function Read-ServiceListing { (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).listing }
+
+function Get-ProcessFact {
+    param([int] $ProcessId)
+    $fact = (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).process_facts."$ProcessId"
+    if (-not $fact) { throw [ArgumentException]::new("Process with an Id of $ProcessId is not running.") }
+    return @{ name = $fact.name; started = [long]$fact.started }
 }
 
 function Get-ServiceSecurity { param([string] $Name) (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).security.$Name }

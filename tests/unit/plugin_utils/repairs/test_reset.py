@@ -162,18 +162,33 @@ def with_dependents(name: str, *dependents: str) -> Evidence:
     return look({"services.services": [{**row, "dependents": list(dependents)} if row["name"] == name else row for row in rows]})
 
 
-@pytest.mark.parametrize("other", ["EdrAgent", "AppIDSvc", "applockerfltr"])
-def test_a_folder_is_left_where_others_would_be_stopped(other: str) -> None:
+@pytest.mark.parametrize(
+    ("other", "lost"),
+    [("EdrAgent", " and would be stopped too")]
+    + [(name, ", and AppLocker would be switched off") for name in ("AppIDSvc", "applockerfltr")],
+)
+def test_a_folder_is_left_where_others_would_be_stopped(other: str, lost: str) -> None:
     made = make("reset", with_dependents("CryptSvc", other), failure("install", 0x800B0100))
     assert made.refused is None
     assert "set_aside SoftwareDistribution" in shown(made)
     assert not {"set_aside catroot2", "stop_service CryptSvc"} & set(shown(made))
-    assert made.notes == (f"catroot2 is left: {other} depends on CryptSvc and would be stopped too",)
+    assert made.notes == (f"catroot2 is left: {other} depends on CryptSvc{lost}",)
     alone = make("reset", with_dependents("wuauserv", other), LOST).refused
     assert alone is not None
     assert (alone.verdict, alone.owner) == ("needs_action", "admin")
     assert other in alone.sentence
     assert other in alone.next_step
+
+
+def test_where_applocker_runs_nobody_is_told_to_stop_it() -> None:
+    made = make("reset", with_dependents("CryptSvc", "AppIDSvc", "applockerfltr"), LOST, folders=["catroot2"])
+    assert made.refused is not None
+    assert "AppLocker would be switched off" in made.refused.sentence
+    assert made.refused.next_step.startswith("Leave catroot2 as it is")
+
+
+def test_what_depends_on_a_service_that_only_helps_leaves_no_folder() -> None:
+    assert "set_aside SoftwareDistribution" in reset(with_dependents("DoSvc", "EdrAgent"), LOST)
 
 
 def test_dependents_that_are_ours_are_stopped_with_the_rest() -> None:
