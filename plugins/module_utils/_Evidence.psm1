@@ -397,7 +397,7 @@ function Get-agentSection($Look) {
 function Get-cacheSection($Look) {
   return @{ folders = @(foreach ($path in "$($Look['windows'])\SoftwareDistribution", "$($Look['windows'])\System32\catroot2") {
     $parent, $name = $path -split '\\(?=[^\\]*$)'
-    $folder = @{ name = $name; path = $path; exists = $false; backups = @(Get-ChildName -Path $parent -Filter "$name.wu_repair-*") }
+    $folder = @{ name = $name; path = $path; exists = $false; backups = @(Get-ChildName -Path $parent -Filter "$name.wu*") }
     $fact = Get-FolderFact -Path $path
     if ($fact) {
       $folder['exists'] = $true

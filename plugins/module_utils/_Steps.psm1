@@ -64,7 +64,7 @@ function Test-ApplyRequest {
   param([hashtable] $Request)
   if ($Request['schema'] -ne 1 -or $Request['op'] -ne 'apply') { return 'this agent applies by schema 1 alone' }
   if ($Request['check']) { return 'check mode: nothing is changed' }
-  if ("$($Request['run'])" -notmatch '\A\d{8}T\d{6}Z-[0-9a-f]{6,8}\z') { return 'run is not a run id' }
+  if ($null -eq (Get-BackupEnding -Run $Request['run'])) { return 'run is not a run id' }
   $rules = Get-StepRule
   foreach ($kind in $Request['uses']) { if (-not $rules.ContainsKey("$kind")) { return "unknown kind of step $kind" } }
   $ids = @{}
@@ -447,6 +447,39 @@ function Invoke-start_serviceStep([hashtable] $Run, [hashtable] $Argument) {
 
 # --- folders
 
+# A moment as a run is named by it, in Unix seconds, or null.
+function ConvertFrom-Stamp([string] $Text) {
+  $moment = [DateTime]::MinValue
+  $styles = [Globalization.DateTimeStyles]'AssumeUniversal, AdjustToUniversal'
+  if (-not [DateTime]::TryParseExact($Text, "yyyyMMdd'T'HHmmss'Z'", [Globalization.CultureInfo]::InvariantCulture, $styles, [ref]$moment)) { return $null }
+  return ([DateTimeOffset]$moment).ToUnixTimeSeconds()
+}
+
+function ConvertTo-Base36([long] $Number, [int] $Width) {
+  $digits = ''
+  for (; $Number -gt 0; $Number = [Math]::Floor($Number / 36)) { $digits = '0123456789abcdefghijklmnopqrstuvwxyz'[$Number % 36] + $digits }
+  return $digits.PadLeft($Width, '0')
+}
+
+# What a run appends to the name of what it sets aside, or null where that names no run: the second and two more characters, since a cache is
+# full of long paths and Windows PowerShell opens none of more than 260 characters.
+function Get-BackupEnding([string] $Run) {
+  if ($Run -cnotmatch '\A(\d{8}T\d{6}Z)-([0-9a-f]{6})\z') { return $null }
+  $rest = [Convert]::ToInt32($Matches[2], 16) % 1296
+  $second = ConvertFrom-Stamp -Text $Matches[1]
+  if ($null -eq $second -or $second -lt 0) { return $null }
+  return ".wu-$(ConvertTo-Base36 -Number $second -Width 6)$(ConvertTo-Base36 -Number $rest -Width 2)"
+}
+
+# When one of our runs made it, in Unix seconds, or null: by today's ending or the longer one of earlier releases.
+function Get-BackupSecond([string] $Name) {
+  if ($Name -cmatch '\.wu_repair-(\d{8}T\d{6}Z)-[0-9a-f]{6,8}(\.new)?\z') { return ConvertFrom-Stamp -Text $Matches[1] }
+  if ($Name -cnotmatch '\.wu-([0-9a-z]{6,7})[0-9a-z]{2}(\.new)?\z') { return $null }
+  $second = [long]0
+  foreach ($digit in $Matches[1].ToCharArray()) { $second = $second * 36 + '0123456789abcdefghijklmnopqrstuvwxyz'.IndexOf($digit) }
+  return $second
+}
+
 # Rename with patience: what held the folder may let go, and a service that a trigger started again is stopped again.
 function Move-Patiently([hashtable] $Run, [string] $Path, [string] $Destination) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
@@ -469,11 +502,11 @@ function Move-Patiently([hashtable] $Run, [string] $Path, [string] $Destination)
 
 function Invoke-set_asideStep([hashtable] $Run, [hashtable] $Argument) {
   $path = Get-FolderPath -Run $Run -Folder $Argument.folder
-  $target = "$path.wu_repair-$($Run.id)"
+  $target = "$path$($Run.ending)"
   $fact = Get-FolderFact -Path $path
   if ($null -eq $fact) { return New-Result -Changed $false -Why 'there is no such folder' }
   if ($fact.reparse) { throw "$path is a reparse point and is not moved" }
-  if (@(Get-ChildName -Path ($path -replace '\\[^\\]*\z') -Filter "$($Argument.folder).wu_repair-$($Run.id)").Length) { throw "$target is there already" }
+  if (@(Get-ChildName -Path ($path -replace '\\[^\\]*\z') -Filter "$($Argument.folder)$($Run.ending)").Length) { throw "$target is there already" }
   Set-Effect -Run $Run -Step $Run.step -Effect Place -Do @{ from = $path; to = $target } -Undo @{ from = $target; to = $path; aside = "$target.new" }
   return New-Result -Before @{ path = $path } -After @{ path = $target }
 }
@@ -481,11 +514,9 @@ function Invoke-set_asideStep([hashtable] $Run, [hashtable] $Argument) {
 function Invoke-prune_backupsStep([hashtable] $Run, [hashtable] $Argument) {
   $path = Get-FolderPath -Run $Run -Folder $Argument.folder
   $parent = $path -replace '\\[^\\]*\z'
-  # A run's name begins with its time, so names sort by age.
-  $ours = @(Get-ChildName -Path $parent -Filter "$($Argument.folder).wu_repair-*" | Where-Object {
-    $_ -match '\.wu_repair-\d{8}T\d{6}Z-[0-9a-f]{6,8}(\.new)?\z'
-  } | Sort-Object -Descending)
-  $old = @($ours | Select-Object -Skip $Argument.keep | Where-Object { $_ -notlike "*.wu_repair-$($Run.id)*" })
+  $ours = @(Get-ChildName -Path $parent -Filter "$($Argument.folder).wu*" | Where-Object { Get-BackupSecond -Name $_ } |
+      Sort-Object -Descending -Property { Get-BackupSecond -Name $_ }, { $_ })
+  $old = @($ours | Select-Object -Skip $Argument.keep | Where-Object { $_ -notlike "*$($Run.ending)*" })
   $gone = @()
   $stays = @()
   foreach ($name in $old) {
@@ -507,10 +538,10 @@ function Invoke-set_aside_bits_queueStep([hashtable] $Run, [hashtable] $Argument
   $null = $Argument
   $folder = "$env:ProgramData\Microsoft\Network\Downloader"
   $names = foreach ($filter in 'qmgr*.dat', 'qmgr.db', 'qmgr.jfm', 'edb*.log', 'edb.chk') { Get-ChildName -Path $folder -Filter $filter }
-  $names = @($names | Where-Object { $_ -notmatch '\.wu_repair-' } | Sort-Object -Unique)
+  $names = @($names | Where-Object { $_ -notmatch '\.wu(_repair)?-' } | Sort-Object -Unique)
   if (-not $names) { return New-Result -Changed $false -Why 'there is no queue' }
   foreach ($name in $names) {
-    $target = "$folder\$name.wu_repair-$($Run.id)"
+    $target = "$folder\$name$($Run.ending)"
     if (Get-FileFact -Path $target) { throw "$target is there already" }
     Set-Effect -Run $Run -Step $Run.step -Effect Place -Do @{ from = "$folder\$name"; to = $target; file = $true } `
       -Undo @{ from = $target; to = "$folder\$name"; aside = "$target.new"; file = $true }
@@ -710,7 +741,7 @@ function Test-Changed([hashtable] $Run, [hashtable] $Reply) {
 
 function New-Run([hashtable] $Request, [hashtable] $Look) {
   return @{
-    id = $Request['run']; look = $Look; step = $null; patience_ms = 20000
+    id = $Request['run']; ending = Get-BackupEnding -Run $Request['run']; look = $Look; step = $null; patience_ms = 20000
     undo = [Collections.ArrayList]::new(); warnings = [Collections.ArrayList]::new(); stop_after = @{}
   }
 }

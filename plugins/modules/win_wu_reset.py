@@ -106,7 +106,7 @@ backups:
   returned: when something was set aside
   type: list
   elements: str
-  sample: ["C:\\Windows\\SoftwareDistribution.wu_repair-20261124T101530Z-1a2b3c"]
+  sample: ["C:\\Windows\\SoftwareDistribution.wu-tp04hub0"]
 differs:
   description: What the host held otherwise than the evidence said. Nothing was changed then.
   returned: when the host changed since the look

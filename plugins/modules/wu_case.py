@@ -148,7 +148,7 @@ backups:
   returned: with O(event=end)
   type: list
   elements: str
-  sample: ["C:\\Windows\\SoftwareDistribution.wu_repair-20261124T101530Z-1a2b3c"]
+  sample: ["C:\\Windows\\SoftwareDistribution.wu-tp04hub0"]
 would:
   description: In check mode, what the first repair would do.
   returned: with O(event=end)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import verdict
+from . import situation, verdict
 from .repairs import BY_NAME, HOWTO_ORDER, PROVED, REFUTED, UNPROVEN, Proof
 from .verdict import Verdict
 
@@ -480,7 +480,7 @@ def _unknown(case: Case) -> Verdict:
     return Verdict(
         name="failed",
         msg=line(f"No answer came to run {case.run}, which changed the host ({deed(case.unknown)}): its outcome is unknown{why}; {now}"),
-        next_step=f"Look at the host again before anything else; backups of run {case.run} end in {case.run}",
+        next_step=f"Look at the host again before anything else; backups of run {case.run} end in {situation.backup_ending(case.run)}",
         owner="admin",
         why=case.why,
     )

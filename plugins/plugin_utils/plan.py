@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,8 +34,6 @@ __all__ = [
     "warnings",
     "words",
 ]
-
-_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)
@@ -89,8 +86,8 @@ def new_run_id(now: float) -> str:
 
 
 def valid_run_id(text: str) -> bool:
-    """Whether the text can name a run. It becomes part of a path on the host, so nothing else is let through."""
-    return _RUN_ID.fullmatch(text) is not None
+    """Whether the text can name a run. What is set aside on the host is named after it, so nothing else is let through."""
+    return situation.backup_ending(text) is not None
 
 
 def build(  # noqa: PLR0917 - what a plan is made from, in the order it comes to be

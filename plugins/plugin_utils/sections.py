@@ -253,7 +253,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class CacheFolder:
-    """SoftwareDistribution or catroot2. `backups` are the names of folders beside it that we made."""
+    """SoftwareDistribution or catroot2. `backups` are the names beside it that may be ours (situation.is_backup)."""
 
     name: str
     exists: bool

@@ -18,7 +18,12 @@ from .sections import Policy, TimeSource, TimeStatus, Values
 GIB = 1024**3
 DAY = 86400
 
-_BACKUP = re.compile(r"\.wu_repair-(\d{8}T\d{6})Z-[0-9a-f]+$")
+# What a run appends to what it sets aside: `.wu-`, its second in base 36 and two more characters. A short one, for a cache is full of long
+# paths and Windows PowerShell opens none of more than 260 characters. Earlier releases appended the run's whole name.
+_BACKUP = re.compile(r"\.wu-([0-9a-z]{6,7})[0-9a-z]{2}$")
+_OLD_BACKUP = re.compile(r"\.wu_repair-(\d{8}T\d{6})Z-[0-9a-f]{6,8}$")
+_RUN_ID = re.compile(r"(\d{8}T\d{6})Z-([0-9a-f]{6})")
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NO_POLICY: Values = {}
 
 WSUS, MICROSOFT = "wsus", "microsoft"
@@ -158,13 +163,40 @@ def is_set(values: Values, name: str, wanted: int = 1) -> bool:
 def backup_time(name: str) -> int | None:
     """When one of our own backups was made, from its name; None for a name that is none of ours, or holds no date."""
     found = _BACKUP.search(name)
-    if found is None:
+    if found is not None:
+        return int(found.group(1), 36)
+    found = _OLD_BACKUP.search(name)
+    return None if found is None else _seconds(found.group(1))
+
+
+def is_backup(name: str) -> bool:
+    """Whether one of our runs made it: what was set aside, or what stood in its place when that was undone."""
+    return backup_time(name.removesuffix(".new")) is not None
+
+
+def backup_ending(run_id: str) -> str | None:
+    """What a run appends to the name of what it sets aside; None for a text that names no run."""
+    found = _RUN_ID.fullmatch(run_id)
+    second = None if found is None else _seconds(found.group(1))
+    if found is None or second is None:
         return None
+    return f".wu-{_base36(second, 6)}{_base36(int(found.group(2), 16) % 36**2, 2)}"
+
+
+def _seconds(text: str) -> int | None:
     try:
-        return timegm(datetime.strptime(found.group(1), "%Y%m%dT%H%M%S").timetuple())
+        return timegm(datetime.strptime(text, "%Y%m%dT%H%M%S").timetuple())
     except ValueError:
         # Anybody may name a folder so.
         return None
+
+
+def _base36(number: int, width: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+    return digits.rjust(width, "0")
 
 
 def of(evidence: Evidence, settings: Settings) -> Situation:

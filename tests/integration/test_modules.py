@@ -188,7 +188,7 @@ def test_the_evidence_of_a_look_is_enough_to_act_on(acted: Acted) -> None:
     assert [item["id"] for item in explained["findings"]] == [item["id"] for item in look["findings"]]
     assert explained["plan"][0]["repair"] == "reset"
     assert result["verdict"] == "repaired"
-    assert result["backups"] == [f"C:\\Windows\\SoftwareDistribution.wu_repair-{RUN_ID}"]
+    assert result["backups"] == ["C:\\Windows\\SoftwareDistribution.wu-tp04hub0"]
     assert acted.cost["by-evidence"]["processes"] == 1
 
 

@@ -70,7 +70,7 @@ def _runner(fleet: Fleet) -> Callable[..., Run]:
         assert kept.exists(), done.stdout[-3000:] + done.stderr[-3000:]
         held = json.loads(kept.read_text("utf-8"))
         windows = sim.folder / "c" / "Windows"
-        renamed = sorted(path.name for path in windows.iterdir() if ".wu_repair-" in path.name)
+        renamed = sorted(path.name for path in windows.iterdir() if ".wu-" in path.name)
         return Run(done, held["updates"], held["result"], renamed, not sim.updates, fleet)
 
     return once

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import calendar
 import functools
 import re
 import time
@@ -29,7 +30,30 @@ SDDL = {
     "(A;;CCLCSWLOCRRC;;;IU)(A;;CCLCSWLOCRRC;;;SU)",
     "wuauserv": "D:(A;;CCLCSWRPLORC;;;AU)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;SY)",
 }
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6,8}")
+RUN_ID = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{6})")
+OURS_ENDING = re.compile(r"\.wu(?:-([0-9a-z]{6,7})[0-9a-z]{2}|_repair-(\d{8}T\d{6}Z)-[0-9a-f]{6,8})(\.new)?$")
+
+
+def _second(stamp: str) -> int:
+    return calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
+
+
+def _base36(number: int) -> str:
+    return "0123456789abcdefghijklmnopqrstuvwxyz"[number] if number < 36 else _base36(number // 36) + _base36(number % 36)
+
+
+def ending(run: str) -> str:
+    """What a run appends to what it sets aside."""
+    stamp, rest = RUN_ID.fullmatch(run).groups()  # type: ignore[union-attr]
+    return f".wu-{_base36(_second(stamp)):0>6}{_base36(int(rest, 16) % 1296):0>2}"
+
+
+def made_at(name: str) -> int | None:
+    """When a run made what has that name."""
+    found = OURS_ENDING.search(name)
+    if not found:
+        return None
+    return int(found[1], 36) if found[1] else _second(found[2])
 
 
 class Refused(Exception):
@@ -254,7 +278,7 @@ class _Run:
 
     def __init__(self, call: Callable[[str, dict[str, Any]], object], run: str) -> None:
         self._call = call
-        self._id = run
+        self._ending = ending(run)
         self._undo: list[tuple[dict[str, Any], Callable[[], str | None]]] = []
         # Services that were stopped and shall run again: name, step, whether the run may fail for it.
         self._stopped: list[tuple[str, dict[str, Any], bool]] = []
@@ -484,13 +508,13 @@ class _Run:
 
     def _do_set_aside(self, folder: str) -> dict[str, Any]:
         parent = FOLDERS[folder]
-        path, target = f"{parent}\\{folder}", f"{parent}\\{folder}.wu_repair-{self._id}"
+        path, target = f"{parent}\\{folder}", f"{parent}\\{folder}{self._ending}"
         fact: Any = self._call("Get-FolderFact", {"Path": path})
         if fact is None:
             return _skip("there is no such folder")
         if fact["reparse"]:
             raise SimError(0x80071126, f"{path} is a reparse point and is not moved")
-        if self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}.wu_repair-{self._id}"}):
+        if self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}{self._ending}"}):
             raise SimError(0x800700B7, f"{target} is there already")
         self._effect(
             lambda: self._call("Move-Folder", {"Path": path, "Destination": target}), lambda: self._back(path, target, "Folder")
@@ -508,14 +532,12 @@ class _Run:
 
     def _do_prune_backups(self, folder: str, keep: int) -> dict[str, Any]:
         parent = FOLDERS[folder]
-        names: Any = self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}.wu_repair-*"})
-        ours = sorted(
-            (name for name in names if re.search(r"\.wu_repair-" + RUN_ID.pattern + r"(\.new)?$", name)), reverse=True
-        )
+        names: Any = self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}.wu*"})
+        ours = sorted((name for name in names if made_at(name)), key=lambda name: (made_at(name), name), reverse=True)
         gone, stays = [], []
         for name in ours[keep:]:
             fact: Any = self._call("Get-FolderFact", {"Path": f"{parent}\\{name}"})
-            if fact and not fact["reparse"] and self._id not in name:
+            if fact and not fact["reparse"] and self._ending not in name:
                 try:
                     self._call("Remove-FolderTree", {"Path": f"{parent}\\{name}"})
                     gone.append(name)
@@ -532,12 +554,12 @@ class _Run:
         names: set[str] = set()
         for pattern in ("qmgr*.dat", "qmgr.db", "qmgr.jfm", "edb*.log", "edb.chk"):
             found: Any = self._call("Get-ChildName", {"Path": DOWNLOADER, "Filter": pattern})
-            names.update(name for name in found if ".wu_repair-" not in name)
+            names.update(name for name in found if ".wu-" not in name and ".wu_repair-" not in name)
         if not names:
             return _skip("there is no queue")
         for name in sorted(names):
             path = f"{DOWNLOADER}\\{name}"
-            target = f"{path}.wu_repair-{self._id}"
+            target = f"{path}{self._ending}"
             move = functools.partial(self._call, "Move-SingleFile", {"Path": path, "Destination": target})
             self._effect(move, functools.partial(self._back, path, target, "File"))
         return _done({"files": sorted(names)}, {"files": []})

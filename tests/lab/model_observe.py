@@ -325,7 +325,7 @@ class Observer:
         rows = []
         for name, parent in FOLDERS.items():
             path = f"{parent}\\{name}"
-            backups = self._call("Get-ChildName", {"Path": parent, "Filter": f"{name}.wu_repair-*"})
+            backups = self._call("Get-ChildName", {"Path": parent, "Filter": f"{name}.wu*"})
             row: dict[str, Any] = {"name": name, "path": path, "exists": False, "backups": backups}
             fact: Any = self._call("Get-FolderFact", {"Path": path})
             if fact:

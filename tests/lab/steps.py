@@ -16,11 +16,13 @@ from typing import Any
 from lab.controller import each
 from lab.fleet import Fleet
 from lab.hosts import HostSpec
+from lab.model_apply import ending
 
 W32TIME = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
 CBS = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing"
 # A run may be told its name, so that what it sets aside is known beforehand.
 RUN = "20261124T101530Z-1a2b3c"
+ENDING = ending(RUN)
 OLD = "20250101T000000Z-aaaaaa"
 SCM = {"channel": "System", "provider": "Service Control Manager", "id": 7034}
 W32TIME_HEX = "".join(f"{ord(letter):02X}00" for letter in "W32Time") + "0000"
@@ -101,7 +103,7 @@ CASES = (
             },
         },
         changed=False, failed=True, says="everything was undone",
-        left=(rf"Windows\System32\catroot2.wu_repair-{RUN}.new", rf"Windows\SoftwareDistribution.wu_repair-{RUN}.new"),
+        left=(rf"Windows\System32\catroot2{ENDING}.new", rf"Windows\SoftwareDistribution{ENDING}.new"),
     ),
     # What only helps does not spoil the rest: services that refuse a start type or a stop, or do not come back.
     Case(

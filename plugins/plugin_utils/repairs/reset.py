@@ -289,7 +289,7 @@ def _prune_steps(wish: Wish, folders: Sequence[str]) -> list[Step]:
     steps = []
     for name in folders:
         folder = wish.evidence.cache.by_name(name)
-        if folder is not None and len(folder.backups) >= keep:
+        if folder is not None and sum(map(situation.is_backup, folder.backups)) >= keep:
             steps.append(Step("prune_backups", {"folder": name, "keep": keep}))
     return steps
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from .. import situation
 from ..evidence import Evidence
 from ..sections import CacheFolder
 from ._common import Diff, Expect, Kind, Step
@@ -20,7 +21,7 @@ def path_of(evidence: Evidence, name: str) -> str:
 
 def backup_of(path: str, run_id: str) -> str:
     """Where a run sets a folder aside."""
-    return f"{path}.wu_repair-{run_id}"
+    return f"{path}{situation.backup_ending(run_id)}"
 
 
 def _size(folder: CacheFolder | None) -> str:

@@ -11,6 +11,8 @@ import pytest
 from .conftest import NOW, Host, listing
 
 RUN = "20261124T101530Z-1a2b3c"
+# 1795515330 seconds, and 0x1a2b3c % 36 ** 2, in base 36.
+ENDING = ".wu-tp04hub0"
 KEY = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade"
 
 
@@ -63,10 +65,10 @@ def test_reset_moves_the_folder_and_starts_what_ran(host: Host) -> None:
     assert reply["failed"] is None
     assert reply["changed"] is True
     assert [step["status"] for step in reply["steps"]] == ["done"] * 4
-    assert (host.files / f"Windows/SoftwareDistribution.wu_repair-{RUN}/DataStore/DataStore.edb").exists()
+    assert (host.files / f"Windows/SoftwareDistribution{ENDING}/DataStore/DataStore.edb").exists()
     starts = [call for call in host.state["calls"] if call.startswith("Send-ServiceStart")]
     assert starts == ["Send-ServiceStart CryptSvc", "Send-ServiceStart UsoSvc"]
-    assert reply["sections"]["cache"]["data"]["folders"][0]["backups"] == [f"SoftwareDistribution.wu_repair-{RUN}"]
+    assert reply["sections"]["cache"]["data"]["folders"][0]["backups"] == [f"SoftwareDistribution{ENDING}"]
 
 
 def test_a_step_that_fails_takes_everything_back(host: Host) -> None:
@@ -152,7 +154,7 @@ def test_a_denied_start_type_undoes_nothing_else(host: Host) -> None:
     assert host.state["services"]["wuauserv"]["start"] == 3
     assert [warning["id"] for warning in reply["warnings"]] == [2, 7]
     assert "denied" in reply["warnings"][0]["why"]
-    assert (host.files / f"Windows/SoftwareDistribution.wu_repair-{RUN}").exists()
+    assert (host.files / f"Windows/SoftwareDistribution{ENDING}").exists()
 
 
 def test_a_denied_start_type_alone_changes_nothing(host: Host) -> None:
@@ -441,12 +443,23 @@ def test_prune_keeps_the_newest_and_what_is_not_ours(host: Host) -> None:
     (host.files / "Windows/SoftwareDistribution.wu_repair-20240101T000000Z-dddddd").symlink_to(host.files / "Windows/System32")
     prune = ("prune_backups", {"folder": "SoftwareDistribution", "keep": 2})
     reply = host.run("wu_apply", request(prune, *RESET))
-    left = sorted(
-        path.name.partition("wu_repair-")[2] for path in (host.files / "Windows").glob("SoftwareDistribution.*")
-    )
+    left = sorted(path.name.partition("Distribution.")[2] for path in (host.files / "Windows").glob("SoftwareDistribution.*"))
     # A link that somebody made is not followed, and not ours.
-    assert left == ["20240101T000000Z-dddddd", "20250301T000000Z-cccccc", RUN, "mine"]
+    old = ("20240101T000000Z-dddddd", "20250301T000000Z-cccccc", "mine")
+    assert left == [ENDING[1:], *(f"wu_repair-{name}" for name in old)]
     assert reply["failed"] is None
+
+
+def test_backups_of_both_names_are_kept_by_their_age(host: Host) -> None:
+    # From 1 January 2025 (spiz00 in base 36) to 1 March, and what stood there when one was undone; the rest is not ours.
+    ages = [".wu_repair-20250101T000000Z-aaaaaa", ".wu-sqgkk0zz", ".wu_repair-20250201T000000Z-bbbbbb.new", ".wu-srw5c000.new", ".wu-srw5c001"]
+    strange = [".wu-srw5c0", ".wu-SRW5C001", ".wu-srw5c001.old", ".wuold", ".wu_repair-20259901T000000Z-aaaaaa"]
+    for name in (*ages, *strange):
+        (host.files / f"Windows/SoftwareDistribution{name}").mkdir()
+    reply = host.run("wu_apply", request(("prune_backups", {"folder": "SoftwareDistribution", "keep": 2})))
+    gone = [name for name in (*ages, *strange) if not (host.files / f"Windows/SoftwareDistribution{name}").exists()]
+    assert gone == ages[:3]
+    assert reply["steps"][0]["before"]["backups"] == [f"SoftwareDistribution{name}" for name in reversed(ages)]
 
 
 def test_an_old_backup_that_will_not_go_is_a_remark(host: Host) -> None:
@@ -462,7 +475,7 @@ def test_an_old_backup_that_will_not_go_is_a_remark(host: Host) -> None:
     assert [warning["id"] for warning in reply["warnings"]] == [5]
     assert names[0] in reply["warnings"][0]["why"]
     assert not (host.files / "Windows" / names[1]).exists(), "one that stays keeps none of the others"
-    assert (host.files / f"Windows/SoftwareDistribution.wu_repair-{RUN}").exists()
+    assert (host.files / f"Windows/SoftwareDistribution{ENDING}").exists()
     host.state["fails"][f"Remove-FolderTree C:\\Windows\\{names[2]}"] = DENIED
     alone = host.run("wu_apply", request(("prune_backups", {"folder": "SoftwareDistribution", "keep": 1})))
     assert (alone["steps"][0]["status"], alone["failed"], alone["changed"]) == ("skipped", None, False)
@@ -480,7 +493,7 @@ def test_a_number_kept_as_text_is_another_value(host: Host) -> None:
 
 
 def test_a_reparse_point_or_an_existing_target_is_refused(host: Host) -> None:
-    (host.files / f"Windows/SoftwareDistribution.wu_repair-{RUN}").mkdir()
+    (host.files / f"Windows/SoftwareDistribution{ENDING}").mkdir()
     reply = host.run("wu_apply", request(*RESET))
     assert "there already" in reply["failed"]["why"]
     (host.files / "Windows/System32/catroot2").rmdir()
@@ -495,6 +508,6 @@ def test_the_bits_queue_old_and_new(host: Host) -> None:
         host.put(f"{folder}/{name}", b"x")
     reply = host.run("wu_apply", request(("set_aside_bits_queue", {})))
     assert reply["steps"][0]["before"]["files"] == ["edb.chk", "edb00001.log", "qmgr.db", "qmgr0.dat"]
-    assert sorted(path.name for path in (host.files / folder).iterdir() if "wu_repair" not in path.name) == [
+    assert sorted(path.name for path in (host.files / folder).iterdir() if not path.name.endswith(ENDING)) == [
         "other.txt"
     ]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .conftest import Host
-from .test_apply import RESET, RUN, changes, request
+from .test_apply import ENDING, RESET, changes, request
 from .test_observe import cbs_line
 
 OLD = "SoftwareDistribution.wu_repair-20250101T000000Z-aaaaaa"
@@ -26,7 +26,7 @@ def test_the_backup_of_this_run_is_never_pruned(host: Host) -> None:
     (host.files / "Windows" / "SoftwareDistribution.wu_repair-20991231T000000Z-aaaaaa").mkdir()
     reply = host.run("wu_apply", request(*RESET, PRUNE))
     assert reply["failed"] is None
-    assert (host.files / f"Windows/SoftwareDistribution.wu_repair-{RUN}/DataStore").is_dir()
+    assert (host.files / f"Windows/SoftwareDistribution{ENDING}/DataStore").is_dir()
 
 
 def test_an_installation_at_work_differs(host: Host) -> None:

@@ -96,8 +96,8 @@ def test_reset_cures_proves_and_keeps_the_backup(host: Sim) -> None:
     assert reply["changed"] is True
     assert [row["status"] for row in reply["steps"]] == ["skipped", "done", "done", "done", "done"]
     assert reply["sections"]["scan"]["data"]["hresult"] == 0
-    assert reply["sections"]["cache"]["data"]["folders"][0]["backups"] == [f"SoftwareDistribution.wu_repair-{RUN}"]
-    assert b"damaged" in (host.read(f"{SD}.wu_repair-{RUN}\\DataStore\\DataStore.edb") or b"")
+    assert reply["sections"]["cache"]["data"]["folders"][0]["backups"] == ["SoftwareDistribution.wu-tp04hub0"]
+    assert b"damaged" in (host.read(f"{SD}.wu-tp04hub0\\DataStore\\DataStore.edb") or b"")
 
 
 @pytest.mark.parametrize("hindered", ["catroot2", "second", "start"])
@@ -105,7 +105,7 @@ def test_what_fails_is_undone_bit_for_bit(host: Sim, hindered: str) -> None:
     if hindered == "catroot2":
         host.spec["locks"] = [{"path": r"C:\Windows\System32\catroot2\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}"}]
     elif hindered == "second":
-        host._make_folder(f"C:\\Windows\\System32\\catroot2.wu_repair-{RUN}")
+        host._make_folder("C:\\Windows\\System32\\catroot2.wu-tp04hub0")
     else:
         host.services["cryptsvc"]["start_fails"] = 1053
     before = host.snapshot()

@@ -132,7 +132,7 @@ def test_a_reset_is_done_proved_and_not_done_again(fleet: Fleet, collections: Pa
     # The search is proved; only the next try can tell about the installation that failed.
     assert (result["verdict"], result["changed"]) == ("unproven", True), result
     names = [path.name for path in sim(fleet).path("C:\\Windows").iterdir()]
-    backups = [name for name in names if name.startswith("SoftwareDistribution.wu_repair-")]
+    backups = [name for name in names if name.startswith("SoftwareDistribution.wu-")]
     assert len(backups) == 1
     services = {name: one.state for name, one in sim(fleet).prefix.services().items()}
     assert {services["usosvc"], services["dosvc"], services["cryptsvc"]} == {"running"}

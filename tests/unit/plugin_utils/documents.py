@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import outcome as outcomes
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence, parse
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import FAILED, OK, Observation
@@ -295,7 +295,7 @@ def carried_out(before: Evidence, plan: Plan, changes: Mapping[str, Any] | None 
         if step.kind == "set_start_type":
             rows[args["name"]]["start"] = args["start"]
         elif step.kind == "set_aside":
-            folders[args["folder"]]["backups"].append(f"{args['folder']}.wu_repair-{plan.run_id}")
+            folders[args["folder"]]["backups"].append(f"{args['folder']}{situation.backup_ending(plan.run_id)}")
             if args["folder"] == "SoftwareDistribution":
                 folders[args["folder"]]["data_store_created"] = NOW + 5
         elif step.kind == "set_time_source":

@@ -76,7 +76,7 @@ def document() -> dict[str, Any]:
             "cache": section({"folders": [
                 {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "created": NOW - 9, "files": 3,
                  "bytes": 4000, "complete": True, "data_store": True, "data_store_created": NOW - 9,
-                 "backups": ["SoftwareDistribution.wu_repair-20251124T160002Z-1a2b3c"]}]}),
+                 "backups": ["SoftwareDistribution.wu-t68n42b0"]}]}),
             "disk": section({"drive": "C:", "free": 1 << 34, "size": 1 << 37}),
             "upgrade": section({
                 "osupgrade": {"AllowOSUpgrade": 1}, "box_result": 0x80070005, "failure_count": 1, "install_attempts": 2,

@@ -16,7 +16,7 @@ import pytest
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.winfleet.wu_repair.plugins.action import win_timesync, win_wu_info, win_wu_reset, wu_case
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _agent, _files, _options
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _agent, _files, _options, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._files import HandOver
 from lab.model_apply import Applier
 from lab.sim import Sim
@@ -187,7 +187,7 @@ def test_the_whole_result_of_a_look_is_taken_as_evidence(host: Host) -> None:
     result = reset(host)
     assert (result["verdict"], result["changed"]) == ("repaired", True)
     assert [program for program, _request in host.asked] == ["wu_apply"]
-    assert result["backups"] == [rf"C:\Windows\SoftwareDistribution.wu_repair-{RUN}"]
+    assert result["backups"] == [rf"C:\Windows\SoftwareDistribution{situation.backup_ending(RUN)}"]
 
 
 def test_a_result_without_evidence_is_told_what_to_pass(host: Host) -> None:

@@ -285,7 +285,7 @@ def after_our_reset(**changes: Any) -> Evidence:
 
 
 def test_an_installation_that_failed_before_and_after_our_reset_is_for_a_person() -> None:
-    assert situation.backup_time(BACKUP) == RESET_AT
+    assert situation.backup_time(BACKUP) == situation.backup_time("SoftwareDistribution.wu-t66sg0b0") == RESET_AT
     tries = [failed("install", 0x80070002, time=RESET_AT + delta, first=RESET_AT + delta) for delta in (-2 * DAY, -DAY, 5 * HOUR)]
     result = judged(after_our_reset(), *tries, worked("scan", 6), worked("scan", 40))
     assert (result.verdict.name, result.verdict.repairs, result.verdict.owner) == ("needs_action", (), "admin")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, repairs, steps
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, repairs, situation, steps
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding
 from hypothesis import given, settings
@@ -162,7 +162,7 @@ def test_what_would_be_done_is_said_in_words() -> None:
         "set aside C:\\Windows\\SoftwareDistribution (812 files, 1.8 GB)",
     )
     assert made.diff[0]["start type of BITS"] == "Disabled"
-    assert made.diff[1]["C:\\Windows\\SoftwareDistribution"].endswith(RUN)
+    assert made.diff[1]["C:\\Windows\\SoftwareDistribution"].endswith(str(situation.backup_ending(RUN)))
 
 
 def test_what_was_done_is_told_in_short_and_step_by_step() -> None:
@@ -170,7 +170,7 @@ def test_what_was_done_is_told_in_short_and_step_by_step() -> None:
     done = outcome(made)
     assert plan.deeds(made, done) == ("start types repaired", "cache reset")
     assert "set aside C:\\Windows\\SoftwareDistribution" in plan.words(made, done)
-    assert plan.backups(made, done) == (f"C:\\Windows\\SoftwareDistribution.wu_repair-{RUN}",)
+    assert plan.backups(made, done) == (f"C:\\Windows\\SoftwareDistribution{situation.backup_ending(RUN)}",)
     clock = plan.build("timesync", *SICK["clock"][:2], {}, RUN, SETTINGS)
     assert plan.deeds(clock, outcome(clock)) == ("clock set",)
     value = plan.build("osupgrade", look(), [ATTEMPT], {}, RUN, SETTINGS)

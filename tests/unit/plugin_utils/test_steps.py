@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import routing, steps
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import routing, situation, steps
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.steps import Step, kind_of
 from lab import model_apply
 from unit.plugin_utils.documents import RUN, folder, look, services
@@ -116,7 +116,7 @@ def test_a_folder_is_told_with_its_size(changes: dict[str, Any], size: str) -> N
             "set_start_type", {"name": "BITS", "start": 4, "delayed": False},
             {"start type of BITS": "Manual"}, {"start type of BITS": "Disabled"},
         ),
-        ("set_aside", {"folder": "SoftwareDistribution"}, {CACHE: "there"}, {CACHE: f"set aside as {CACHE}.wu_repair-{RUN}"}),
+        ("set_aside", {"folder": "SoftwareDistribution"}, {CACHE: "there"}, {CACHE: f"set aside as {CACHE}{situation.backup_ending(RUN)}"}),
         ("remove_value", {"key": KEY, "name": "AllowOSUpgrade"}, {"AllowOSUpgrade": None}, {"AllowOSUpgrade": None}),
         (
             "set_time_source", {"type": "NT5DS", "servers": None},
