@@ -435,18 +435,12 @@ def _feature(case: _Case) -> Routed | None:
     return _policy_if_wsus(features) or _owner("admin", features)
 
 
-# ERROR_INSTALL_FAILURE: a program failed, which none of the servicing stack's packages is.
-_INSTALLER_FAILED = 0x80070643
-
-
 def _title(case: _Case) -> Routed | None:
     """What an installer's mere failure means by the update that it came with."""
     failure = case.failure
     if updates.is_false_failure(failure.kb, failure.code):
         return _notice(replace(case, step="false_failure"))
-    if updates.is_winre(failure.kb, failure.title) or (
-        failure.code == _INSTALLER_FAILED and updates.may_be_winre(failure.kb, failure.title)
-    ):
+    if updates.is_winre(failure.kb, failure.title):
         return _owner("admin", replace(case, step="recovery_partition"))
     rolling = _rolling(failure)
     if rolling is None:

@@ -51,18 +51,6 @@ def is_winre(kb: str | None, title: str | None) -> bool:
     return _key(kb) in _TABLE["winre"] or _has(_lower(title), _TABLE["winre_stems"])
 
 
-def may_be_winre(kb: str | None, title: str | None) -> bool:
-    """Whether a monthly title names nothing but Windows: with an installer of its own it is one for the recovery environment.
-
-    What the servicing stack installs has no installer that could fail; .NET Framework, Defender and products name themselves.
-    `2024-01 Security Update for Windows 10 Version 22H2 for x64-based Systems (KB5034441)`.
-    """
-    text = _lower(title)
-    if _MONTH.search(text) is None or rolling_kb(kb) or rolling_of(title) or is_cumulative_os(title) or is_servicing_stack(title):
-        return False
-    return _DOTNET not in text and not _has(text, _TABLE["not_the_system"]) and not _has(text, _TABLE["installers"])
-
-
 def is_false_failure(kb: str | None, code: int | None) -> bool:
     """Whether Microsoft says of this update that it is installed although this code is shown."""
     return code in _FALSE_FAILURES.get(_key(kb), ())

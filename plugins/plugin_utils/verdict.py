@@ -454,12 +454,21 @@ def say(item: Finding, now: int | None = None) -> str:
         parts.append(f"({item.symbol})")
     parts.append(f"in {findings.LAYERS.get(item.layer, item.layer)}")
     if thing := _thing(item):
-        # An upgrade's name may be the phase alone in which it ended.
-        parts.append(f"(phase {thing})" if item.layer == "upgrade" and thing.startswith("0x") else f"of {thing}")
+        parts.append(_how_named(item, thing))
     told = [" ".join(parts), _times(item.count)]
     if item.last_seen is not None and now is not None:
         told.append(f"last {ago(now - item.last_seen)}")
     return ", ".join(told)
+
+
+def _how_named(item: Finding, thing: str) -> str:
+    if item.layer == "scan":
+        # A search is made at a server, all else is of a thing.
+        return f"at {thing}"
+    if item.layer == "upgrade" and thing.startswith("0x"):
+        # An upgrade's name may be the phase alone in which it ended.
+        return f"(phase {thing})"
+    return f"of {thing}"
 
 
 def _times(count: int) -> str:
