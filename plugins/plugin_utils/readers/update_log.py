@@ -8,11 +8,11 @@ import re
 from dataclasses import replace
 
 from ..observation import CANCELLED, FAILED, OK, Observation
-from .records import Collector, clean, each_line, has_any, is_failure, outcome_of_failure, part
+from .records import Collector, clean, is_failure, lines_with, outcome_of_failure, part
 from .reporting import REPORT, report, zone_seconds
 from .told import Told
-from .update_log_line import GUID, AgentLine, Lines, Updates, is_part, is_update_log
-from .update_log_old import OldForm
+from .update_log_line import GUID, PART, AgentLine, Lines, Updates, is_update_log
+from .update_log_old import WORTH, OldForm
 
 __all__ = ["is_update_log", "wulog"]
 
@@ -60,7 +60,8 @@ _WORTH = (
     "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of", "Top level update id",
     "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ", "Begin Downl",
 )  # fmt: skip
-_is_worth = has_any(_WORTH)
+_ROW = "REPORT EVENT"
+_WORTH_READING = tuple(dict.fromkeys((_ROW, *_WORTH, *WORTH)))
 _MOST_CALLS = 1000
 # A page or a ticket has lost the ends of lines: then the END of a search stood on the line of its error, and looked like a success.
 _RUN_ON = re.compile(
@@ -221,12 +222,10 @@ def wulog(text: str, out: Collector) -> None:
     lines, told = Lines(text), Told(out)
     updates = Updates(told)
     old, new = OldForm(told, updates), _NewForm(told, updates)
-    for place, raw in enumerate(each_line(text)):
-        if "REPORT EVENT" in raw:
+    for place, raw in lines_with(text, _WORTH_READING, PART):
+        if _ROW in raw:
             line = lines.read(place, raw)
             old.reported(_report(raw, place, None if line is None else line.at, told))
-            continue
-        if not _is_worth(raw) and not old.is_worth(raw) and not is_part(raw):
             continue
         line = lines.read(place, raw)
         if line is None:

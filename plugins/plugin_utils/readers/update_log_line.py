@@ -35,6 +35,8 @@ GUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 _TITLE = re.compile(r"^[ *]{0,12}Title = (?!<NULL>)(.{3,300})")
 _UPDATE = re.compile(rf"^[ *]{{0,12}}UpdateId = \{{?({GUID})\}}?\.[0-9]{{1,6}}")
 _PART = re.compile(rf"^[ *]{{0,24}}\{{?({GUID})\}}?\.[0-9]{{1,6}}\s*$")
+# What a line ends in that may name a part of a bundle: a revision (`.201`).
+PART = re.compile(r"\.[0-9]{1,4}[ \t\r]{0,8}$", re.M)
 _SERVICE = re.compile(rf"ServiceI[Dd] = \{{({GUID})\}}")
 _MOST_THREADS = 1000
 
@@ -113,12 +115,6 @@ class Lines:
         if found is None:
             return None
         return AgentLine(place, None, "", "", found.group(1), found.group(2), is_old=True)
-
-
-def is_part(raw: str) -> bool:
-    """Whether a line may name a part of a bundle: it ends in a revision (`.201`)."""
-    digits = raw[-9:].rstrip().rpartition(".")[2]
-    return digits.isdigit() and len(digits) < 5
 
 
 def _dates(text: str) -> Iterator[Fields]:

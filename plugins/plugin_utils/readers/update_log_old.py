@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import hresult
 from ..observation import OK, STARTED, Observation
-from .records import clean, guid_of, has_any, is_failure, kb_of, outcome_of_failure, part, to_code
+from .records import clean, guid_of, is_failure, kb_of, outcome_of_failure, part, to_code
 from .told import Told
 from .update_log_line import GUID, AgentLine, Updates
 
@@ -43,12 +43,11 @@ _HANDLER_FAILED = re.compile(
 )
 _SEARCHING = re.compile(r"Skipping scan, self-update check|Failed to synchronize|Failed to find updates|SyncServerUpdates")
 _SYNC = re.compile(r"(?:SyncUpdates_WithRecovery failed|SyncServerUpdatesInternal failed|Sync of Updates)[.:]{1,2}:? ?(0x8[0-9A-Fa-f]{7})")
-_WORTH = (
+WORTH = (
     "START", "END", "RESUMED", "xit code = 0x", "client failed", " failed, ", "error code ", "CBS update", "CBS called",
     "CBS package", "FATAL", "Preparing update", "Skipping scan", "Failed to ", "UpdateId = ", "Title = ", "ServiceI", "SyncServer",
     "SyncUpdates_W", "Sync of Upd",
 )  # fmt: skip
-_has_word = has_any(_WORTH)
 _LAYERS = (("find", "scan"), ("search", "scan"), ("install", "install"), ("download", "download"))
 # Nothing was there to be done: WU_E_NO_UPDATE.
 _NOTHING_TO_DO = (0x80240024,)
@@ -90,11 +89,6 @@ class OldForm:
         self._unended: dict[tuple[str, str], tuple[AgentLine, int]] = {}
         # What reports say has begun to install and has not ended.
         self._begun: dict[str, Observation] = {}
-
-    @staticmethod
-    def is_worth(raw: str) -> bool:
-        """Whether a line may say something."""
-        return _has_word(raw)
 
     def line(self, line: AgentLine, listed: str | None) -> None:
         """Take the next line; `listed` is the update that it lists."""
