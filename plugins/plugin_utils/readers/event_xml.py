@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ..observation import Observation
 from .event_message import data_of
-from .events import event_observation, provider_called
+from .events import event_observation, provider_called, tells
 from .records import Collector, part, stamp_of
 
 _MAX_EVENT, _MAX_DATA = 100_000, 60_000
@@ -71,7 +71,7 @@ def _provider(xml: str) -> str | None:
 
 def _observation(xml: str) -> Observation | None:
     provider, number = _provider(xml), part(_ID.search(xml))
-    if provider is None or number is None:
+    if provider is None or number is None or not tells(provider, int(number)):
         return None
     data, message = _fields(xml), part(_MESSAGE.search(xml))
     if not data and message is not None:

@@ -234,11 +234,10 @@ class Collector:
             observation = self._to_utc(observation)
         if observation.first is None:
             observation = changed(observation, first=observation.time)
-        observation = changed(observation, line=clean(observation.line))
         key = (
             observation.source, observation.channel, observation.layer, observation.outcome, observation.code, observation.marker,
             observation.update, observation.kb, observation.name, observation.service, observation.caller,
-            by_line and observation.line,
+            by_line and clean(observation.line),
         )  # fmt: skip
         before = self._seen.pop(key, None)
         if before is not None:
@@ -263,6 +262,6 @@ class Collector:
         told = {one.code for one in self._seen.values()}
         related = tuple(code for code in self._aside if code not in told)
         for key, one in self._seen.items():
-            if _is_damage(one):
-                self._seen[key] = changed(one, related=related)
+            # Of a hundred lines alike one is left to be cleaned.
+            self._seen[key] = changed(one, line=clean(one.line), related=related if _is_damage(one) else one.related)
         return list(self._seen.values())

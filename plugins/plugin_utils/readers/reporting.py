@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from .. import hresult
-from ..observation import CANCELLED, FAILED, OK, STARTED, Observation
+from ..observation import CANCELLED, FAILED, OK, STARTED, Observation, changed
 from .records import (
     Collector,
     clean,
@@ -130,9 +129,9 @@ def report(match: re.Match[str], source: str) -> Observation | None:
     )
     if layer == "scan":
         # Searches have the service that was asked, or zeros, where the others have the update.
-        return replace(seen, service=guid_of(guid), found=_found(message, outcome))
+        return changed(seen, service=guid_of(guid), found=_found(message, outcome))
     title = title_of(message)
-    return replace(seen, update=guid_of(guid), title=title, kb=kb_of(title))
+    return changed(seen, update=guid_of(guid), title=title, kb=kb_of(title))
 
 
 def _found(message: str, outcome: str) -> int | None:
@@ -148,7 +147,7 @@ def reporting(text: str, out: Collector) -> None:
     for place, match in enumerate(REPORT.finditer(text)):
         seen = report(match, "reporting")
         if seen is not None:
-            out.add(replace(seen, place=place, channel=out.channel))
+            out.add(changed(seen, place=place, channel=out.channel))
 
 
 def is_reporting(sample: str, _name: str) -> bool:

@@ -45,6 +45,17 @@ _RUN_ON = re.compile(
 )
 
 
+# What CSI tells at level Info is read by these alone, and most of a CBS.log is told by CSI.
+_TOLD_AT_INFO = ("[SR]", "orruption", "epair failed", "[Pnp]")
+
+
+def _is_lookup(raw: str) -> bool:
+    """Whether CSI tells at level Info what it looks up and stages, in the columns of every CBS.log."""
+    if raw[21:25] != "Info" or raw[43:47] != "CSI ":
+        return False
+    return raw[46:].lstrip()[:1] != "(" and not any(word in raw for word in _TOLD_AT_INFO)
+
+
 class Servicing:
     """Reads one stream of lines of the servicing stack in their order."""
 
@@ -61,12 +72,14 @@ class Servicing:
             self._dated = raw
         if raw[:1] in _UNDATED and self._checksur.takes(raw, self._place, self._moment):
             return
-        if not _INTERESTING.search(raw):
+        if _is_lookup(raw) or not _INTERESTING.search(raw):
             return
         head = HEAD.match(raw)
         if not head:
             raw = self._bare(raw)
             head = HEAD.match(raw)
+        if head and head.group(1):
+            self._time, self._dated = stamp_of(head) or self._time, ""
         if head:
             level, component, message = head.group(3), head.group(4) or "", head.group(5)
         else:

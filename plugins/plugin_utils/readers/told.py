@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ..observation import BOUND_HOST_ZONE_S, Observation
+from ..observation import BOUND_HOST_ZONE_S, Observation, changed
 from .records import Collector, clean, guid_of, kb_of
 
 # Codes that only say that something below failed: WU_E_ALL_UPDATES_FAILED, WU_E_UH_INSTALLERFAILURE, WU_E_UH_OPERATION_FAILED.
@@ -77,7 +77,7 @@ class Told:
             local: its time is the host's local one.
         """
         if seen.update:
-            seen = replace(seen, update=self._whole(seen.update))
+            seen = changed(seen, update=self._whole(seen.update))
         if seen.code in WRAPPERS:
             # Whoever tells the inner code tells the outer one, too.
             said_by = f"{said_by} outer"
@@ -124,10 +124,10 @@ class Told:
         if seen.update:
             update = self._whole(seen.update)
             title, kb = self._titles.get(update) or self._titles.get(seen.update) or (None, None)
-            seen = replace(seen, update=update, title=seen.title or title, kb=seen.kb or kb)
+            seen = changed(seen, update=update, title=seen.title or title, kb=seen.kb or kb)
         if entry.local and self._zone is not None:
             time = None if seen.time is None else seen.time - self._zone
-            self._out.add(replace(seen, time=time, bound_s=BOUND_HOST_ZONE_S))
+            self._out.add(changed(seen, time=time, bound_s=BOUND_HOST_ZONE_S))
             return
         self._out.add(seen, local=entry.local)
 
@@ -160,11 +160,11 @@ def _merge(before: _Entry, after: _Entry) -> None:
     if one.code != other.code:
         kept, left = (other, one) if _is_wrapper(one) or one.code in other.related else (one, other)
         related += [left.code] if left.code is not None else []
-        one = replace(one, code=kept.code, marker=kept.marker, line=kept.line, outcome=kept.outcome)
+        one = changed(one, code=kept.code, marker=kept.marker, line=kept.line, outcome=kept.outcome)
     if before.local and not after.local:
         # A row that carries its zone is more exact than the clock of a line.
-        one, before.local = replace(one, time=other.time), False
-    before.seen = replace(
+        one, before.local = changed(one, time=other.time), False
+    before.seen = changed(
         one,
         related=tuple(dict.fromkeys(code for code in related if code != one.code)),
         update=one.update or other.update,

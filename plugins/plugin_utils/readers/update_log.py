@@ -191,8 +191,10 @@ class _NewForm:
         return False
 
     def _handler(self, line: AgentLine) -> bool:
+        if line.component != "Handler":
+            return False
         found = _HANDLER.search(line.message)
-        if line.component != "Handler" or found is None:
+        if found is None:
             return False
         code = int(next(filter(None, found.groups())), 16)
         if is_failure(code):
