@@ -16,6 +16,8 @@ from .observation import Observation
 from .readers.compat import compat, is_compat
 from .readers.configmgr import configmgr, is_cmtrace
 from .readers.console import console, is_console
+from .readers.event_columns import event_columns, is_event_columns
+from .readers.event_json import event_json, is_event_json
 from .readers.event_table import event_csv, event_rows, is_event_csv, is_event_rows
 from .readers.event_text import event_text, is_event_text
 from .readers.event_xml import event_xml, is_event_xml
@@ -90,6 +92,8 @@ _KINDS = (
     _Kind("wulog", is_update_log, wulog),
     _Kind("reporting", is_reporting, reporting),
     _Kind("cmtrace", is_cmtrace, configmgr),
+    _Kind("events as JSON", is_event_json, event_json),
+    _Kind("events as columns", is_event_columns, event_columns),
     _Kind("events as rows", is_event_rows, event_rows),
     _Kind("events as CSV", is_event_csv, event_csv),
     _Kind("events as text", is_event_text, event_text),

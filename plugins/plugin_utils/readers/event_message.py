@@ -59,6 +59,11 @@ def told(
     return event_observation(name, number, time, data_of(name, number, message), record=record, channel=channel)
 
 
+def has_reason(message: str) -> bool:
+    """Whether a message names a KB or a code, as few programs but the update agent and its like do."""
+    return kb_of(message) is not None or _CODE.search(message[:MAX_MESSAGE]) is not None
+
+
 def data_of(provider: str, number: int, message: str) -> dict[str, str]:
     """The data fields that a message was made of, as far as they can be told."""
     text = clean(message, MAX_MESSAGE)

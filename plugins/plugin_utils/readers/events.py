@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
-from ..observation import FAILED, OK, STARTED, Observation
+from ..observation import FAILED, OK, STARTED, Observation, changed
 from .records import (
     NOT_APPLICABLE,
     PROOFS,
@@ -131,6 +130,12 @@ def tells(provider: str, event_id: int) -> bool:
     return event_id in _RULES.get(provider, {})
 
 
+def providers_like(beginning: str, event_id: int) -> list[str]:
+    """The providers whose names begin so and that write an event of this id."""
+    begun = beginning.strip().lower()
+    return [name for name in _RULES if name.lower().startswith(begun) and tells(name, event_id)]
+
+
 def service_data(event_id: int, name: str, code: str) -> dict[str, str]:
     """The parameters in which the service manager has the service and the error."""
     return {_SCM_NAME_PARAM.get(event_id, "param1"): name, _SCM_CODE_PARAM.get(event_id, "error"): code}
@@ -208,8 +213,8 @@ def _service(seen: Observation, event_id: int, data: Mapping[str, str]) -> Obser
     if key is not None and key not in line:
         line = clean(f"{key} {line}")
     if not is_failure(code):
-        return replace(seen, name=name, line=line)
-    return replace(seen, name=name, line=line, code=code, marker=None)
+        return changed(seen, name=name, line=line)
+    return changed(seen, name=name, line=line, code=code, marker=None)
 
 
 def _is_installing(fields: Mapping[str, str]) -> bool:
@@ -222,20 +227,20 @@ def _taken_away(seen: Observation, fields: Mapping[str, str]) -> Observation | N
     if seen.outcome != FAILED:
         return None
     state = (_first(fields, _STATES) or "").lower()
-    return _judged(_named(replace(seen, marker="uninstall_failed") if state in _GONE else seen, fields), fields)
+    return _judged(_named(changed(seen, marker="uninstall_failed") if state in _GONE else seen, fields), fields)
 
 
 def _corruption(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
     """Events 1014 and 1015: a detection or repair of the store ended."""
     code = _code(fields)
     if is_failure(code):
-        return replace(seen, code=code, marker=None)
+        return changed(seen, code=code, marker=None)
     total, repaired = _number(fields, "totalcorruption"), _number(fields, "repaired") or 0
     if total is None:
         return None
     if total > repaired:
         return seen
-    return replace(seen, outcome=OK, marker=PROOFS[total > 0])
+    return changed(seen, outcome=OK, marker=PROOFS[total > 0])
 
 
 def _number(fields: Mapping[str, str], key: str) -> int | None:
@@ -259,21 +264,21 @@ def _named(seen: Observation, fields: Mapping[str, str]) -> Observation:
     """With the service that was asked, the update, the package or the server that it is about."""
     service = guid_of(fields.get("serviceguid"))
     if seen.layer == "clock":
-        return replace(seen, name=part(re.match(r"[^\s,]{1,200}", _first(fields, _NAME_FIELDS) or ""), 0))
+        return changed(seen, name=part(re.match(r"[^\s,]{1,200}", _first(fields, _NAME_FIELDS) or ""), 0))
     if seen.layer == "scan":
-        return replace(seen, service=service, name=_first(fields, _NAME_FIELDS), found=_number(fields, "updatecount"))
+        return changed(seen, service=service, name=_first(fields, _NAME_FIELDS), found=_number(fields, "updatecount"))
     title, package = _first(fields, _TITLE_FIELDS), _first(fields, _PACKAGE_FIELDS)
     kb = kb_of(title) or kb_of(fields.get("packageidentifier")) or kb_of(package) or kb_of(fields.get("commandline"))
     if package is not None and package.upper() == kb:
         # A package that is called by its KB alone is named by it already.
         package = None
-    return replace(seen, service=service, update=guid_of(fields.get("updateguid")), title=title, kb=kb, name=package)
+    return changed(seen, service=service, update=guid_of(fields.get("updateguid")), title=title, kb=kb, name=package)
 
 
 def _judged(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
     """With its code; None where a failure turns out to be none."""
     if seen.outcome != FAILED:
-        return replace(seen, marker=None)
+        return changed(seen, marker=None)
     code = _code(fields)
     if code == NOT_APPLICABLE or code in _SUCCESSES_OF_AGENT:
         return None
@@ -281,5 +286,5 @@ def _judged(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
         return None
     if not is_failure(code):
         return seen if seen.marker else None
-    seen = replace(seen, code=code, outcome=outcome_of_failure(seen.layer, code))
-    return seen if seen.marker in _MARKER_STAYS else replace(seen, marker=None)
+    seen = changed(seen, code=code, outcome=outcome_of_failure(seen.layer, code))
+    return seen if seen.marker in _MARKER_STAYS else changed(seen, marker=None)

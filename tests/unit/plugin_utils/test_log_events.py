@@ -125,6 +125,37 @@ def test_pathological_text_takes_a_second_a_megabyte(seed: int) -> None:
     assert time.process_time() - began < 2 + 2 * len(text) / 1_000_000
 
 
+# --- JSON and columns ---
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (r'"\/Date(1767348000123)\/"', TEN),
+        ('"2026-01-02T10:00:00.123Z"', TEN),
+        ('"2026-01-02T11:30:00+01:30"', TEN),
+        ('"2026-01-02T05:00:00-05:00"', TEN),
+        ('"2026-01-02T12:00:00"', TEN),  # local time
+        (r'{"value": "\/Date(1767348000123)\/", "DisplayHint": 2, "DateTime": "Friday"}', TEN),
+        ("null", None),
+        ('"yesterday"', None),
+        ("[7]", None),
+    ],
+)
+def test_dates_in_json(written: str, expected: int | None) -> None:
+    text = f'[{{"Id": 25, "ProviderName": "{WUC}", "TimeCreated": {written}, "Message": "failed with error 0x80072EE2"}}]'
+    (seen,) = logs.read(text.encode(), "events.json", 7200)
+    assert (seen.time, seen.code) == (expected, 0x80072EE2)
+
+
+@pytest.mark.parametrize("piece", ['[{"a":', '{"a":', '[{"Id": 20, ', '{"ProviderName": [', "[" * 50 + '{"', "\n  ---- ---- ---- ----\nId Source Message\n"])
+def test_pathological_json_and_columns_take_a_second_a_megabyte(piece: str) -> None:
+    text = ('[{"Id": 20, "ProviderName": "Lab"}, ' + piece) + piece * (400_000 // len(piece))
+    began = time.process_time()
+    logs.read(text.encode())
+    assert time.process_time() - began < 3
+
+
 # --- binary files ---
 
 EVENT = (
