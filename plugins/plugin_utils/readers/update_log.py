@@ -38,6 +38,9 @@ _INSTALLED = (
     ("driver", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\] Driver Install of \{{(?P<update>{GUID})\}}")),
     ("top", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\].{{0,120}}?: Installing for Top level update id (?P<update>{GUID})")),
 )
+# A search that came back with half of its answer (WU_E_PT_ECP_SUCCEEDED_WITH_ERRORS), and what stopped the other half, on its thread.
+_HALF_FOUND = 0x8024402F
+_SENT = re.compile(rf"\*FAILED\* \[{_HEX}\] WinHttp: Send")
 _SUCCEEDED = re.compile(rf"called for update id ({GUID})\.[0-9]{{1,5}}, code = Update success")
 _HANDLER = re.compile(
     rf"FATAL: .{{0,80}}?0x{_HEX}|CBS called Error with 0x{_HEX}|install completed\. Return code = 0x{_HEX}, Result = Failed"
@@ -57,7 +60,7 @@ _CALL_BEGUN = re.compile(rf"Begin Downloading Updates.{{0,160}}\[Call ID = (\{{{
 # Most lines say nothing of how anything ended. One of these words stands in each that does, or in one that names something.
 _WORTH = (
     "xit code = 0x", "Return code is", "hrDeploy = ", "Failed to ", "occurred while down", "[hr = 0x", "CBS called", "FATAL",
-    "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of", "Top level update id",
+    "WinHttp: Send", "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of", "Top level update id",
     "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ", "Begin Downl",
 )  # fmt: skip
 _ROW = "REPORT EVENT"
@@ -81,9 +84,12 @@ class _NewForm:
         # Errors on the way of a call, by code, and where a call that still runs began.
         self._calls: dict[str, dict[int, Observation]] = {}
         self._running: dict[str, int] = {}
+        # Why the last request of a thread failed, since it began to search.
+        self._sent: dict[tuple[str, str], int] = {}
 
     def line(self, line: AgentLine) -> bool:
         """Take a line; whether it meant something."""
+        self._request(line)
         readers = (self._installed, self._succeeded, self._ended, self._call, self._file, self._download, self._handler)
         return any(reader(line) for reader in readers)
 
@@ -122,6 +128,10 @@ class _NewForm:
         if found is None or line.component != "Agent":
             return False
         code, caller = int(found.group(1), 16), part(_CALLER.search(line.message)) or ""
+        inner = self._sent.pop(line.key, None)
+        related: tuple[int, ...] = ()
+        if code == _HALF_FOUND and inner is not None:
+            code, related = inner, (code,)
         seen = line.seen(
             "scan",
             self._told.channel,
@@ -129,12 +139,20 @@ class _NewForm:
             code=code or None,
             caller=clean(caller, 80) or None,
             service=self._updates.service(line),
+            related=related,
         )
         if code == 0:
             self._told.add(seen)
         elif is_failure(code):
             self._told.failed(seen, "end")
         return True
+
+    def _request(self, line: AgentLine) -> None:
+        code = part(_SENT.search(line.message))
+        if code is not None and len(self._sent) < _MOST_CALLS:
+            self._sent[line.key] = int(code, 16)
+        elif "START * Finding updates" in line.message:
+            self._sent.pop(line.key, None)
 
     def _call(self, line: AgentLine) -> bool:
         """An error on the way counts once the call ended with an error, too; before that the agent still tries."""
