@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ class ActionModule(WuAction):
             explained = explain.explain([Path(item) for item in paths], self.settings, int(time.time()), explain.Reading(redactor))
         except (ExplainError, EvidenceError) as error:
             raise ActionError(str(error) if redactor is None else redactor.text(str(error))) from error
+        if redactor is not None:
+            # Here a name is a host's even where it is an ordinary word.
+            hosts = tuple(replace(one, name=redactor.host(one.name) if one.name else None) for one in explained.hosts)
+            explained = replace(explained, hosts=hosts)
         rows = [_host(one) for one in explained.hosts]
         worst = rows[0]
         result = {**worst, "files": [one.to_dict() for one in explained.files]}

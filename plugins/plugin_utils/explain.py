@@ -23,7 +23,7 @@ from . import evidence as evidence_
 from . import logs, packed, plan, repairs, seems, seen
 from . import verdict as verdicts
 from .evidence import Evidence, EvidenceError
-from .observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, Observation
+from .observation import BOUND_UNKNOWN_ZONE_S, Observation, in_utc
 from .plan import Plan
 from .readers import event_binary
 from .readers.records import clean
@@ -129,6 +129,12 @@ class Reading:
     def show(self, path: object) -> str:
         """The path of a file for a person."""
         return str(path) if self.redactor is None else self.redactor.file(str(path))
+
+    def show_look(self, look: File) -> str:
+        """The path of a file of evidence: its name is that of its host."""
+        if self.redactor is None or not re.search(rf"\b{re.escape(look.host)}\b", look.shown, re.I):
+            return look.shown
+        return f"{self.redactor.host(look.host)}.json"
 
     def learn(self, text: str) -> None:
         """Look for names in a log."""
@@ -295,7 +301,8 @@ def _as_evidence(file: File, data: bytes, reading: Reading) -> File:
     except EvidenceError as error:
         return replace(file, kind="evidence", advice=str(error))
     reading.learn_look(file.host, read)
-    return replace(file, kind="evidence", seems=seems.of("", "evidence"), evidence=read, observations=tuple(seen.observations(read)))
+    file = replace(file, kind="evidence", seems=seems.of("", "evidence"), evidence=read, observations=tuple(seen.observations(read)))
+    return replace(file, shown=reading.show_look(file))
 
 
 def _text_of_evtx(data: bytes) -> bytes | str:
@@ -461,10 +468,7 @@ def _not_seen_yet(look: Evidence, told: Iterable[Observation]) -> Iterator[Obser
 
 def _in_utc(one: Observation, zone: int | None) -> Observation:
     """Local time of a zone that the look knows."""
-    if one.bound_s != BOUND_UNKNOWN_ZONE_S or zone is None:
-        return one
-    time, first = (None if moment is None else moment - zone for moment in (one.time, one.first))
-    return replace(one, time=time, first=first, bound_s=BOUND_HOST_ZONE_S)
+    return one if zone is None or one.bound_s != BOUND_UNKNOWN_ZONE_S else in_utc(one, zone)
 
 
 def _what(one: Observation) -> object:

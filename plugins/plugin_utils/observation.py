@@ -100,3 +100,11 @@ def changed(one: Observation, **fields: object) -> Observation:
     made.__dict__.update(one.__dict__)
     made.__dict__.update(fields)
     return made
+
+
+def in_utc(one: Observation, zone_s: int | None) -> Observation:
+    """What was seen at local times, in UTC: `zone_s` is how far the host's local time is ahead of it, None where nobody knows."""
+    if zone_s is None:
+        return changed(one, bound_s=BOUND_UNKNOWN_ZONE_S)
+    time, first = (None if moment is None else moment - zone_s for moment in (one.time, one.first))
+    return changed(one, bound_s=BOUND_HOST_ZONE_S, time=time, first=first)

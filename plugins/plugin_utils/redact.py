@@ -108,10 +108,14 @@ _FORMS = (
     _Form("domain", re.compile(r"Name=['\"](?:Subject|Target)?DomainName['\"]>([^<]{2,64})<"), True),
     _Form("domain", _labelled(r"domain(?:[ _-]?name)?|dom[a\u00e4]ne|domaine|dominio|forest", _NAME), True),
 )
-_HOST_FORMS = (
+# Here stands a machine and nothing else, so that it goes although its name is an ordinary word: the computer of an event, a share.
+_SURE_HOST_FORMS = (
     re.compile(r"<Computer>([^<]{1,253})</Computer>"),
-    re.compile(r"\b(?:https?|ftp|ldaps?|tcp|udp|rpc)://(?:[^/\s@]{1,128}@)?([A-Za-z0-9_][A-Za-z0-9._-]{0,252})", re.I),
     re.compile(r"(?<![\\\w:])\\\\([A-Za-z0-9][\w.-]{0,252})(?=\\)"),
+)
+_NO_HOST = ("localhost", "null", "none")
+_HOST_FORMS = (
+    re.compile(r"\b(?:https?|ftp|ldaps?|tcp|udp|rpc)://(?:[^/\s@]{1,128}@)?([A-Za-z0-9_][A-Za-z0-9._-]{0,252})", re.I),
     _labelled(
         r"computer(?:[ _-]?name)?|(?:fq|dns )?host(?:[ _-]?name)?|machine(?:[ _-]?name)?|workstation(?: name)?|server(?:[ _-]?name)?|fqdn|"
         r"wu(?:status)?server|update ?server|dns name|netbios name|rechner(?:name)?|nom de l'ordinateur|equipo|node|"
@@ -156,7 +160,7 @@ class Redactor:
 
     def learn_host(self, name: str) -> None:
         """A machine, by its name or by its name on the network."""
-        self._host(name)
+        self.host(name)
 
     def learn_domain(self, name: str) -> None:
         """A domain."""
@@ -270,6 +274,13 @@ class Redactor:
             return [self.text(line)[:_MOST_SHOWN] for line in item]
         return self.value(item)
 
+    def host(self, name: str) -> str:
+        """The name of a machine, where nothing else can stand, with its pseudonym: also one that is an ordinary word, as `office`."""
+        name = name.strip().strip(".")
+        if "." in name or name.lower() not in _COMMON or name.lower() in _NO_HOST:
+            return self._host(name)
+        return self._pseudonym("host", name)
+
     def file(self, shown: str) -> str:
         """A file by its own name where every file of its kind is called so, else by a pseudonym; never by its folder."""
         return "!".join(self._file(part) for part in shown.split("!"))
@@ -287,6 +298,8 @@ class Redactor:
         for form in _FORMS:
             text = form.found.sub(self._replacing(partial(self._of_form, form)), text)
         text = _ACCOUNT.sub(self._account, text)
+        for pattern in _SURE_HOST_FORMS:
+            text = pattern.sub(self._replacing(self.host), text)
         for pattern in _HOST_FORMS:
             text = pattern.sub(self._replacing(self._host), text)
         text = _FQDN.sub(self._replacing(self._host), text)

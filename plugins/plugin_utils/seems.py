@@ -10,17 +10,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .observation import Observation
+from .readers import cmtrace
 from .readers.records import clean
 
 _SAMPLE = 200_000
 _BINARY_SHARE = 0.05
 _MOST_NAMES = 2
 
-_SETUP = re.compile(
-    r"(?:^|\n)\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}, )?[ \t]{0,4}(?:Info|Warning|Error|Fatal)[ \t]{1,24}"
-    r"(?:\[0x[0-9a-f]{2,8}\][ \t]{1,8})?(?:SP|MOUPG|MIG|IBS|IBSLIB|CONX|SYSPRP|DEPLOY|PANTHR|WDSSETUP|SetupPl|Setup|windeploy|WinRE)\b"
-)
-_CMTRACE = re.compile(r'\]LOG\]!><time="[^"]{1,40}"[^>]{0,120}?component="([^"]{1,80})"|\$\$<([^><]{1,80})><[0-9]{2}-[0-9]{2}-[0-9]{4} ')
 _CHECKSUR = re.compile(
     r"^[ \t>*]{0,8}\((?:f|fix)\)[ \t]{1,8}(?:CBS|CSI) |Unavailable repair files:|Seconds executed: ?[0-9]|^Binary Version [0-9.]{5,30}",
     re.M,
@@ -119,11 +115,11 @@ def is_text(text: str) -> bool:
     return odd <= len(sample) * _BINARY_SHARE
 
 
-def _cmtrace(sample: str, _kind: str | None, _seen: tuple[Observation, ...]) -> str:
-    names = Counter(found.group(1) or found.group(2) for found in _CMTRACE.finditer(sample))
-    if not names:
+def _cmtrace(sample: str, kind: str | None, _seen: tuple[Observation, ...]) -> str:
+    if kind != "cmtrace":
         return ""
-    return f"a CMTrace log of {_most_common(names)}"
+    names = Counter(record.component for record in cmtrace.records(sample) if record.component)
+    return f"a CMTrace log of {_most_common(names)}" if names else "a CMTrace log"
 
 
 def _events(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> str:
@@ -146,15 +142,14 @@ def _is_final(one: Observation) -> bool:
 
 
 def _servicing(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> str:
-    lines = {name: sample.count(f" {name} ") for name in ("CBS", "CSI", "DISM")}
-    stack = sum(lines.values())
+    if kind == "setup":
+        return _set_up(sample, seen)
     if kind == "servicing" and _CHECKSUR.search(sample):
         return "a CheckSUR.log (System Update Readiness Tool)"
+    lines = {name: sample.count(f" {name} ") for name in ("CBS", "CSI", "DISM")}
     # SFC tells of drivers in lines of DEPLOY, as set-up does.
     is_of_sfc = any(one.layer == "store" for one in seen)
-    if kind == "setup" or (len(_SETUP.findall(sample)) > stack and not is_of_sfc):
-        return _set_up(sample, seen)
-    if kind is None or not (stack or is_of_sfc):
+    if kind is None or not (any(lines.values()) or is_of_sfc):
         return "" if kind is None else f"a log of the kind {kind}"
     return "a log of DISM" if lines["DISM"] > lines["CBS"] + lines["CSI"] else "a log of the servicing stack (CBS)"
 

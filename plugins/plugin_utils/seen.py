@@ -10,23 +10,10 @@ from collections.abc import Iterator, Mapping
 from . import logs, routing
 from .evidence import Evidence
 from .observation import CANCELLED, FAILED, OK, Observation
+from .readers.service_names import service_called
 from .sections import HistoryEntry, Values
 from .situation import lookup
 
-# Key names of services, with the names that Windows shows in English: the service manager logs the shown name.
-SHOWN_NAMES = {
-    "wuauserv": "windows update",
-    "BITS": "background intelligent transfer service",
-    "CryptSvc": "cryptographic services",
-    "TrustedInstaller": "windows modules installer",
-    "msiserver": "windows installer",
-    "AppIDSvc": "application identity",
-    "wlidsvc": "microsoft account sign-in assistant",
-    "UsoSvc": "update orchestrator service",
-    "DoSvc": "delivery optimization",
-    "WaaSMedicSvc": "windows update medic service",
-    "W32Time": "windows time",
-}
 # shared data of events: these of WindowsUpdateClient are written to Operational, the others to System.
 _OPERATIONAL = (25, 26, 31, 32, 33, 34, 35, 40, 41)
 _CHANNELS = {"Microsoft-Windows-Servicing": "Setup"}
@@ -57,14 +44,9 @@ def has_searched(evidence: Evidence) -> bool:
 
 
 def our_service(data: Mapping[str, str]) -> str | None:
-    """Key name of the service an event is about, if updates need it; a foreign service and a translated name give None."""
-    names = [data.get("service"), logs.service_key(data), data.get("param1"), data.get("param2")]
-    for name in names:
-        lower = str(name or "").lower()
-        key = next((key for key, shown in SHOWN_NAMES.items() if lower in (key.lower(), shown)), None)
-        if key is not None:
-            return key
-    return None
+    """Key name of the service an event is about, if updates need it, in whatever language it is shown."""
+    names = (data.get("service"), logs.service_key(data), data.get("param1"), data.get("param2"))
+    return next((key for name in names if (key := service_called(str(name or ""))) is not None), None)
 
 
 def _events(evidence: Evidence) -> Iterator[Observation]:

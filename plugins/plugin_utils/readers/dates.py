@@ -22,8 +22,14 @@ _MOST_DATES = 20_000
 Fields = tuple[str, str, str]
 
 
-def order_of(dates: Iterable[Fields]) -> str | None:
-    """In which order the dates of a log are written, in the order of its lines; None where the log does not tell."""
+def order_of(dates: Iterable[Fields], *, daily: bool = True) -> str | None:
+    """In which order the dates of a log are written, in the order of its lines; None where the log does not tell.
+
+    Args:
+        dates: as they follow each other.
+        daily: it is a log, the newest last, that has lines for most days, as the update agent and ConfigMgr write: dates a month apart are
+            days. What a viewer exports may have the newest first.
+    """
     different: list[Fields] = []
     for fields in dates:
         if len(fields[0]) == 4:
@@ -36,16 +42,16 @@ def order_of(dates: Iterable[Fields]) -> str | None:
         return DAY_FIRST
     if any(int(fields[1]) > 12 for fields in different):
         return MONTH_FIRST
-    return _by_sequence(different)
+    return _by_sequence(different, daily)
 
 
-def _by_sequence(dates: Sequence[Fields]) -> str | None:
-    """Lines follow each other in time, so the order in which fewer of them go back is the right one."""
+def _by_sequence(dates: Sequence[Fields], daily: bool) -> str | None:
+    """Lines follow each other in time, so the order in which fewer of them go the other way is the right one."""
     by_day, by_month = _gaps(dates, DAY_FIRST), _gaps(dates, MONTH_FIRST)
-    back_by_day, back_by_month = sum(gap < 0 for gap in by_day), sum(gap < 0 for gap in by_month)
-    if back_by_day != back_by_month:
-        return DAY_FIRST if back_by_day < back_by_month else MONTH_FIRST
-    if len(dates) < _ENOUGH_DATES:
+    astray_by_day, astray_by_month = (_astray(gaps, either_way=not daily) for gaps in (by_day, by_month))
+    if astray_by_day != astray_by_month:
+        return DAY_FIRST if astray_by_day < astray_by_month else MONTH_FIRST
+    if len(dates) < _ENOUGH_DATES or not daily:
         return None
     if _are_close(by_day) and _are_far(by_month):
         return DAY_FIRST
@@ -57,6 +63,12 @@ def _by_sequence(dates: Sequence[Fields]) -> str | None:
 def _gaps(dates: Sequence[Fields], order: str) -> list[int]:
     days = [day for fields in dates if (day := _day(fields, order)) is not None]
     return [(later - earlier).days for earlier, later in zip(days, days[1:], strict=False)]
+
+
+def _astray(gaps: Sequence[int], *, either_way: bool) -> int:
+    """How many dates go back, or go the other way than most."""
+    back = sum(gap < 0 for gap in gaps)
+    return min(back, len(gaps) - back) if either_way else back
 
 
 def _are_close(gaps: Iterable[int]) -> bool:

@@ -1,16 +1,15 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: dates as a culture shows them, `1/2/2026 10:00:00 AM`, `02.01.2026 10:00:00`, `2026. 1. 2. 오전 10:00:00`.
-
-Which of the first two numbers is the day, one date often does not say: all dates of a text do.
-"""
+"""PRIVATE: dates as a culture shows them, `1/2/2026 10:00:00 AM`, `02.01.2026 10:00:00`, `2026. 1. 2. 오전 10:00:00`, taken out of text."""
 
 from __future__ import annotations
 
 import re
-from calendar import timegm
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from . import dates
+from .dates import Fields
 
 _YEAR_FIRST = re.compile(
     r"([0-9]{4})\s?[-/.年년]\s{0,2}([0-9]{1,2})\s?[-/.月월]\s{0,2}([0-9]{1,2})([^0-9]{1,20})([0-9]{1,2})[:.]([0-9]{2})(?:[:.]([0-9]{2}))?"
@@ -27,24 +26,25 @@ _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200e\u200f\u202a\u202b\u202c")
 
 
 class Moment(NamedTuple):
-    """A date and a time of day; of `first` and `second` one is the day, unless the year stands first.
+    """A date and a time of day as they stand.
 
     Attributes:
-        year_first: `first` is the month.
-        seconds: of the day.
-        halves: the clock has twelve hours.
+        fields: the three numbers of the date in their order; a year of four digits stands first or last.
+        clock: hour, minute and second.
+        half: `am` or `pm`, None for a clock of 24 hours.
         mark: what stands between the numbers.
         end: where it ends in the text.
     """
 
-    year: int
-    first: int
-    second: int
-    seconds: int
-    year_first: bool
-    halves: bool
+    fields: Fields
+    clock: Fields
+    half: str | None
     mark: str
     end: int
+
+    @property
+    def year_first(self) -> bool:
+        return len(self.fields[0]) == 4
 
 
 def moment(text: str) -> Moment | None:
@@ -52,58 +52,41 @@ def moment(text: str) -> Moment | None:
     text = text[:80].translate(_MARKS)
     found = _YEAR_FIRST.match(text)
     if found is not None:
-        year, first, second, between, *clock = found.groups()
-        return _moment(text, found, (year, first, second), between, clock, mark="")
+        *day, between, hour, minute, second = found.groups()
+        return _moment(text, found, (day, between, (hour, minute, second or "00")), mark="")
     found = _YEAR_LAST.match(text)
     if found is None:
         return None
     first, mark, second, year, between, *clock = found.groups()
-    return _moment(text, found, (year, first, second), between, clock, mark=mark.strip())
+    return _moment(text, found, ([first, second, year], between, (clock[0], clock[1], clock[2] or "00")), mark=mark.strip())
 
 
-def _moment(text: str, found: re.Match[str], day: Sequence[str], between: str, clock: Sequence[str | None], *, mark: str) -> Moment:
+def _moment(text: str, found: re.Match[str], parts: tuple[list[str], str, Fields], *, mark: str) -> Moment:
+    (first, second, third), between, clock = parts
     rest, end = text[found.end() :], found.end()
     after, before = _AFTER_NOON.match(rest), _BEFORE_NOON.match(rest)
-    half = after or before
-    is_after = after is not None or _AFTER_NOON.search(between) is not None
-    halves = is_after or half is not None or _BEFORE_NOON.search(between) is not None
-    hour, minute, second = (int(part or 0) for part in clock)
-    if halves:
-        hour = hour % 12 + 12 * is_after
-    if half is not None:
-        end += half.end()
-    year, first, other = (int(number) for number in day)
-    return Moment(year, first, other, hour * 3600 + minute * 60 + second, not mark, halves, mark, end)
+    behind = after or before
+    half = None
+    if after is not None or _AFTER_NOON.search(between) is not None:
+        half = "pm"
+    elif before is not None or _BEFORE_NOON.search(between) is not None:
+        half = "am"
+    if behind is not None:
+        end += behind.end()
+    return Moment((first, second, third), clock, half, mark, end)
 
 
 def day_first(moments: Sequence[Moment]) -> bool:
-    """Whether the first number of these dates is the day.
-
-    A number above twelve decides; else that a log is in order one way alone; else the marks that cultures use.
-    """
+    """Whether the first number of these dates is the day: where they do not tell, by the marks that cultures use."""
     open_ones = [one for one in moments if not one.year_first]
-    if any(one.first > 12 for one in open_ones):
-        return True
-    if any(one.second > 12 for one in open_ones):
-        return False
-    by_day, by_month = _is_in_order(open_ones, True), _is_in_order(open_ones, False)
-    if by_day != by_month:
-        return by_day
+    order = dates.order_of((one.fields for one in open_ones), daily=False)
+    if order is not None:
+        return order == dates.DAY_FIRST
     # `1/2/2026 10:00 AM` is American, nearly everybody else writes the day first.
-    return not any(one.halves and one.mark == "/" for one in open_ones)
-
-
-def _is_in_order(moments: Sequence[Moment], by_day: bool) -> bool:
-    times = [time for one in moments if (time := unix(one, by_day)) is not None]
-    pairs = list(zip(times, times[1:], strict=False))
-    return all(one <= other for one, other in pairs) or all(one >= other for one, other in pairs)
+    return not any(one.half and one.mark == "/" for one in open_ones)
 
 
 def unix(one: Moment, by_day: bool) -> int | None:
     """Unix seconds, read as UTC; None where there is no such day."""
-    month, day = one.first, one.second
-    if by_day and not one.year_first:
-        month, day = day, month
-    if not (1 <= month <= 12 and 1 <= day <= 31 and 1970 <= one.year <= 2200 and one.seconds < 86400):
-        return None
-    return timegm((one.year, month, day, 0, 0, 0, 0, 0, 0)) + one.seconds
+    order = dates.DAY_FIRST if by_day else dates.MONTH_FIRST
+    return dates.moment(one.fields, one.clock, one.half, dates.YEAR_FIRST if one.year_first else order)

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from .. import hresult
 from ..fields import one_line
-from ..observation import BOUND_HOST_ZONE_S, BOUND_UNKNOWN_ZONE_S, CANCELLED, FAILED, Observation, changed
+from ..observation import CANCELLED, FAILED, Observation, changed, in_utc
 
 MAX_LINE = 2000
 _MANY_LINES = 64 * 1024
@@ -205,10 +205,6 @@ def _fold(before: Observation, after: Observation) -> Observation:
     return changed(newer, count=before.count + after.count, first=first, title=newer.title or older.title)
 
 
-def _earlier(time: int | None, seconds: int) -> int | None:
-    return None if time is None else time - seconds
-
-
 def _is_damage(seen: Observation) -> bool:
     return seen.layer == "store" and seen.marker is not None and not seen.ok
 
@@ -231,7 +227,7 @@ class Collector:
             by_line: only what has the same line is alike.
         """
         if local:
-            observation = self._to_utc(observation)
+            observation = in_utc(observation, self._zone)
         if observation.first is None:
             observation = changed(observation, first=observation.time)
         key = (
@@ -245,12 +241,6 @@ class Collector:
         elif len(self._seen) >= _MAX_OBSERVATIONS:
             del self._seen[next(iter(self._seen))]
         self._seen[key] = observation
-
-    def _to_utc(self, observation: Observation) -> Observation:
-        if self._zone is None:
-            return changed(observation, bound_s=BOUND_UNKNOWN_ZONE_S)
-        time, first = _earlier(observation.time, self._zone), _earlier(observation.first, self._zone)
-        return changed(observation, bound_s=BOUND_HOST_ZONE_S, time=time, first=first)
 
     def aside(self, code: int) -> None:
         """Note a code that tells nothing by itself. It is named beside damage in the same log, if any."""

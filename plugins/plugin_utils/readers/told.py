@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..observation import BOUND_HOST_ZONE_S, Observation, changed
+from ..observation import Observation, changed, in_utc
 from .records import Collector, clean, guid_of, kb_of
 
 # Codes that only say that something below failed: WU_E_ALL_UPDATES_FAILED, WU_E_UH_INSTALLERFAILURE, WU_E_UH_OPERATION_FAILED.
@@ -126,8 +126,7 @@ class Told:
             title, kb = self._titles.get(update) or self._titles.get(seen.update) or (None, None)
             seen = changed(seen, update=update, title=seen.title or title, kb=seen.kb or kb)
         if entry.local and self._zone is not None:
-            time = None if seen.time is None else seen.time - self._zone
-            self._out.add(changed(seen, time=time, bound_s=BOUND_HOST_ZONE_S))
+            self._out.add(in_utc(seen, self._zone))
             return
         self._out.add(seen, local=entry.local)
 

@@ -132,6 +132,11 @@ def test_a_file_without_anything_about_updates_is_told_for_what_it_is(tmp_path: 
     assert says in result["files"][0]["seems"]
 
 
+def test_a_set_up_log_with_a_result_is_not_told_to_be_without_one() -> None:
+    log = Path(__file__).resolve().parents[2] / "cases/logs/setup/setupact-rollback-0xC1900101.log"
+    assert run(log)["files"][0]["seems"] == "a set-up log"
+
+
 @pytest.mark.parametrize("content", [b"", b"\0\xff\xfe rubbish " * 50, os.urandom(4000) + b"\0" * 500])
 def test_what_nobody_can_read_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.log").write_bytes(content)
@@ -310,6 +315,14 @@ def test_a_file_is_told_from_a_package(name: str | None, file: str | None) -> No
 
 
 # --- redaction ---
+
+
+def test_a_host_that_is_called_by_an_ordinary_word_goes_where_it_is_the_host(tmp_path: Path) -> None:
+    put(tmp_path, office_json=look(), setup_json=look())
+    redacted = run(tmp_path, redact=True)
+    assert {row["host"] for row in redacted["hosts"]} == {"host-1", "host-2"}
+    assert redacted["host"] in redacted["msg"]
+    assert "office" not in json.dumps(redacted).lower()
 
 
 def test_a_redacted_result_holds_no_name(tmp_path: Path) -> None:

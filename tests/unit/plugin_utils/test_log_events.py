@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs, seen
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers import event_binary, local_times
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers.service_names import service_called, service_in
 
@@ -76,6 +76,12 @@ def test_services_by_the_name_that_is_shown() -> None:
     assert service_called("Lab Agent") is None
     assert service_in("Windows Update Medic Service 服务意外地终止。") == "WaaSMedicSvc"
     assert service_in("Lab Agent") is None
+
+
+def test_a_service_in_an_event_of_a_look_is_known_by_a_translated_name() -> None:
+    assert seen.our_service({"param1": "Kryptografiedienste", "param2": "%%1053"}) == "CryptSvc"
+    assert seen.our_service({"param1": "30000", "param2": "wuauserv"}) == "wuauserv"
+    assert seen.our_service({"param1": "Druckwarteschlange"}) is None
 
 
 def test_times_of_text_are_local_and_order_its_file() -> None:
@@ -144,8 +150,8 @@ def test_pathological_text_takes_a_second_a_megabyte(seed: int) -> None:
 )
 def test_dates_in_json(written: str, expected: int | None) -> None:
     text = f'[{{"Id": 25, "ProviderName": "{WUC}", "TimeCreated": {written}, "Message": "failed with error 0x80072EE2"}}]'
-    (seen,) = logs.read(text.encode(), "events.json", 7200)
-    assert (seen.time, seen.code) == (expected, 0x80072EE2)
+    (one,) = logs.read(text.encode(), "events.json", 7200)
+    assert (one.time, one.code) == (expected, 0x80072EE2)
 
 
 @pytest.mark.parametrize("piece", ['[{"a":', '{"a":', '[{"Id": 20, ', '{"ProviderName": [', "[" * 50 + '{"', "\n  ---- ---- ---- ----\nId Source Message\n"])
