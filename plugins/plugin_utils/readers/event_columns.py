@@ -33,12 +33,12 @@ class _Column(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """One event; `index` orders those that have no year."""
+    """One event; `place` orders those that have no year."""
 
     provider: str
     number: int
     moment: Moment | None
-    index: int | None
+    place: int | None
     message: str
 
 
@@ -54,7 +54,7 @@ def event_columns(text: str, out: Collector) -> None:
     channel = out.channel or "events"
     for row in rows:
         time = None if row.moment is None else unix(row.moment, by_day)
-        place = time if row.index is None else row.index
+        place = time if row.place is None else row.place
         seen = told(row.provider, row.number, row.message, time, record=place, channel=None if place is None else channel)
         if seen is not None:
             out.add(seen, local=True)
@@ -132,7 +132,10 @@ def _span(line: str, column: _Column) -> tuple[int, int]:
 
 
 def _named(provider: str, number: int, message: str) -> str:
-    """The provider that a name stands for, '' for none that is known. `Microsoft-Windows...` may be anybody, unless a KB or a code stands by."""
+    """The provider that a name stands for, '' for none that is known.
+
+    `Microsoft-Windows...` may be anybody, but where a KB or a code is told.
+    """
     if not provider.endswith(_CUT):
         return provider_called(provider) or ""
     like = providers_like(provider.rstrip(".\u2026"), number)

@@ -60,8 +60,9 @@ _CALL_BEGUN = re.compile(rf"Begin Downloading Updates.{{0,160}}\[Call ID = (\{{{
 # Most lines say nothing of how anything ended. One of these words stands in each that does, or in one that names something.
 _WORTH = (
     "xit code = 0x", "Return code is", "hrDeploy = ", "Failed to ", "occurred while down", "[hr = 0x", "CBS called", "FATAL",
-    "WinHttp: Send", "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of", "Top level update id",
-    "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ", "Begin Downl",
+    "WinHttp: Send", "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of",
+    "Top level update id", "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ",
+    "Begin Downl",
 )  # fmt: skip
 _ROW = "REPORT EVENT"
 _WORTH_READING = tuple(dict.fromkeys((_ROW, *_WORTH, *WORTH)))

@@ -154,7 +154,10 @@ def test_dates_in_json(written: str, expected: int | None) -> None:
     assert (one.time, one.code) == (expected, 0x80072EE2)
 
 
-@pytest.mark.parametrize("piece", ['[{"a":', '{"a":', '[{"Id": 20, ', '{"ProviderName": [', "[" * 50 + '{"', "\n  ---- ---- ---- ----\nId Source Message\n"])
+@pytest.mark.parametrize(
+    "piece",
+    ['[{"a":', '{"a":', '[{"Id": 20, ', '{"ProviderName": [', "[" * 50 + '{"', "\n  ---- ---- ---- ----\nId Source Message\n"],
+)
 def test_pathological_json_and_columns_take_a_second_a_megabyte(piece: str) -> None:
     text = ('[{"Id": 20, "ProviderName": "Lab"}, ' + piece) + piece * (400_000 // len(piece))
     began = time.process_time()
