@@ -5,11 +5,13 @@
 # ruff: noqa: E501 - lines of logs and documents stay whole
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers import records
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.sections import LogKind
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -747,3 +749,14 @@ def test_damage_is_named_with_and_without_tabs() -> None:
     assert [one.name for one in read(tabs)] == ["Package_1.cat", "servicing\\x.mum"]
     assert [one.name for one in read(cbs("(p)\tCSI Payload Corrupt\t(w)\t(Fixed)\tamd64_x\\y.dll"))] == ["amd64_x\\y.dll"]
     assert names(read(tabs.replace("\t", "  "))) == {"catalog_corrupt", "mum_missing", "0x800f0900"}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_lines_with_a_word_are_those_of_the_log_and_have_their_numbers(end: str) -> None:
+    every = [f"{at} {'alpha' * (at % 7 == 0)} {'beta alpha' * (at % 11 == 3)} end.{at % 300}{'x' * (at % 3)}" for at in range(9000)]
+    every[5000] = "beta" + "y" * 5000
+    text = (end or "\n").join(every) + end
+    numbered = records.lines_with(text, ("alpha", "beta"), re.compile(r"\.20[1-9]\r?$", re.M))
+    found = [(number, line.rstrip("\r")) for number, line in numbered]
+    wanted = [(number, line[: records.MAX_LINE]) for number, line in enumerate(every) if re.search(r"alpha|beta|\.20[1-9]$", line)]
+    assert found == wanted
