@@ -119,7 +119,7 @@ def _cmtrace(sample: str, kind: str | None, _seen: tuple[Observation, ...]) -> s
     if kind != "cmtrace":
         return ""
     names = Counter(record.component for record in cmtrace.records(sample) if record.component)
-    return f"a CMTrace log of {_most_common(names)}" if names else "a CMTrace log"
+    return f"a CMTrace log of {_most_common(names)}" if names else ""
 
 
 def _events(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> str:
