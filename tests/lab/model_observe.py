@@ -37,7 +37,6 @@ SECTIONS = (
 PARTS = {"fact": "host", "agent": "sources"}
 SERVICES = (
     "wuauserv", "BITS", "CryptSvc", "TrustedInstaller", "msiserver", "AppIDSvc", "wlidsvc", "UsoSvc", "DoSvc", "WaaSMedicSvc", "W32Time",
-    "vmictimesync",
 )  # fmt: skip
 SCM = "Service Control Manager"
 # Channel, provider, ids, those of them that tell no failure.
@@ -192,7 +191,7 @@ class Observer:
         return {"status": _event(texts[0])} if texts else {}
 
     def look_services(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        return {"services": self._call("Get-ServiceTable", {"Name": list(SERVICES)})}
+        return {"services": self._call("Get-ServiceTable", {"Name": [*SERVICES, "vmictimesync"]})}
 
     def look_servicing(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         installer = self._call("Read-RegistryKey", {"Key": CV + r"\Installer\InProgress"}) is not None

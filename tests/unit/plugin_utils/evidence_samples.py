@@ -43,7 +43,8 @@ def document() -> dict[str, Any]:
             "clock": section({
                 "start_ms": 1763900000500, "end_ms": 1763900001300, "zone": "UTC", "utc_offset_s": 3600, "type": "NTP",
                 "servers": ["time.windows.com,0x9"], "policy": {"Type": "NTP"}, "max_pos": 54000, "max_neg": 4294967295,
-                "client_enabled": 1,
+                "client_enabled": 1, "max_slew": 300, "max_poll": 15, "special_poll": 3600, "seeding": 1, "hypervisor": 1,
+                "status": {"time": NOW - 60, "leap": 0, "stratum": 4, "reference": "0x0A000001", "source": "dc1", "poll": 10, "since_s": 5},
                 "sources": [{"server": "t", "ok": True, "offset_ms": -3, "rtt_ms": 5, "stratum": 2, "error": None}]}),
             "services": section({"services": [
                 {"name": "wuauserv", "exists": True, "start": 3, "delayed": False, "state": "stopped", "trigger": True,
