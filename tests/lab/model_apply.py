@@ -157,7 +157,7 @@ def _holds(one: Mapping[str, Any], now: Any) -> bool:
     """Whether what was expected is so: a start of the host within five seconds, an uptime that went on."""
     if one["what"] != "boot" or not isinstance(now, int) or not isinstance(one.get("is"), int):
         return bool(now == one.get("is"))
-    apart = now - one["is"]
+    apart = now - int(one["is"])
     return apart >= -5 if one["field"] == "uptime" else abs(apart) <= 5
 
 
