@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Settings
-from unit.plugin_utils.documents import DAY, RUN, look, service, services, source
+from unit.plugin_utils.documents import DAY, NOW, RUN, look, service, services, source
 from unit.plugin_utils.repairs.asked import condition, failure, make, prove
 
 HOUR_MS = 3600_000
@@ -309,6 +309,17 @@ def test_the_clock_is_proved_by_its_own_source() -> None:
 
 def test_a_silent_source_proves_nothing_and_is_not_called_wrong() -> None:
     assert proved((WRONG,), after(None)) == ("unproven", "its own time source did not answer")
+
+
+@pytest.mark.parametrize(
+    ("seconds_ago", "controller_ms", "status"), [(0, 20, "proved"), (30, 20, "unproven"), (0, 2 * HOUR_MS, "unproven")]
+)
+def test_w32time_is_believed_where_it_synchronised_since_beside_the_controller(seconds_ago: int, controller_ms: int, status: str) -> None:
+    told = {"provider": "Microsoft-Windows-Time-Service", "id": 35, "time": NOW + 1 - seconds_ago, "record": 1, "data": {}}
+    later = after(None, controller_ms, **{"events.records": [told], "clock.end_ms": NOW * 1000 + 2000})
+    result, reason = proved((WRONG,), later)
+    assert result == status
+    assert "W32Time" in reason
 
 
 def test_a_controller_that_disagrees_is_not_silence() -> None:
