@@ -339,8 +339,8 @@ def _by_its_own_word(before: Look, clock: situation.Clock) -> Proof | None:
     asked_ms = before.evidence.answered_ms
     if clock.synced is None or clock.controller_ms is None or clock.state != "right" or asked_ms is None:
         return None
-    # The log's time is told in whole seconds.
-    if (clock.synced + 1) * 1000 + clock.controller_ms < asked_ms:
+    # The log's time is told in whole seconds, and the controller's clock is known within its bound.
+    if (clock.synced + 1) * 1000 + clock.controller_ms + clock.bound_ms < asked_ms:
         return None
     by = f"W32Time, which synchronised {moment(clock.synced)}, and the controller's clock, now {duration(clock.controller_ms)} apart"
     return Proof(PROVED, by)
