@@ -404,6 +404,7 @@ function Get-cacheSection($Look) {
       $folder['store'] = Get-FileFact -Path "$path\DataStore\DataStore.edb"
       $folder += $fact + (Measure-Folder -Path $path -MaxFiles 50000 -MaxMs 2000)
     }
+    elseif (Get-FileFact -Path $path) { $folder['file'] = $true }
     $folder
   }) }
 }

@@ -5,6 +5,43 @@
 
 #Requires -Version 5.1
 
+# One change of a host at a time. What holds the mutex tells its run in memory that dies with it, too. Why: the mutex is not ours to open.
+function Enter-HostChange {
+  [CmdletBinding()]
+  param([string] $Run)
+  $lock = @{ held = $false; by = $null; why = $null; handle = @() }
+  try {
+    $mutex = [Threading.Mutex]::new($false, 'Global\winfleet.wu_repair')
+    $lock.handle = @($mutex)
+    # A holder that died holds nothing: it is ours.
+    try { $lock.held = $mutex.WaitOne(0) } catch [Threading.AbandonedMutexException] { $lock.held = $true }
+  }
+  catch {
+    $lock.why = $_.Exception.GetBaseException().Message
+    return $lock
+  }
+  try {
+    $name, $size = 'Global\winfleet.wu_repair.run', 64
+    $note = if ($lock.held) { [IO.MemoryMappedFiles.MemoryMappedFile]::CreateOrOpen($name, $size) } else { [IO.MemoryMappedFiles.MemoryMappedFile]::OpenExisting($name, 'Read') }
+    $lock.handle += $note
+    $view = $note.CreateViewStream(0, $size, $(if ($lock.held) { 'ReadWrite' } else { 'Read' }))
+    $bytes = [byte[]]::new($size)
+    if ($lock.held) { $view.Write([Text.Encoding]::ASCII.GetBytes($Run.PadRight($size)), 0, $size) }
+    elseif ($view.Read($bytes, 0, $size)) { $lock.by = [Text.Encoding]::ASCII.GetString($bytes).Trim(" `0") }
+    $view.Dispose()
+  }
+  # A run without a name keeps others out just as well.
+  catch { $null = $_ }
+  return $lock
+}
+
+function Exit-HostChange {
+  [CmdletBinding()]
+  param([hashtable] $Lock)
+  if ($Lock.held) { $Lock.handle[0].ReleaseMutex() }
+  foreach ($handle in $Lock.handle) { $handle.Dispose() }
+}
+
 function Set-ServiceStart {
   [CmdletBinding()]
   param(
@@ -112,31 +149,31 @@ function Move-SingleFile {
 function Remove-FolderTree {
   [CmdletBinding()]
   param([string] $Path)
-  $link = [IO.FileAttributes]::ReparsePoint
+  $reparse, $readOnly = [int][IO.FileAttributes]::ReparsePoint, [int][IO.FileAttributes]::ReadOnly
   $first = $null
-  $folders = [Collections.ArrayList]@([IO.DirectoryInfo]::new($Path))
-  for ($i = 0; $i -lt $folders.Count; $i++) {
-    if (0 -ne ($folders[$i].Attributes -band $link)) { continue }
-    try {
-      foreach ($entry in $folders[$i].GetFileSystemInfos()) {
-        if ($entry -is [IO.DirectoryInfo]) { $null = $folders.Add($entry); continue }
-        # One file that will not go keeps none of the others. Attributes are those of all names of a file: touched only where they are in the way.
-        try {
-          if ($entry.IsReadOnly -and 0 -eq ($entry.Attributes -band $link)) { $entry.IsReadOnly = $false }
-          $entry.Delete()
-        }
-        catch { if (-not $first) { $first = $_ } }
-      }
-      $folders[$i].Attributes = [IO.FileAttributes]::Directory
-    }
+  # The one form in which Windows PowerShell 5.1 opens more than 260 characters whatever the host says (Microsoft, "More on new .NET path handling").
+  $long = $Path -replace '\A(?=[A-Za-z]:\\)', '\\?\'
+  $entries = [Collections.ArrayList]@($(if ([IO.File]::Exists($long)) { [IO.FileInfo]::new($long) } else { [IO.DirectoryInfo]::new($long) }))
+  for ($i = 0; $i -lt $entries.Count; $i++) {
+    if ($entries[$i] -isnot [IO.DirectoryInfo] -or 0 -ne ([int]$entries[$i].Attributes -band $reparse)) { continue }
+    try { $entries.AddRange($entries[$i].GetFileSystemInfos()) }
     catch { if (-not $first) { $first = $_ } }
   }
-  # Deepest first and not recursive: of a link the link itself goes, never what it points to.
-  for ($i = $folders.Count - 1; $i -ge 0; $i--) { try { $folders[$i].Delete() } catch { if (-not $first) { $first = $_ } } }
-  if (-not $first) { return }
-  # .NET Framework knows no path of more than 260 characters unless the host says so (LongPathsEnabled); cmd does, and follows no link either.
-  $null = Invoke-Program -Path "$env:SystemRoot\System32\cmd.exe" -Argument '/d', '/c', 'rd', '/s', '/q', "\\?\$Path" -TimeoutMs 600000
-  if ([IO.Directory]::Exists($Path)) { throw $first }
+  # Deepest first and not recursive: of a link the link itself goes, never what it points to. One that will not go keeps none of the others.
+  for ($i = $entries.Count - 1; $i -ge 0; $i--) {
+    $entry = $entries[$i]
+    try {
+      # A file's attributes are those of all its names. This is null for one that has one name (LinkType, but a property that throws is null too).
+      if ($readOnly -eq ([int]$entry.Attributes -band ($readOnly -bor $reparse)) -and -not
+        [Microsoft.PowerShell.Commands.InternalSymbolicLinkLinkCodeMethods]::GetLinkType($entry)) {
+        $entry.Attributes = if ($entry -is [IO.DirectoryInfo]) { [IO.FileAttributes]::Directory } else { [IO.FileAttributes]::Normal }
+      }
+    }
+    catch { $null = $_ }
+    try { $entry.Delete() }
+    catch { if (-not $first) { $first = $_ } }
+  }
+  if ($first) { throw $first }
 }
 
 function Write-RegistryValue {
@@ -164,12 +201,18 @@ function Remove-RegistryValue {
   [CmdletBinding()]
   param(
     [string] $Key,
-    [string] $Name
+    [string] $Name,
+    [bool] $EmptyKey
   )
+  $path = ($Key -split '\\', 2)[1]
   $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
   try {
-    $open = $base.OpenSubKey(($Key -split '\\', 2)[1], $true)
-    if ($null -ne $open) { $open.DeleteValue($Name, $false) }
+    $open = $base.OpenSubKey($path, $true)
+    if ($null -eq $open) { return }
+    $open.DeleteValue($Name, $false)
+    $empty = $open.ValueCount -eq 0 -and $open.SubKeyCount -eq 0
+    $open.Dispose()
+    if ($EmptyKey -and $empty) { $base.DeleteSubKey($path, $false) }
   }
   finally { $base.Dispose() }
 }

@@ -94,8 +94,7 @@ function Test-Expectation([object] $Expect) {
   $name = "$($Expect['name'])"
   $known = switch ("$($Expect['what'])/$($Expect['field'])") {
     'service/start' { $name -match '\A[A-Za-z0-9_]{1,64}\z' }
-    'folder/exists' { $name -in 'SoftwareDistribution', 'catroot2' }
-    'folder/reparse' { $name -in 'SoftwareDistribution', 'catroot2' }
+    { $_ -match '\Afolder/(exists|reparse|file|created|backups)\z' } { $name -in 'SoftwareDistribution', 'catroot2' }
     'value/value' { $name -eq 'HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\OSUpgrade\AllowOSUpgrade' }
     'boot/time' { $true }
     'boot/uptime' { $true }
@@ -115,9 +114,15 @@ function Get-Found([hashtable] $Run, [hashtable] $Expect) {
       return $null
     }
     'folder' {
-      $fact = Get-FolderFact -Path (Get-FolderPath -Run $Run -Folder $name)
-      if ($Expect['field'] -eq 'exists') { return $null -ne $fact }
-      return $null -ne $fact -and $fact.reparse
+      $path = Get-FolderPath -Run $Run -Folder $name
+      $fact = Get-FolderFact -Path $path
+      switch ($Expect['field']) {
+        'exists' { return $null -ne $fact }
+        'reparse' { return $null -ne $fact -and $fact.reparse }
+        'created' { if ($fact) { return $fact.created } else { return $null } }
+        'file' { return $null -ne (Get-FileFact -Path $path) }
+        'backups' { return Join-Name -Name (Get-ChildName -Path ($path -replace '\\[^\\]*\z') -Filter "$name.wu*") }
+      }
     }
     'value' {
       $cut = $name.LastIndexOf('\')
@@ -151,12 +156,15 @@ function Get-Found([hashtable] $Run, [hashtable] $Expect) {
   }
 }
 
+# Names in one order, as one text.
+function Join-Name([string[]] $Name) { return @($Name | Sort-Object) -join ', ' }
+
 # What is not as the plan was made for.
 function Get-Difference([hashtable] $Run, [object[]] $Expect) {
   foreach ($one in $Expect) {
     if ($null -eq $one) { continue }
     $found = Get-Found -Run $Run -Expect $one
-    $want = $one['is']
+    $want = if ($one['field'] -eq 'backups') { Join-Name -Name $one['is'] } else { $one['is'] }
     $same = $found -eq $want
     if ($one['what'] -eq 'boot' -and $null -ne $found -and $null -ne $want) {
       # Windows moves the time of its start with its clock; how long ago that was goes on.
@@ -218,7 +226,10 @@ function Set-PlaceEffect([hashtable] $Run, [hashtable] $With) {
     if (Test-Place -With $With -Path $With.to) { return }
     throw "there is neither $($With.from) nor $($With.to)"
   }
-  if ($With['aside'] -and (Test-Place -With $With -Path $With.to)) { Move-Place -Run $Run -With $With -Path $With.to -Destination $With.aside }
+  # Where a file stood Windows may have made a folder.
+  foreach ($standing in @{ file = $false }, @{ file = $true }) {
+    if ($With['aside'] -and (Test-Place -With $standing -Path $With.to)) { Move-Place -Run $Run -With $standing -Path $With.to -Destination $With.aside }
+  }
   Move-Place -Run $Run -With $With -Path $With.from -Destination $With.to
 }
 
@@ -235,7 +246,7 @@ function Move-Place([hashtable] $Run, [hashtable] $With, [string] $Path, [string
 # The undo of a value of the time service tells it, too; a step tells it once for all its values.
 function Set-ValueEffect([hashtable] $Run, [hashtable] $With) {
   if (Test-Registered -Is (Get-Registered -Key $With.key -Name $With.name) -Value $With['value']) { return }
-  if ($null -eq $With['value']) { Remove-RegistryValue -Key $With.key -Name $With.name }
+  if ($null -eq $With['value']) { Remove-RegistryValue -Key $With.key -Name $With.name -EmptyKey ($true -eq $With['empty_key']) }
   else { Write-RegistryValue -Key $With.key -Name $With.name -Kind $With.kind -Value $With['value'] }
   if ($With['tell']) { Update-TimeService -Run $Run }
 }
@@ -504,10 +515,13 @@ function Invoke-set_asideStep([hashtable] $Run, [hashtable] $Argument) {
   $path = Get-FolderPath -Run $Run -Folder $Argument.folder
   $target = "$path$($Run.ending)"
   $fact = Get-FolderFact -Path $path
-  if ($null -eq $fact) { return New-Result -Changed $false -Why 'there is no such folder' }
-  if ($fact.reparse) { throw "$path is a reparse point and is not moved" }
+  # A file in its place keeps Windows from making the folder.
+  $file = $null -eq $fact -and $null -ne (Get-FileFact -Path $path)
+  if ($null -eq $fact -and -not $file) { return New-Result -Changed $false -Why 'there is no such folder' }
+  if ($fact -and $fact.reparse) { throw "$path is a reparse point and is not moved" }
   if (@(Get-ChildName -Path ($path -replace '\\[^\\]*\z') -Filter "$($Argument.folder)$($Run.ending)").Length) { throw "$target is there already" }
-  Set-Effect -Run $Run -Step $Run.step -Effect Place -Do @{ from = $path; to = $target } -Undo @{ from = $target; to = $path; aside = "$target.new" }
+  Set-Effect -Run $Run -Step $Run.step -Effect Place -Do @{ from = $path; to = $target; file = $file } `
+    -Undo @{ from = $target; to = $path; aside = "$target.new"; file = $file }
   return New-Result -Before @{ path = $path } -After @{ path = $target }
 }
 
@@ -523,7 +537,7 @@ function Invoke-prune_backupsStep([hashtable] $Run, [hashtable] $Argument) {
     # One that will not go (a file in use, a path too long) keeps none of the others.
     try {
       $fact = Get-FolderFact -Path "$parent\$name"
-      if ($null -eq $fact -or $fact.reparse) { continue }
+      if ($fact -and $fact.reparse) { continue }
       Remove-FolderTree -Path "$parent\$name"
       $gone += $name
     }
@@ -557,8 +571,10 @@ function Set-Registered([hashtable] $Run, [string] $Key, [string] $Name, [string
   if (Test-Registered -Is $before -Value $Value) { return $false }
   $to = @{ key = $Key; name = $Name }
   $was = if ($before -is [string]) { 'String' } else { $Kind }
+  # A key that this makes goes again with its value.
+  $made = $null -eq (Read-RegistryKey -Key $Key)
   Set-Effect -Run $Run -Step $Run.step -Effect Value -Do ($to + @{ value = $Value; kind = $Kind }) `
-    -Undo ($to + @{ value = $before; kind = $was; tell = $Key -like '*\W32Time\*' })
+    -Undo ($to + @{ value = $before; kind = $was; empty_key = $made; tell = $Key -like '*\W32Time\*' })
   return $true
 }
 
@@ -751,14 +767,27 @@ function Invoke-Apply {
   [CmdletBinding()]
   param([hashtable] $Request)
   $refused = Test-ApplyRequest -Request $Request
+  # Another System32 and other keys.
+  if (-not $refused -and -not (Get-SessionFact).is_64bit) { $refused = 'PowerShell is a 32-bit process on the host' }
   $look = New-Look -Request @{ schema = 1; op = 'observe'; sections = @(); servers = @() }
   $watch = $Request['observe']
   if (-not $refused -and $watch) { $refused = if ($watch -is [hashtable]) { (New-Look -Request $watch).refused } else { 'observe is not a request' } }
   if ($refused) { return @{ schema = 1; refused = $refused } }
-  $steps = @($Request['steps'] | Where-Object { $null -ne $_ })
   $run = New-Run -Request $Request -Look $look
+  $lock = Enter-HostChange -Run $run.id
+  try {
+    if ($lock.why) { $null = $run.warnings.Add(@{ id = $null; why = "other runs are not kept out: $($lock.why)" }) }
+    elseif (-not $lock.held) { return @{ schema = 1; refused = 'another run changes this host now'; busy = "$($lock.by)" } }
+    return Invoke-Change -Request $Request -Run $run
+  }
+  finally { Exit-HostChange -Lock $lock }
+}
+
+# What a request asks for, while no other run changes the host.
+function Invoke-Change([hashtable] $Request, [hashtable] $Run) {
+  $steps = @($Request['steps'] | Where-Object { $null -ne $_ })
   # Which source answers for a domain member's clock hangs on its role.
-  if ('resync' -in $Request['uses']) { try { $null = Get-SectionData -Look $look -Name fact } catch { $null = $_ } }
+  if ('resync' -in $Request['uses']) { try { $null = Get-SectionData -Look $Run.look -Name fact } catch { $null = $_ } }
   $reply = @{ schema = 1; op = 'apply'; differs = @(); failed = $null; undone = @(); warnings = @(); changed = $false; sections = $null }
   $lines = @{}
   $reply.steps = @(foreach ($step in $steps) {
@@ -766,12 +795,14 @@ function Invoke-Apply {
     $lines[$step.id]
   })
   $reply.differs = @(Get-Difference -Run $run -Expect $Request['expect'])
+  $reply.warnings = @($Run.warnings)
   if ($reply.differs) { return $reply }
   $reply.failed = Invoke-Plan -Run $run -Step @($steps | Where-Object { $_.kind -ne 'prune_backups' }) -Line $lines
   if ($reply.failed) { $reply.undone = @(Undo-Run -Run $run) }
   else { Complete-Run -Run $run -Step @($steps | Where-Object { $_.kind -eq 'prune_backups' }) -Line $lines }
   $reply.warnings = @($run.warnings)
   $reply.changed = Test-Changed -Run $run -Reply $reply
+  $watch = $Request['observe']
   if ($watch) { try { $reply.sections = (Get-Observation -Request $watch).sections } catch { $reply.sections = $null } }
   return $reply
 }

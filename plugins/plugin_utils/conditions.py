@@ -29,6 +29,9 @@ _PAUSE_S = 35 * 86400
 _START_GRACE_S = 600
 DAY = 86400
 
+# A condition of its own: what a reset repairs without any code.
+CACHE_IS_FILE = "cache_is_file"
+
 ADMIN, POLICY, MANAGEMENT = {"owner": "admin"}, {"owner": "policy"}, {"owner": "management"}
 
 
@@ -706,6 +709,16 @@ def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iter
 def _cache(evidence: Evidence, recent: Recent) -> Iterator[Finding]:
     asked = any(item.answer.get("repair") == "reset" for item in recent.failing)
     for row in evidence.cache.folders:
+        if row.file:
+            yield _condition(
+                CACHE_IS_FILE,
+                order=7,
+                layer="cache",
+                meaning=f"A file stands where the folder {row.path or row.name} must be, so Windows cannot make it",
+                answer={"repair": "reset"},
+                next_step=f"Rename the file {row.path or row.name}; Windows makes the folder again.",
+                of=row.name,
+            )
         if not row.reparse:
             continue
         finding = _condition(

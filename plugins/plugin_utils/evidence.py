@@ -288,6 +288,7 @@ _CACHE_FOLDER = record(
     exists=_FLAG,
     path=_PATH,
     reparse=_FLAG,
+    file=_FLAG,
     created=_TIME,
     files=_COUNT,
     bytes=_COUNT,

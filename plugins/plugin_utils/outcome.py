@@ -61,11 +61,13 @@ class Remark:
 class Outcome:
     """What the agent says it did.
 
-    `differs` holds what was found otherwise than expected, before anything was changed. `sections` is the look after it, as it came.
+    `busy` is the run that changes the host now, "" where that is not known: then nothing was changed. `differs` holds what was found
+    otherwise than expected, before anything was changed. `sections` is the look after it, as it came.
     `unknown` says what could not be read: then nobody knows what was done, and `changed` is True.
     """
 
     refused: str | None = None
+    busy: str | None = None
     differs: tuple[dict[str, Any], ...] = ()
     steps: tuple[StepResult, ...] = ()
     failed: Failure | None = None
@@ -93,7 +95,8 @@ class _Reader:
         if reply.get("schema") != 1:
             return _lost(f"{_REPLY} is not of schema 1")
         if isinstance(reply.get("refused"), str):
-            return Outcome(refused=_line(reply["refused"]))
+            busy = reply.get("busy")
+            return Outcome(refused=_line(reply["refused"]), busy=_line(busy) if isinstance(busy, str) else None)
         if reply.get("refused") is not None or reply.get("op") != "apply":
             return _lost(f"{_REPLY} is none to a change")
         steps = self._steps(reply)

@@ -230,6 +230,10 @@ def warnings(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
 
 def stopped(plan: Plan, outcome: Outcome) -> Refusal | None:
     """Why the change did not come to its end, as the verdict that this alone makes; None when it did."""
+    if outcome.busy is not None:
+        # Anybody on the host may have written that name.
+        other = f"run {outcome.busy}" if valid_run_id(outcome.busy) else "another run"
+        return Refusal("busy", f"The host is being changed by {other}: nothing was changed.", "Run again when that has ended.")
     if outcome.refused is not None:
         return Refusal("failed", f"The agent refused the plan, nothing was changed: {outcome.refused}")
     if outcome.differs:
@@ -258,6 +262,9 @@ def _differs(plan: Plan, differs: Sequence[Mapping[str, Any]]) -> Refusal:
     if first["what"] == "reboot":
         sentence = "Windows waits for a restart since the look: nothing was changed."
         return Refusal("restart_required", sentence, "Restart the host, then run again.")
+    if first["what"] == "folder" and first["field"] in ("created", "backups"):
+        sentence = f"{first['name']} was set aside or made anew since the look, by another run or by hand: nothing was changed."
+        return Refusal("failed", sentence, "Run again.")
     what = f"{first['what']} {first['name'] or ''}".strip()
     change = f"{what}: {first['field']} is {first['found']}, not {first['expected']}"
     return Refusal("failed", f"The host changed between look and repair ({change}): nothing was changed.", "Run again.")

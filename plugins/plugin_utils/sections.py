@@ -253,12 +253,16 @@ class Sources:
 
 @dataclass(frozen=True)
 class CacheFolder:
-    """SoftwareDistribution or catroot2. `backups` are the names beside it that may be ours (situation.is_backup)."""
+    """SoftwareDistribution or catroot2.
+
+    `file`: a file has its name. `backups` are the names beside it that may be ours (situation.is_backup).
+    """
 
     name: str
     exists: bool
     path: str | None = None
     reparse: bool | None = None
+    file: bool | None = None
     created: int | None = None
     files: int | None = None
     bytes: int | None = None

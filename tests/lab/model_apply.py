@@ -67,6 +67,9 @@ class Applier(Observer):
         """The reply to an apply request."""
         try:
             _check(request)
+            session: Any = self._call("Get-SessionFact", {})
+            if not session["is_64bit"]:
+                raise Refused("PowerShell is a 32-bit process on the host")
         except Refused as error:
             return {"schema": 1, "refused": str(error)}
         steps = [dict(step, args=dict(step.get("args") or {})) for step in request["steps"]]
@@ -83,6 +86,17 @@ class Applier(Observer):
             }
             for step in steps
         ]
+        lock: Any = self._call("Enter-HostChange", {"Run": request["run"]})
+        if not lock["held"] and not lock["why"]:
+            return {"schema": 1, "refused": "another run changes this host now", "busy": lock["by"] or ""}
+        try:
+            return self._change(request, steps, rows, lock["why"])
+        finally:
+            self._call("Exit-HostChange", {"Lock": lock})
+
+    def _change(
+        self, request: Mapping[str, Any], steps: list[dict[str, Any]], rows: list[dict[str, Any]], open_to_others: str | None
+    ) -> dict[str, Any]:
         reply: dict[str, Any] = {
             "schema": 1,
             "op": "apply",
@@ -94,9 +108,12 @@ class Applier(Observer):
             "changed": False,
             "sections": None,
         }
+        run = _Run(self._call, request["run"])
+        if open_to_others:
+            run.warnings.append({"id": None, "why": f"other runs are not kept out: {open_to_others}"})
+        reply["warnings"] = run.warnings
         if reply["differs"]:
             return reply
-        run = _Run(self._call, request["run"])
         pairs = list(zip(steps, rows, strict=True))
         last = [pair for pair in pairs if pair[0]["kind"] == "prune_backups"]
         reply["failed"] = run.play([pair for pair in pairs if pair not in last])
@@ -118,9 +135,10 @@ class Applier(Observer):
         found = []
         for one in expect:
             now = self._found(one)
-            if not _holds(one, now):
+            want = ", ".join(sorted(one["is"])) if one["field"] == "backups" else one.get("is")
+            if not _holds({**one, "is": want}, now):
                 row = {name: one.get(name) for name in ("what", "name", "field")}
-                found.append({**row, "expected": one.get("is"), "found": now})
+                found.append({**row, "expected": want, "found": now})
         return found
 
     def _found(self, one: Mapping[str, Any]) -> Any:
@@ -129,8 +147,7 @@ class Applier(Observer):
             table: Any = self._call("Get-ServiceTable", {"Name": [name]})
             return table.get(name, {}).get("start")
         if one["what"] == "folder":
-            fact: Any = self._call("Get-FolderFact", {"Path": f"{FOLDERS[name]}\\{name}"})
-            return fact is not None if one["field"] == "exists" else bool(fact and fact["reparse"])
+            return self._folder(name, one["field"])
         if one["what"] == "value":
             key, _cut, value = name.rpartition("\\")
             return self.value(key, value)
@@ -151,6 +168,16 @@ class Applier(Observer):
         # An update that does no work and waits for a restart.
         waits = self.look_servicing({}, 0)["in_progress"] == 1
         return waits or bool(STRONG & set(self.look_reboot({}, 0)["markers"]))
+
+    def _folder(self, name: str, field: str) -> Any:
+        path = f"{FOLDERS[name]}\\{name}"
+        if field == "backups":
+            names: Any = self._call("Get-ChildName", {"Path": FOLDERS[name], "Filter": f"{name}.wu*"})
+            return ", ".join(sorted(names))
+        if field == "file":
+            return self._call("Get-FileFact", {"Path": path}) is not None
+        fact: Any = self._call("Get-FolderFact", {"Path": path})
+        return fact is not None if field == "exists" else (fact or {"created": None, "reparse": False})[field]
 
 
 def _holds(one: Mapping[str, Any], now: Any) -> bool:
@@ -221,6 +248,9 @@ EXPECT = {
     ("service", "start"),
     ("folder", "exists"),
     ("folder", "reparse"),
+    ("folder", "file"),
+    ("folder", "created"),
+    ("folder", "backups"),
     ("value", "value"),
     ("boot", "time"),
     ("boot", "uptime"),
@@ -510,8 +540,13 @@ class _Run:
         parent = FOLDERS[folder]
         path, target = f"{parent}\\{folder}", f"{parent}\\{folder}{self._ending}"
         fact: Any = self._call("Get-FolderFact", {"Path": path})
-        if fact is None:
+        if fact is None and self._call("Get-FileFact", {"Path": path}) is None:
             return _skip("there is no such folder")
+        if fact is None:
+            self._effect(
+                lambda: self._call("Move-SingleFile", {"Path": path, "Destination": target}), lambda: self._back(path, target, "File")
+            )
+            return _done({"path": path}, {"path": target})
         if fact["reparse"]:
             raise SimError(0x80071126, f"{path} is a reparse point and is not moved")
         if self._call("Get-ChildName", {"Path": parent, "Filter": f"{folder}{self._ending}"}):
@@ -526,8 +561,10 @@ class _Run:
         fact, move = f"Get-{kind}Fact", "Move-Folder" if kind == "Folder" else "Move-SingleFile"
         if self._call(fact, {"Path": target}) is None:
             return
-        if self._call(fact, {"Path": path}) is not None:
-            self._call(move, {"Path": path, "Destination": target + ".new"})
+        if self._call("Get-FolderFact", {"Path": path}) is not None:
+            self._call("Move-Folder", {"Path": path, "Destination": target + ".new"})
+        if self._call("Get-FileFact", {"Path": path}) is not None:
+            self._call("Move-SingleFile", {"Path": path, "Destination": target + ".new"})
         self._call(move, {"Path": target, "Destination": path})
 
     def _do_prune_backups(self, folder: str, keep: int) -> dict[str, Any]:
@@ -537,7 +574,7 @@ class _Run:
         gone, stays = [], []
         for name in ours[keep:]:
             fact: Any = self._call("Get-FolderFact", {"Path": f"{parent}\\{name}"})
-            if fact and not fact["reparse"] and self._ending not in name:
+            if not (fact and fact["reparse"]) and self._ending not in name:
                 try:
                     self._call("Remove-FolderTree", {"Path": f"{parent}\\{name}"})
                     gone.append(name)
@@ -570,9 +607,9 @@ class _Run:
         read: Any = self._call("Read-RegistryKey", {"Key": key})
         return read["values"].get(name) if read else None
 
-    def _put(self, key: str, name: str, kind: str, value: Any) -> None:
+    def _put(self, key: str, name: str, kind: str, value: Any, *, made: bool = False) -> None:
         if value is None:
-            self._call("Remove-RegistryValue", {"Key": key, "Name": name})
+            self._call("Remove-RegistryValue", {"Key": key, "Name": name, "EmptyKey": made})
         else:
             self._call("Write-RegistryValue", {"Key": key, "Name": name, "Kind": kind, "Value": value})
 
@@ -581,7 +618,8 @@ class _Run:
         if before == value:
             return False
         was = "String" if isinstance(before, str) else kind
-        self._effect(lambda: self._put(key, name, kind, value), lambda: self._put(key, name, was, before))
+        made = self._call("Read-RegistryKey", {"Key": key}) is None
+        self._effect(lambda: self._put(key, name, kind, value), lambda: self._put(key, name, was, before, made=made))
         return True
 
     def _do_set_value(self, key: str, name: str, kind: str, value: Any) -> dict[str, Any]:

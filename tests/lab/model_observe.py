@@ -331,6 +331,8 @@ class Observer:
                 size: Any = self._call("Measure-Folder", {"Path": path, "MaxFiles": 50000, "MaxMs": 2000})
                 store = self._call("Get-FileFact", {"Path": path + r"\DataStore\DataStore.edb"})
                 row.update(fact, **size, exists=True, store=store)
+            elif self._call("Get-FileFact", {"Path": path}):
+                row["file"] = True
             rows.append(row)
         return {"folders": rows}
 

@@ -107,6 +107,8 @@ KEYS = {
     "damage",
     "winhttp_proxy",
     "start_words",
+    "sc_labels",
+    "host_change",
     "about",
 }
 

@@ -96,7 +96,8 @@ _SC_LABELS = {
     )
 }  # fmt: skip
 # Whose start types the service manager refuses to administrators: vrk3/Windows_client_tool, tools/service_config_probe.py (DoSvc, although
-# its descriptor grants it); ChrisTitusTech/winutil#867 (msiserver, AppIDSvc); Microsoft, SERVICE_LAUNCH_PROTECTED_INFO (AppIDSvc, WaaSMedicSvc).
+# its descriptor grants it); ChrisTitusTech/winutil#867 (msiserver, AppIDSvc); Microsoft, SERVICE_LAUNCH_PROTECTED_INFO (AppIDSvc,
+# WaaSMedicSvc).
 _GUARDED_TYPES = frozenset({"dosvc", "msiserver", "appidsvc", "waasmedicsvc"})
 # A protected service takes no stop and its process no end from what is not protected (SERVICE_LAUNCH_PROTECTED_INFO).
 _PROTECTED = frozenset({"appidsvc"})
@@ -209,6 +210,9 @@ class Sim:
         self._functions = _FUNCTIONS
         self._monotonic = time.monotonic()
         self._pid = 1000
+        # Who changes the host: a number of its own, and the run.
+        self._locks = 0
+        self._changing: tuple[int, str] | None = None
         self._begun: dict[int, int] = {}
         # A wrong controller is a lab whose truth is elsewhere: this process' clock stands for the controller's.
         self.truth_offset = scenario.seconds(spec.get("controller_skew", 0))
@@ -239,7 +243,6 @@ class Sim:
                     kind,
                     value["value"] if isinstance(value, dict) else value,
                 ]
-        self._registry_made: set[str] = set()
         if proxy := spec.get("winhttp_proxy"):
             # What `netsh winhttp set proxy` writes: flags at 8, the length of the text at 12, the text at 16.
             text = str(proxy).encode("ascii")
@@ -414,6 +417,9 @@ class Sim:
             else:
                 if not os.path.lexists(self.path(str(PureWindowsPath(full).parent))):
                     self._make_folder(str(PureWindowsPath(full).parent), created)
+                if self.path(full).is_dir():
+                    # A file where the machine has a folder.
+                    shutil.rmtree(self.path(full))
                 self._write(full, scenario.file_bytes(spec, now, self.zone), modified, created=created)
         store = str(self.spec.get("data_store") or "healthy")
         history = [
@@ -637,7 +643,7 @@ class Sim:
     def _started(self, service: dict[str, Any]) -> None:
         service.update(state="running", until=None)
         name = service["name"].lower()
-        if name == "wuauserv":
+        if name == "wuauserv" and not self.path(SOFTWARE_DISTRIBUTION).is_file():
             if not self.path(DATA_STORE).exists():
                 self._make_folder(SOFTWARE_DISTRIBUTION + r"\Download")
                 self._write(DATA_STORE, self._store_bytes("healthy", [], []))
@@ -658,6 +664,9 @@ class Sim:
             raise win32(1056, "An instance of the service is already running.")
         if service.get("start_fails"):
             raise win32(int(service["start_fails"]), f"The {service['display']} service could not be started.")
+        if service["name"].lower() == "wuauserv" and self.path(SOFTWARE_DISTRIBUTION).is_file():
+            # CreateDirectory, where a file has the name: ERROR_ALREADY_EXISTS. In which words wuauserv says it nobody was seen to report.
+            raise win32(183, "Cannot create a file when that file already exists.")
         for needed in service["needs"]:
             other = self.services.get(needed.lower())
             if other is None or (other["start"] == 4 and other["state"] == "stopped"):
@@ -679,7 +688,7 @@ class Sim:
             self._changed("(trigger)", {"name": name})
 
     def _dependents(self, service: dict[str, Any]) -> list[str]:
-        """Running services and drivers that depend on it, in the order to stop them (Microsoft, EnumDependentServicesW: reverse start order)."""
+        """Running services and drivers that depend on it, in the order to stop them (EnumDependentServicesW: reverse start order)."""
         found: list[str] = []
         for other in self.services.values():
             if other["state"] != "stopped" and service["name"].lower() in [needed.lower() for needed in other["needs"]]:
@@ -1052,7 +1061,7 @@ class Sim:
             for service in self.services.values():
                 self._settle(service)
             result = _laid(method(self, **given), (self.spec.get("damage") or {}).get("answers", {}).get(function))
-            if function in CHANGE and not function.startswith(("Get-", "Read-")):
+            if function in CHANGE and not function.startswith(("Get-", "Read-", "Enter-", "Exit-")):
                 self._changed(function, dict(args or {}))
             return result
 
@@ -1358,6 +1367,29 @@ class Sim:
 
     # change functions
 
+    def _enter_host_change(self, run: str) -> dict[str, Any]:
+        """A named mutex (Microsoft, "Mutex Objects"): one holder; one that ended without letting go holds nothing."""
+        given = self.spec.get("host_change") or {}
+        if given.get("why"):
+            return {"held": False, "by": None, "why": given["why"], "handle": 0}
+        if given and time.monotonic() - self._monotonic < given.get("for_s", 1e9):
+            return {"held": False, "by": given.get("by"), "why": None, "handle": 0}
+        if self._changing is not None:
+            return {"held": False, "by": self._changing[1], "why": None, "handle": 0}
+        self._locks += 1
+        self._changing = (self._locks, run)
+        return {"held": True, "by": None, "why": None, "handle": self._locks}
+
+    def _exit_host_change(self, lock: dict[str, Any]) -> None:
+        if self._changing is not None and self._changing[0] == lock["handle"]:
+            self._changing = None
+
+    def hung_up(self, handles: list[int]) -> None:
+        """A PowerShell ended: what it held is free."""
+        with self._lock:
+            for handle in handles:
+                self._exit_host_change({"handle": handle})
+
     def _set_service_start(self, name: str, start: int, delayed: bool = False) -> None:
         service = self._service(name)
         if service.get("protected") or name.lower() in _GUARDED_TYPES:
@@ -1442,7 +1474,7 @@ class Sim:
             raise win32(3, f"Could not find a part of the path '{path}'.")
         if self._held(path):
             raise win32(32, "The process cannot access the file because it is being used by another process.")
-        if real.is_symlink():
+        if real.is_symlink() or real.is_file():
             real.unlink()
             return
         for folder, folders, names in os.walk(real, topdown=False):
@@ -1459,17 +1491,20 @@ class Sim:
         if service is not None and name.lower() == "start":
             service["start"] = int(value)
             return
-        parts = path.lower().split("\\")
-        for depth in range(1, len(parts) + 1):
-            part = "\\".join(parts[:depth])
-            if part not in self.registry:
-                self._registry_made.add(part)
+        # Text that Windows keeps with variables in it stays of its kind, as the function promises.
+        old = self.registry.get(path.lower(), {"values": {}})["values"].get(name.lower())
+        if kind == "String" and old is not None and old[1] == "ExpandString":
+            kind = "ExpandString"
         self._set_value(path, name, kind, value & 0xFFFFFFFF if kind == "DWord" else value)
 
-    def _remove_registry_value(self, key: str, name: str) -> None:
-        entry = self.registry.get(_key(key).lower())
-        if entry is not None:
-            entry["values"].pop(name.lower(), None)
+    def _remove_registry_value(self, key: str, name: str, empty_key: bool = False) -> None:
+        path = _key(key).lower()
+        entry = self.registry.get(path)
+        if entry is None:
+            return
+        entry["values"].pop(name.lower(), None)
+        if empty_key and not entry["values"] and not any(other.startswith(path + "\\") for other in self.registry):
+            del self.registry[path]
 
     def _set_host_clock(self, offset_ms: int) -> None:
         self._move_clock(offset_ms / 1000)
@@ -1512,8 +1547,7 @@ class Sim:
     def snapshot(self) -> dict[str, Any]:
         """The whole state as plain data, to compare before and after.
 
-        A service that Windows started by trigger for a look counts as stopped (Windows stops it again when it is
-        idle), and a key that a write made and that holds nothing as not there: no platform function removes a key.
+        A service that Windows started by trigger for a look counts as stopped: Windows stops it again when it is idle.
         """
         with self._lock:
             for service in self.services.values():
@@ -1521,12 +1555,6 @@ class Sim:
             registry = {
                 key: {name: [kind, value] for name, (_shown, kind, value) in sorted(entry["values"].items())}
                 for key, entry in sorted(self.registry.items())
-                if not (
-                    key in self._registry_made
-                    and not any(
-                        other["values"] for name, other in self.registry.items() if (name + "\\").startswith(key + "\\")
-                    )
-                )
             }
             services = {
                 name: {
@@ -1612,6 +1640,8 @@ READ = (
     "Invoke-UpdateSearch",
 )
 CHANGE = (
+    "Enter-HostChange",
+    "Exit-HostChange",
     "Set-ServiceStart",
     "Send-ServiceStop",
     "Send-ServiceStart",
@@ -1692,12 +1722,22 @@ class _Handler(socketserver.StreamRequestHandler):
     def _converse(self) -> None:
         server = self.server
         assert isinstance(server, _Server)
+        held: list[int] = []
+        try:
+            self._answer_all(server, held)
+        finally:
+            server.sim.hung_up(held)
+
+    def _answer_all(self, server: _Server, held: list[int]) -> None:
         for line in self.rfile:
             try:
                 asked = json.loads(line)
                 if not hmac.compare_digest(str(asked["token"]), server.token):
                     return
-                answer = {"ok": True, "result": server.sim.call(asked["function"], asked.get("args") or {})}
+                result: Any = server.sim.call(asked["function"], asked.get("args") or {})
+                if asked["function"] == "Enter-HostChange" and result["held"]:
+                    held.append(result["handle"])
+                answer = {"ok": True, "result": result}
             except SimError as error:
                 answer = {"ok": False, "hresult": error.hresult, "message": error.message, "kind": error.kind}
             except Exception as error:  # the lab's fault must reach the PowerShell

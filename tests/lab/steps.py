@@ -76,6 +76,14 @@ def _clock_set(sim: Any) -> None:
     sim.step_clock(7200)
 
 
+def _renewed(sim: Any) -> None:
+    """Another run set the cache aside, and Windows made it anew."""
+    cache = r"C:\Windows\SoftwareDistribution"
+    sim.call("Send-ServiceStop", {"Name": "wuauserv"})
+    sim.call("Move-Folder", {"Path": cache, "Destination": cache + ending("20261124T101000Z-abcdef")})
+    sim.call("Send-ServiceStart", {"Name": "wuauserv"})
+
+
 def _uninstalled(sim: Any) -> None:
     del sim.services["usosvc"]
 
@@ -226,6 +234,21 @@ CASES = (
         says="clock was set", meanwhile=_clock_set, wine=True,
     ),
     Case("uninstalled-since", "win_wu_reset", {"force": True}, changed=False, failed=True, says="UsoSvc", meanwhile=_uninstalled),
+    Case(
+        "renewed-since", "win_wu_reset", {"force": True}, changed=False, failed=True,
+        says="SoftwareDistribution was set aside or made anew", meanwhile=_renewed,
+    ),
+    # Another run is at it.
+    Case("busy", "win_wu_reset", {"force": True}, {"host_change": {"by": RUN}}, changed=False, says=f"being changed by run {RUN}"),
+    Case(
+        "lock-is-not-ours", "win_wu_reset", {"force": True, "scan": False}, {"host_change": {"why": "Access to the path is denied."}},
+        says="cache reset",
+    ),
+    # A file stands where Windows wants its folder; nothing but that asks for the repair.
+    Case(
+        "file-in-its-place", "win_wu_reset", {"scan": False},
+        {"data_store": "missing", "files": {r"Windows\SoftwareDistribution": {"size": 3}}}, says="cache reset",
+    ),
     # What a look can meet.
     Case(
         "hung-agent", "win_wu_info", {"gather_subset": ["all", "scan"], "scan_timeout": 5},

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .. import routing, seen, situation, subjects
+from ..conditions import CACHE_IS_FILE
 from ..evidence import Evidence
 from ..finding import Finding
 from ._common import (
@@ -90,8 +91,10 @@ class Reset(Repair):
         """What was asked for must be gone, each by its own kind: services by the table, searches by a search, installations by one."""
         asked = self.asked_by(before.findings)
         of_services = [item for item in asked if item.condition in _SERVICE_CONDITIONS]
-        failures = [item for item in asked if item not in of_services]
+        of_files = [item for item in asked if item.condition == CACHE_IS_FILE]
+        failures = [item for item in asked if item not in (*of_services, *of_files)]
         proofs = [_service_proof(item, after) for item in of_services]
+        proofs += [_file_proof(item, after) for item in of_files]
         searches = [item for item in failures if item.layer not in ("download", "install")]
         if searches or failures or not asked:
             proofs.append(_searched(before, after, searches or failures))
@@ -105,7 +108,7 @@ REPAIR = Reset()
 # --- what is wanted ---
 
 
-def _service_of(item: Finding) -> str:
+def _about(item: Finding) -> str:
     return item.id.partition(":")[2]
 
 
@@ -121,7 +124,7 @@ def _is_ours(name: str) -> bool:
 
 def _named(repair: Repair, wish: Wish, condition: str) -> set[str]:
     asked = repair.asked_by(wish.findings)
-    return {_service_of(item) for item in asked if item.condition == condition and _is_ours(_service_of(item))}
+    return {_about(item) for item in asked if item.condition == condition and _is_ours(_about(item))}
 
 
 def _in_starting_order(names: Iterable[str]) -> list[str]:
@@ -159,15 +162,15 @@ def _is_service_code(item: Finding) -> bool:
 
 def _wanted_folders(repair: Repair, wish: Wish) -> list[str]:
     """The folders that the failures, or the user, want set aside."""
-    failures = [
-        item for item in repair.asked_by(wish.findings) if item.condition not in _SERVICE_CONDITIONS and not _is_service_code(item)
-    ]
-    if not failures and not wish.force:
+    asked = repair.asked_by(wish.findings)
+    failures = [item for item in asked if item.condition not in (*_SERVICE_CONDITIONS, CACHE_IS_FILE) and not _is_service_code(item)]
+    files = {_about(item) for item in asked if item.condition == CACHE_IS_FILE}
+    if not failures and not files and not wish.force:
         return []
     listed = [str(name) for name in wish.options.get("folders") or ["auto"]]
     wanted = {name for name in listed if name != "auto"}
     if "auto" in listed:
-        wanted |= _folders_of(failures) if failures else {_CACHE, _CATALOGUES}
+        wanted |= files | _folders_of(failures) if failures or files else {_CACHE, _CATALOGUES}
     return [name for name in (_CACHE, _CATALOGUES) if name in wanted]
 
 
@@ -182,7 +185,7 @@ def _holders(evidence: Evidence, folder: str) -> dict[str, str]:
     """Running dependents of a folder's services that are not ours to stop, each with the service that it depends on.
 
     They belong to other products, or guard themselves: AppIDSvc and the driver applockerfltr depend on CryptSvc, and without them AppLocker
-    is off (Microsoft, SERVICE_LAUNCH_PROTECTED_INFO). What depends on a service that only helps leaves that service running, not the folder.
+    is off (Microsoft, SERVICE_LAUNCH_PROTECTED_INFO). What depends on a service that only helps keeps that one running, and no folder.
     """
     ours = {*routing.STOP_ORDER, *(name for name in routing.SERVICES if _is_ours(name))}
     allowed = {name.lower() for name in ours}
@@ -212,7 +215,7 @@ def _movable(evidence: Evidence, folders: Sequence[str]) -> list[str]:
     there = []
     for name in folders:
         folder = evidence.cache.by_name(name)
-        if (folder is None or folder.exists) and not _holders(evidence, name):
+        if (folder is None or folder.exists or folder.file) and not _holders(evidence, name):
             there.append(name)
     return there
 
@@ -297,9 +300,19 @@ def _prune_steps(wish: Wish, folders: Sequence[str]) -> list[Step]:
 # --- proof ---
 
 
+def _file_proof(item: Finding, after: Look) -> Proof:
+    """The place of a folder, where a file stood."""
+    folder = after.evidence.cache.by_name(_about(item))
+    if folder is None:
+        return Proof(UNPROVEN, None, f"{_about(item)} could not be looked at again ({after.evidence.status('cache')})")
+    if folder.file:
+        return Proof(REFUTED, None, f"a file still stands where the folder {_about(item)} must be")
+    return Proof(PROVED, f"the place of {_about(item)}, looked at again")
+
+
 def _service_proof(item: Finding, after: Look) -> Proof:
     """A service by its row, read again."""
-    name = _service_of(item)
+    name = _about(item)
     if not after.evidence.has("services") or not _exists(after.evidence, name):
         return Proof(UNPROVEN, None, f"{name} could not be read again ({after.evidence.status('services')})")
     if _start_of(after.evidence, name) == _DISABLED_START:

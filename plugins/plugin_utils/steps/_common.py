@@ -32,7 +32,8 @@ class Expect:
 
     def to_dict(self) -> dict[str, Any]:
         """As the agent wants it."""
-        return {"what": self.what, "name": self.name, "field": self.field, "is": self.value}
+        value = list(self.value) if isinstance(self.value, tuple) else self.value
+        return {"what": self.what, "name": self.name, "field": self.field, "is": value}
 
 
 class Kind:

@@ -9,6 +9,8 @@ from ..evidence import Evidence
 from ..sections import CacheFolder
 from ._common import Diff, Expect, Kind, Step
 
+# So many names of backups the evidence holds at most.
+MOST_BACKUPS = 300
 _MIB = 1024**2
 _GIB = 1024**3
 
@@ -44,7 +46,9 @@ class SetAside(Kind):
     def would(self, step: Step, evidence: Evidence) -> str:
         """See Kind."""
         name = str(step.args["folder"])
-        return f"set aside {path_of(evidence, name)}{_size(evidence.cache.by_name(name))}"
+        folder = evidence.cache.by_name(name)
+        what = "the file " if folder is not None and folder.file else ""
+        return f"set aside {what}{path_of(evidence, name)}{_size(folder)}"
 
     def done(self, step: Step, evidence: Evidence) -> str:
         """See Kind."""
@@ -54,10 +58,21 @@ class SetAside(Kind):
         """See Kind."""
         name = str(step.args["folder"])
         no_link = Expect("folder", name, "reparse", False)
+        folder = evidence.cache.by_name(name)
         # A folder that could not be looked at may be missing, which the agent skips.
-        if evidence.cache.by_name(name) is None:
+        if folder is None:
             return (no_link,)
-        return Expect("folder", name, "exists", True), no_link
+        if folder.file:
+            return (Expect("folder", name, "file", True),)
+        return Expect("folder", name, "exists", True), no_link, *self._same(folder)
+
+    @staticmethod
+    def _same(folder: CacheFolder) -> tuple[Expect, ...]:
+        """That it was not renewed since the look. One made anew within seconds gets the old time from NTFS: then its backups tell."""
+        created = [] if folder.created is None else [Expect("folder", folder.name, "created", folder.created)]
+        # A list that was cut would never be the same.
+        known = len(folder.backups) < MOST_BACKUPS
+        return (*created, Expect("folder", folder.name, "backups", folder.backups)) if known else tuple(created)
 
     def diff(self, step: Step, evidence: Evidence, run_id: str) -> Diff:
         """See Kind."""

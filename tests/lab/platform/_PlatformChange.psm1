@@ -5,6 +5,23 @@
 
 #Requires -Version 5.1
 
+function Enter-HostChange {
+  [CmdletBinding()]
+  param(
+    [string] $Run
+  )
+  $result = Invoke-Lab -Function Enter-HostChange -Argument @{ Run = $Run }
+  return $result
+}
+
+function Exit-HostChange {
+  [CmdletBinding()]
+  param(
+    [hashtable] $Lock
+  )
+  $null = Invoke-Lab -Function Exit-HostChange -Argument @{ Lock = $Lock }
+}
+
 function Set-ServiceStart {
   [CmdletBinding()]
   param(
@@ -82,9 +99,10 @@ function Remove-RegistryValue {
   [CmdletBinding()]
   param(
     [string] $Key,
-    [string] $Name
+    [string] $Name,
+    [bool] $EmptyKey
   )
-  $null = Invoke-Lab -Function Remove-RegistryValue -Argument @{ Key = $Key; Name = $Name }
+  $null = Invoke-Lab -Function Remove-RegistryValue -Argument @{ Key = $Key; Name = $Name; EmptyKey = $EmptyKey }
 }
 
 function Set-HostClock {

@@ -32,7 +32,9 @@ def find_shell() -> str | None:
     return shutil.which("powershell") or shutil.which("pwsh")
 
 
-LABELS = ("SERVICE_NAME", "DISPLAY_NAME", "TYPE", "STATE", "WIN32_EXIT_CODE", "SERVICE_EXIT_CODE", "CHECKPOINT", "WAIT_HINT", "PID", "FLAGS")
+LABELS = (
+    "SERVICE_NAME", "DISPLAY_NAME", "TYPE", "STATE", "WIN32_EXIT_CODE", "SERVICE_EXIT_CODE", "CHECKPOINT", "WAIT_HINT", "PID", "FLAGS",
+)  # fmt: skip
 
 
 def listing(pids: dict[str, int], labels: tuple[str, ...] = LABELS) -> str:

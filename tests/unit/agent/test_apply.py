@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from typing import Any
 
 import pytest
@@ -39,8 +41,8 @@ def start(name: str, **more: Any) -> tuple[str, dict[str, Any]]:
 
 # As a Spanish Windows names the lines.
 SPANISH = (
-    "NOMBRE_SERVICIO", "NOMBRE_PARA_MOSTRAR", "TIPO", "ESTADO", "CÓD_SALIDA_WIN32", "CÓD_SALIDA_SERV", "PUNTO_COMPROB.", "INDICACIÓN_INICIO",
-    "ID. DE PROCESO", "MARCAS",
+    "NOMBRE_SERVICIO", "NOMBRE_PARA_MOSTRAR", "TIPO", "ESTADO", "CÓD_SALIDA_WIN32", "CÓD_SALIDA_SERV", "PUNTO_COMPROB.",
+    "INDICACIÓN_INICIO", "ID. DE PROCESO", "MARCAS",
 )  # fmt: skip
 DENIED = {"message": "Access is denied.", "code": -2147024891}
 NO_ZONE = ("set_time_zone", {"id": "Nowhere"})
@@ -56,7 +58,7 @@ RESET = (stop("UsoSvc"), stop("CryptSvc"), ("set_aside", {"folder": "SoftwareDis
 
 
 def changes(host: Host) -> list[str]:
-    return [call for call in host.state["calls"] if not call.startswith("w32tm")]
+    return [call for call in host.state["calls"] if not call.startswith(("w32tm", "Exit-HostChange True"))]
 
 
 def test_reset_moves_the_folder_and_starts_what_ran(host: Host) -> None:
@@ -388,6 +390,92 @@ def test_a_request_that_is_not_ours_changes_nothing(host: Host, more: dict[str, 
     assert changes(host) == []
 
 
+def test_a_host_that_another_run_changes_is_left_alone(host: Host) -> None:
+    host.state["lock"] = {"by": "20261124T101000Z-abcdef"}
+    reply = host.run("wu_apply", request(*RESET))
+    assert reply == {"schema": 1, "refused": "another run changes this host now", "busy": "20261124T101000Z-abcdef"}
+    assert changes(host) == ["Exit-HostChange False"]
+    host.state["lock"] = {"by": None}
+    assert host.run("wu_apply", request(*RESET))["busy"] == ""
+
+
+def test_a_32_bit_powershell_changes_nothing(host: Host) -> None:
+    host.state["session"]["is_64bit"] = False
+    reply = host.run("wu_apply", request(*RESET))
+    assert "32-bit" in reply["refused"]
+    assert changes(host) == []
+
+
+def test_a_lock_that_is_not_ours_to_open_is_a_warning(host: Host) -> None:
+    host.state["lock"] = {"why": "Access to the path is denied."}
+    reply = host.run("wu_apply", request(*RESET))
+    assert reply["changed"] is True
+    assert reply["warnings"] == [{"id": None, "why": "other runs are not kept out: Access to the path is denied."}]
+
+
+def test_the_lock_is_let_go_whatever_happens(host: Host) -> None:
+    for more in ({}, {"expect": [{"what": "service", "name": "BITS", "field": "start", "is": 4}]}):
+        host.state["calls"] = []
+        host.run("wu_apply", request(*RESET, NO_ZONE, **more))
+        assert host.state["calls"][-1] == "Exit-HostChange True"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "differs"),
+    [
+        ("created", NOW, False), ("created", NOW - 3600, True),
+        ("backups", ["SoftwareDistribution.wu_repair-20250101T000000Z-aaaaaa", "SoftwareDistribution.wu-sqgkk0zz"], False),
+        ("backups", ["SoftwareDistribution.wu-sqgkk0zz"], True), ("backups", [], True),
+        ("file", False, False), ("file", True, True),
+    ],
+)  # fmt: skip
+def test_what_was_renewed_since_the_look_is_not_set_aside(host: Host, field: str, value: Any, differs: bool) -> None:
+    for name in ("SoftwareDistribution.wu-sqgkk0zz", "SoftwareDistribution.wu_repair-20250101T000000Z-aaaaaa"):
+        (host.files / "Windows" / name).mkdir()
+    os.utime(host.files / "Windows/SoftwareDistribution", (NOW, NOW))
+    reply = host.run("wu_apply", request(*RESET, expect=[{"what": "folder", "name": "SoftwareDistribution", "field": field, "is": value}]))
+    assert bool(reply["differs"]) is differs
+    assert ("Move-Folder C:\\Windows\\SoftwareDistribution" in changes(host)) is not differs
+
+
+def test_a_list_of_one_backup_and_of_none_is_the_same(host: Host) -> None:
+    expect = [{"what": "folder", "name": "catroot2", "field": "backups", "is": []}]
+    assert host.run("wu_apply", request(RESTORE, expect=expect))["differs"] == []
+    (host.files / "Windows/System32/catroot2.wu-sqgkk0zz").mkdir()
+    expect[0]["is"] = ["catroot2.wu-sqgkk0zz"]
+    assert host.run("wu_apply", request(RESTORE, expect=expect))["differs"] == []
+
+
+def test_a_file_in_the_place_of_the_folder_is_set_aside_and_comes_back(host: Host) -> None:
+    cache = host.files / "Windows/SoftwareDistribution"
+    shutil.rmtree(cache)
+    cache.write_bytes(b"blocked")
+    assert host.observe("cache")["cache"]["data"]["folders"][0]["file"] is True
+    aside = ("set_aside", {"folder": "SoftwareDistribution"})
+    reply = host.run("wu_apply", request(aside))
+    assert (reply["failed"], reply["changed"], cache.exists()) == (None, True, False)
+    assert (host.files / f"Windows/SoftwareDistribution{ENDING}").read_bytes() == b"blocked"
+    (host.files / f"Windows/SoftwareDistribution{ENDING}").rename(cache)
+    fails_last(host)
+    host.state["makes_folder"] = True
+    reply = host.run("wu_apply", request(aside, NO_ZONE))
+    assert [line["ok"] for line in reply["undone"]] == [True, True]
+    assert cache.read_bytes() == b"blocked"
+    # What Windows made there meanwhile.
+    assert (host.files / f"Windows/SoftwareDistribution{ENDING}.new").is_dir()
+
+
+def test_the_key_that_a_value_needed_goes_with_it_and_no_other(host: Host) -> None:
+    set_it = ("set_value", {"key": KEY, "name": "AllowOSUpgrade", "kind": "DWord", "value": 1})
+    fails_last(host)
+    host.run("wu_apply", request(set_it, NO_ZONE))
+    assert f"Write-RegistryValue {KEY}\\AllowOSUpgrade" in changes(host)
+    assert KEY not in host.state["registry"]
+    host.state["registry"][KEY] = {}
+    host.run("wu_apply", request(set_it, NO_ZONE))
+    assert host.state["registry"][KEY] == {}, "one that stood there before stays"
+
+
 def test_values_are_set_once_and_removed_again(host: Host) -> None:
     set_it = ("set_value", {"key": KEY, "name": "AllowOSUpgrade", "kind": "DWord", "value": 1})
     assert host.run("wu_apply", request(set_it))["changed"] is True
@@ -452,7 +540,8 @@ def test_prune_keeps_the_newest_and_what_is_not_ours(host: Host) -> None:
 
 def test_backups_of_both_names_are_kept_by_their_age(host: Host) -> None:
     # From 1 January 2025 (spiz00 in base 36) to 1 March, and what stood there when one was undone; the rest is not ours.
-    ages = [".wu_repair-20250101T000000Z-aaaaaa", ".wu-sqgkk0zz", ".wu_repair-20250201T000000Z-bbbbbb.new", ".wu-srw5c000.new", ".wu-srw5c001"]
+    old = [".wu_repair-20250101T000000Z-aaaaaa", ".wu-sqgkk0zz", ".wu_repair-20250201T000000Z-bbbbbb.new"]
+    ages = [*old, ".wu-srw5c000.new", ".wu-srw5c001"]
     strange = [".wu-srw5c0", ".wu-SRW5C001", ".wu-srw5c001.old", ".wuold", ".wu_repair-20259901T000000Z-aaaaaa"]
     for name in (*ages, *strange):
         (host.files / f"Windows/SoftwareDistribution{name}").mkdir()

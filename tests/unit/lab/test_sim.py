@@ -294,12 +294,15 @@ def test_registry_knows_no_case_and_reflects_services(make: Any) -> None:
 def test_snapshot_is_the_same_after_a_value_came_and_went(make: Any) -> None:
     sim = make()
     before = sim.snapshot()
-    where = {"Key": r"HKLM\SOFTWARE\Lab\Deep", "Name": "x"}
+    where = {"Key": r"HKLM\SOFTWARE\Lab", "Name": "x"}
     sim.call("Write-RegistryValue", {**where, "Kind": "String", "Value": "1"})
     assert sim.snapshot() != before
     sim.call("Remove-RegistryValue", where)
+    assert sim.snapshot() != before, "Windows keeps a key that holds nothing"
+    sim.call("Write-RegistryValue", {**where, "Kind": "String", "Value": "1"})
+    sim.call("Remove-RegistryValue", {**where, "EmptyKey": True})
     assert sim.snapshot() == before
-    assert [change["function"] for change in sim.changes] == ["Write-RegistryValue", "Remove-RegistryValue"]
+    assert [change["function"] for change in sim.changes] == ["Write-RegistryValue", "Remove-RegistryValue"] * 2
 
 
 # -- clock
@@ -660,3 +663,30 @@ def test_a_clock_that_is_set_moves_the_start_of_the_host_and_no_uptime(make: Any
     later: Any = sim.call("Get-HostFact", {})
     assert abs(later["boot_time"] - first["boot_time"] - 7200) <= 1
     assert abs(later["uptime_s"] - first["uptime_s"]) <= 1
+
+
+# -- one change at a time
+
+
+def test_one_run_changes_a_host_and_one_that_ended_holds_nothing(make: Any) -> None:
+    sim = make()
+    first: Any = sim.call("Enter-HostChange", {"Run": "a"})
+    second: Any = sim.call("Enter-HostChange", {"Run": "b"})
+    assert (first["held"], second["held"], second["by"]) == (True, False, "a")
+    sim.call("Exit-HostChange", {"Lock": second})
+    third: Any = sim.call("Enter-HostChange", {"Run": "c"})
+    assert third["held"] is False
+    server, port, token = sim.address.split(":")
+    sim.call("Exit-HostChange", {"Lock": first})
+    with socket.create_connection((server, int(port))) as connection:
+        asked = {"token": token, "function": "Enter-HostChange", "args": {"Run": "d"}}
+        connection.sendall(json.dumps(asked).encode() + b"\n")
+        assert b"<B" in connection.recv(4096)
+        again: Any = sim.call("Enter-HostChange", {"Run": "e"})
+        assert (again["held"], again["by"]) == (False, "d")
+    deadline = time.monotonic() + 5
+    while not again["held"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+        again = sim.call("Enter-HostChange", {"Run": "e"})
+    assert again["held"] is True
+    assert sim.changes == []

@@ -335,3 +335,69 @@ def test_real_functions_change_the_prefix_and_overlaid_ones_the_lab(host: WineBa
     assert host.sim.value("HKLM\\SOFTWARE\\New\\Deep", "Word") == "x y"
     assert host.sim.clock_offset == pytest.approx(before + 60)
     assert host.sim.zone == "Tokyo Standard Time"
+
+
+HOLD = "$lock = Enter-HostChange -Run 20261124T101530Z-1a2b3c; [IO.File]::WriteAllText('C:\\held.txt', $lock.held); Start-Sleep 120"
+
+
+def test_one_run_changes_a_host_another_is_told_which_and_a_dead_one_holds_nothing(host: WineBackend) -> None:
+    seen = "$lock = Enter-HostChange -Run 20261124T111530Z-aaaaaa; $lock.Remove('handle'); $lock"
+    assert platform(host, seen) == {"held": True, "by": None, "why": None}
+    # The modules are where the call before wrote them.
+    load = "foreach ($name in '_PlatformRead', '_PlatformChange') { New-Module ([ScriptBlock]::Create([IO.File]::ReadAllText(\"C:\\winhost\\$name.psm1\"))) | Import-Module }"
+    encoded = base64.b64encode(f"{load}; {HOLD}".encode("utf-16-le")).decode()
+    holder = host.start(f"powershell -NoProfile -NonInteractive -EncodedCommand {encoded}")
+    holder.close_stdin()
+    deadline = time.monotonic() + 60
+    while not host.prefix.path("C:\\held.txt").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert platform(host, seen) == {"held": False, "by": "20261124T101530Z-1a2b3c", "why": None}
+    holder.kill()
+    drain(holder)
+    assert platform(host, seen) == {"held": True, "by": None, "why": None}
+
+
+def test_deleting_goes_on_and_spares_what_has_another_name(host: WineBackend) -> None:
+    deep = "C:\\Deep\\" + "\\".join(["x" * 60] * 6)
+    seen = platform(
+        host,
+        rf"""
+        $null = [IO.Directory]::CreateDirectory('\\?\{deep}'); [IO.File]::WriteAllText('\\?\{deep}\a.txt', 'a')
+        [IO.File]::WriteAllText('C:\Deep\alone.txt', 'a'); [IO.File]::SetAttributes('C:\Deep\alone.txt', 'ReadOnly')
+        [IO.File]::WriteAllText('C:\Kept.txt', 'a')
+        $null = New-Item -ItemType HardLink -Path 'C:\Deep\shared.txt' -Target 'C:\Kept.txt'
+        [IO.File]::SetAttributes('C:\Kept.txt', 'ReadOnly')
+        try {{ Remove-FolderTree -Path 'C:\Deep'; $why = '' }} catch {{ $why = "$_" }}
+        @{{
+          why = $why; kept = "$([IO.File]::GetAttributes('C:\Kept.txt'))"
+          left = @([IO.Directory]::GetFileSystemEntries('C:\Deep'))
+        }}""",
+    )
+    assert isinstance(seen, dict)
+    # Windows deletes no file that is read-only, and its attribute is its other name's too.
+    assert seen["left"] == ["C:\\Deep\\shared.txt"]
+    assert seen["kept"] == "ReadOnly"
+    assert seen["why"]
+
+
+def test_text_with_variables_and_a_key_of_ours_go_back_as_they_were(host: WineBackend) -> None:
+    host.prefix.set_value("HKLM\\SOFTWARE\\Lab\\Time", "NtpServer", "%x%", wine.REG_EXPAND_SZ)
+    platform(
+        host,
+        r"""
+        Write-RegistryValue -Key 'HKLM\SOFTWARE\Lab\Time' -Name NtpServer -Kind String -Value other
+        Write-RegistryValue -Key 'HKLM\SOFTWARE\Lab\Time' -Name NtpServer -Kind String -Value '%x%'
+        Write-RegistryValue -Key 'HKLM\SOFTWARE\Lab\Made' -Name A -Kind DWord -Value 1
+        Remove-RegistryValue -Key 'HKLM\SOFTWARE\Lab\Made' -Name A -EmptyKey $true
+        Write-RegistryValue -Key 'HKLM\SOFTWARE\Lab\Full' -Name A -Kind DWord -Value 1
+        Write-RegistryValue -Key 'HKLM\SOFTWARE\Lab\Full' -Name B -Kind DWord -Value 1
+        Remove-RegistryValue -Key 'HKLM\SOFTWARE\Lab\Full' -Name A -EmptyKey $true
+        'done'""",
+    )
+    key = host.prefix.key("HKLM\\SOFTWARE\\Lab\\Time")
+    assert key is not None
+    assert key.values["NtpServer"] == (wine.REG_EXPAND_SZ, wine.encode("%x%", wine.REG_EXPAND_SZ))
+    assert host.prefix.key("HKLM\\SOFTWARE\\Lab\\Made") is None
+    full = host.prefix.key("HKLM\\SOFTWARE\\Lab\\Full")
+    assert full is not None
+    assert full.plain() == {"B": 1}

@@ -21,6 +21,7 @@ REAL = b"""function Get-HostClock { 'x' }
 function Get-TimeZoneId { 'real zone' }
 function Read-RegistryKey { 'real key, ' + (Get-TimeZoneId) }
 function Get-HostFact { 'x' }
+function Get-FolderFact { 'x' }
 function Get-ServiceTable { 'x' }
 function Invoke-SntpQuery { 'x' }
 function Test-TcpConnect { param($Server, $Port, $TimeoutMs) "real $Server" }
@@ -41,11 +42,12 @@ def test_what_wine_can_do_is_not_overlaid() -> None:
         "Read-RegistryKey",
         "Get-ProcessName",
         "Read-FileTail",
-        "Get-FolderFact",
         "Measure-Folder",
         "Get-ChildName",
         "Get-FileFact",
         "Get-WinHttpProxy",
+        "Enter-HostChange",
+        "Exit-HostChange",
         "Set-ServiceStart",
         "Send-ServiceStart",
         "Move-Folder",

@@ -480,6 +480,12 @@ def test_a_link_is_named_only_where_a_reset_would_meet_it() -> None:
     assert conditions_of(linked, failed("download", 0x80246010)) == {"cache_is_link:SoftwareDistribution": "owner admin"}
 
 
+def test_a_file_in_the_place_of_the_cache_is_repaired() -> None:
+    blocked = look({"cache.folders": [{"name": "SoftwareDistribution", "exists": False, "file": True, "backups": []}, folder("catroot2")]})
+    assert conditions_of(blocked) == {"cache_is_file:SoftwareDistribution": "repair reset"}
+    assert "A file stands where the folder SoftwareDistribution must be" in the("cache_is_file", blocked).meaning
+
+
 def test_little_space_is_told_in_numbers() -> None:
     item = the("low_space", look({"disk.free": 1536 * 1024**2}))
     assert item.meaning == "C: has 1.5 GB free, an update needs about 3"

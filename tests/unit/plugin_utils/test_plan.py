@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import outcome as outcomes
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, repairs, situation, steps
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding
@@ -277,6 +278,26 @@ def test_an_outcome_that_cannot_be_read_is_not_known() -> None:
 
 def test_a_refusal_of_the_agent_changed_nothing() -> None:
     assert why(reset(), refused="unknown kind")[1] == "The agent refused the plan, nothing was changed: unknown kind"
+
+
+@pytest.mark.parametrize(
+    ("run", "named"), [("20261124T101000Z-abcdef", "run 20261124T101000Z-abcdef"), ("", "another run"), ("x; y", "another run")]
+)
+def test_a_host_that_another_run_changes_is_busy(run: str, named: str) -> None:
+    came = outcomes.parse({"schema": 1, "refused": "another run changes this host now", "busy": run})
+    assert not came.changed
+    refusal = plan.stopped(reset(), came)
+    assert refusal is not None
+    assert (refusal.verdict, refusal.owner) == ("busy", None)
+    assert refusal.sentence == f"The host is being changed by {named}: nothing was changed."
+
+
+@pytest.mark.parametrize("field", ["created", "backups"])
+def test_a_folder_that_was_renewed_since_is_told_as_such(field: str) -> None:
+    row = {"what": "folder", "name": "SoftwareDistribution", "field": field, "expected": 1, "found": 2}
+    refusal = plan.stopped(reset(), outcomes.parse({**reply(reset()), "differs": [row]}))
+    assert refusal is not None
+    assert refusal.sentence.startswith("SoftwareDistribution was set aside or made anew since the look")
 
 
 def test_what_spoils_nothing_is_a_warning() -> None:

@@ -84,6 +84,27 @@ def test_every_kind_stands_in_the_table_of_words() -> None:
     assert {kind for kind, *_rest in WORDS} == set(steps.KINDS)
 
 
+def test_what_is_set_aside_is_what_was_seen() -> None:
+    names = ["SoftwareDistribution.wu-t66sg0b0", "SoftwareDistribution.wu_repair-20250101T000000Z-aaaaaa"]
+    step = Step("set_aside", {"folder": "SoftwareDistribution"})
+    host = look({"cache.folders": [folder("SoftwareDistribution", created=1700000000, backups=names)]})
+    wanted = [one.to_dict() for one in kind_of(step).expect(step, host)]
+    row = {"what": "folder", "name": "SoftwareDistribution"}
+    assert {**row, "field": "created", "is": 1700000000} in wanted
+    assert {**row, "field": "backups", "is": names} in wanted
+    many = look({"cache.folders": [folder("SoftwareDistribution", created=None, backups=[f"x{n}" for n in range(400)])]})
+    assert {one.field for one in kind_of(step).expect(step, many)} == {"exists", "reparse"}
+
+
+def test_a_file_is_set_aside_by_its_name() -> None:
+    step = Step("set_aside", {"folder": "SoftwareDistribution"})
+    host = look({"cache.folders": [folder("SoftwareDistribution", exists=False, file=True, files=None, created=None)]})
+    assert kind_of(step).would(step, host) == f"set aside the file {CACHE}"
+    assert [one.to_dict() for one in kind_of(step).expect(step, host)] == [
+        {"what": "folder", "name": "SoftwareDistribution", "field": "file", "is": True}
+    ]
+
+
 @pytest.mark.parametrize(("kind", "args", "would", "done"), WORDS)
 def test_words(kind: str, args: dict[str, Any], would: str, done: str | None) -> None:
     step, evidence = Step(kind, args), look(services(UsoSvc=4))

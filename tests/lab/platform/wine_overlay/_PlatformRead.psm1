@@ -6,6 +6,7 @@
 
 Set-Item -Path function:Get-RealHostClock -Value ${function:Get-HostClock}
 Set-Item -Path function:Get-RealHostFact -Value ${function:Get-HostFact}
+Set-Item -Path function:Get-RealFolderFact -Value ${function:Get-FolderFact}
 Set-Item -Path function:Get-RealServiceTable -Value ${function:Get-ServiceTable}
 Set-Item -Path function:Invoke-RealSntpQuery -Value ${function:Invoke-SntpQuery}
 Set-Item -Path function:Test-RealTcpConnect -Value ${function:Test-TcpConnect}
@@ -21,6 +22,18 @@ function Get-HostFact {
   param()
   $null = Get-RealHostFact
   return Invoke-Lab -Function Get-HostFact
+}
+
+function Get-FolderFact {
+  [CmdletBinding()]
+  param(
+    [string] $Path
+  )
+  $fact = Get-RealFolderFact -Path $Path
+  if ($null -eq $fact) { return $null }
+  $lab = Invoke-Lab -Function Get-FolderFact -Argument @{ Path = $Path }
+  if ($null -ne $lab) { $fact.created = $lab['created'] }
+  return $fact
 }
 
 function Get-ServiceTable {

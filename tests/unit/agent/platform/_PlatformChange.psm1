@@ -23,6 +23,15 @@ function Get-ChangePath {
     return [IO.Path]::Combine($env:AGENT_TEST_ROOT, ($Path.Substring(3) -replace '\\', '/'))
 }
 
+# Who holds the host's lock stands in the state: nothing, a run, or why it cannot be known.
+function Enter-HostChange {
+    param([string] $Run)
+    $lock = (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).lock
+    return @{ held = -not $lock; by = $lock.by; why = $lock.why; handle = $Run }
+}
+
+function Exit-HostChange { param([hashtable] $Lock) Edit-TestState "Exit-HostChange $($Lock.held)" { } }
+
 function Set-ServiceStart {
     param([string] $Name, [int] $Start, [bool] $Delayed)
     Edit-TestState "Set-ServiceStart $Name $Start" { param($s) $s.services.$Name.start = $Start; $s.services.$Name.delayed = $Delayed }
@@ -55,10 +64,15 @@ function Move-Folder {
 
 function Move-SingleFile {
     param([string] $Path, [string] $Destination)
-    Edit-TestState "Move-SingleFile $Path" { [IO.File]::Move((Get-ChangePath -Path $Path), (Get-ChangePath -Path $Destination)) }
+    Edit-TestState "Move-SingleFile $Path" {
+        param($s)
+        [IO.File]::Move((Get-ChangePath -Path $Path), (Get-ChangePath -Path $Destination))
+        # Windows makes its folder again as soon as its place is free.
+        if ($s.makes_folder -and $Path -like '*SoftwareDistribution') { $null = [IO.Directory]::CreateDirectory((Get-ChangePath -Path $Path)) }
+    }
 }
 
-function Remove-FolderTree { param([string] $Path) Edit-TestState "Remove-FolderTree $Path" { [IO.Directory]::Delete((Get-ChangePath -Path $Path), $true) } }
+function Remove-FolderTree { param([string] $Path) Edit-TestState "Remove-FolderTree $Path" { Remove-Item -LiteralPath (Get-ChangePath -Path $Path) -Recurse } }
 
 function Write-RegistryValue {
     param([string] $Key, [string] $Name, [string] $Kind, [object] $Value)
@@ -69,7 +83,14 @@ function Write-RegistryValue {
     }
 }
 
-function Remove-RegistryValue { param([string] $Key, [string] $Name) Edit-TestState "Remove-RegistryValue $Key\$Name" { param($s) $s.registry.$Key.PSObject.Properties.Remove($Name) } }
+function Remove-RegistryValue {
+    param([string] $Key, [string] $Name, [bool] $EmptyKey)
+    Edit-TestState "Remove-RegistryValue $Key\$Name" {
+        param($s)
+        $s.registry.$Key.PSObject.Properties.Remove($Name)
+        if ($EmptyKey -and -not @($s.registry.$Key.PSObject.Properties).Length) { $s.registry.PSObject.Properties.Remove($Key) }
+    }
+}
 function Set-HostClock { param([long] $OffsetMs) Edit-TestState "Set-HostClock $OffsetMs" { param($s) $s.clock_ms += $OffsetMs } }
 function Set-TimeZoneId { param([string] $Id) Edit-TestState "Set-TimeZoneId $Id" { param($s) $s.zone = $Id } }
 

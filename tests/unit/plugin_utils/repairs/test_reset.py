@@ -195,6 +195,17 @@ def test_dependents_that_are_ours_are_stopped_with_the_rest() -> None:
     assert "set_aside SoftwareDistribution" in reset(with_dependents("BITS", "DoSvc", "wlidsvc"), LOST)
 
 
+@pytest.mark.parametrize(("name", "other"), [("SoftwareDistribution", "catroot2"), ("catroot2", "SoftwareDistribution")])
+def test_a_file_in_the_place_of_a_folder_is_set_aside_and_proved_gone(name: str, other: str) -> None:
+    blocked = condition("cache_is_file", of=name)
+    before = look({"cache.folders": [folder(name, exists=False, file=True), folder(other)]})
+    made = make("reset", before, blocked)
+    assert [step for step in shown(made) if step.startswith("set_aside")] == [f"set_aside {name}"]
+    assert prove(made, look(), (blocked,)).status == "proved"
+    assert prove(made, before, (blocked,), (blocked,)).status == "refuted"
+    assert prove(made, look(status={"cache": "failed"}), (blocked,)).status == "unproven"
+
+
 # --- proof ---
 
 
