@@ -344,7 +344,8 @@ def test_one_run_changes_a_host_another_is_told_which_and_a_dead_one_holds_nothi
     seen = "$lock = Enter-HostChange -Run 20261124T111530Z-aaaaaa; $lock.Remove('handle'); $lock"
     assert platform(host, seen) == {"held": True, "by": None, "why": None}
     # The modules are where the call before wrote them.
-    load = "foreach ($name in '_PlatformRead', '_PlatformChange') { New-Module ([ScriptBlock]::Create([IO.File]::ReadAllText(\"C:\\winhost\\$name.psm1\"))) | Import-Module }"
+    read = "New-Module ([ScriptBlock]::Create([IO.File]::ReadAllText(\"C:\\winhost\\$name.psm1\"))) | Import-Module"
+    load = f"foreach ($name in '_PlatformRead', '_PlatformChange') {{ {read} }}"
     encoded = base64.b64encode(f"{load}; {HOLD}".encode("utf-16-le")).decode()
     holder = host.start(f"powershell -NoProfile -NonInteractive -EncodedCommand {encoded}")
     holder.close_stdin()
@@ -376,7 +377,7 @@ def test_deleting_goes_on_and_spares_what_has_another_name(host: WineBackend) ->
     assert isinstance(seen, dict)
     # Windows deletes no file that is read-only, and its attribute is its other name's too.
     assert seen["left"] == ["C:\\Deep\\shared.txt"]
-    assert seen["kept"] == "ReadOnly"
+    assert "ReadOnly" in seen["kept"]
     assert seen["why"]
 
 

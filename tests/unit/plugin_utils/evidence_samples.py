@@ -75,7 +75,8 @@ def document() -> dict[str, Any]:
                 "last_search": NOW - 100, "last_install": None,
                 "endpoints": [{"role": "wsus", "host": "w", "port": 8530, "ok": False, "ms": 4, "error": "refused"}]}),
             "cache": section({"folders": [
-                {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "file": False, "created": NOW - 9, "files": 3,
+                {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "file": False,
+                 "created": NOW - 9, "files": 3,
                  "bytes": 4000, "complete": True, "data_store": True, "data_store_created": NOW - 9,
                  "backups": ["SoftwareDistribution.wu-t68n42b0"]}]}),
             "disk": section({"drive": "C:", "free": 1 << 34, "size": 1 << 37}),
