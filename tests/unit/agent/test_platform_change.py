@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,17 @@ class Real:
     """Runs lines after the real module was loaded."""
 
     def __init__(self, program: str, folder: Path) -> None:
-        self._program, self._folder = program, folder
-        self.environment = {**os.environ, "TMPDIR": str(folder), "HOME": str(folder)}
+        self._program = program
+        # A name of its own: two runs of these tests share this machine's mutexes.
+        self._module = folder / MODULE.name
+        self._module.write_text(MODULE.read_text("ascii").replace("Global\\winfleet.wu_repair", f"Global\\{uuid.uuid4().hex}"), "ascii")
 
     def start(self, script: str) -> subprocess.Popen[str]:
         """A PowerShell that runs a script."""
-        text = f"Import-Module {MODULE} -WarningAction SilentlyContinue\n$ErrorActionPreference = 'Stop'\n{TRY}\n{script}"
+        text = f"Import-Module {self._module} -WarningAction SilentlyContinue\n$ErrorActionPreference = 'Stop'\n{TRY}\n{script}"
         command = [self._program, "-NoProfile", "-NonInteractive", "-Command", text]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=self.environment)
+        return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def run(self, script: str) -> Any:
         """What it gives, as data."""
