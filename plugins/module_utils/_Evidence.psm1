@@ -435,12 +435,7 @@ function Get-SectionData($Look, [string] $Name) {
   switch ($Name) {
     { $_ -in 'reboot', 'policy' } { return $data }
     'host' { return $data + (Get-SessionFact) }
-    'servicing' {
-      $processes = 'TiWorker', 'SetupHost', 'setupprep'
-      # It lives on for minutes after an installation.
-      if ($data['registry']['CV\Installer\InProgress']) { $processes += 'msiexec' }
-      return $data + @{ processes = @(Get-ProcessName -Name $processes) }
-    }
+    'servicing' { return $data + @{ times = Get-ProcessTime -Name 'TiWorker', 'msiexec', 'SetupHost', 'setupprep' } }
     'services' { return @{ services = Get-ServiceTable -Name ($Look['names'] + 'vmictimesync') } }
     'reporting' { return Read-Log $Look "$($Look['windows'])\SoftwareDistribution\ReportingEvents.log" reporting }
     'cbs' { return Read-Log $Look "$($Look['windows'])\Logs\CBS\CBS.log" cbs 12000 }
@@ -496,7 +491,16 @@ function New-Look([object] $Request) {
   return $look
 }
 
-function Invoke-Lane($Look, $Result, [string[]] $Name) { foreach ($one in $Name) { $Result[$one] = Invoke-Section $Look $one } }
+function Invoke-Lane($Look, $Result, [string[]] $Name) {
+  foreach ($one in $Name) {
+    # What the worker does for a search of our own is no work.
+    if ($one -eq 'scan') {
+      while (-not $Result['near']) { Start-Sleep -Milliseconds 20 }
+      try { $Result['times'] = Get-ProcessTime -Name 'TiWorker', 'msiexec' } catch { $null = $_ }
+    }
+    $Result[$one] = Invoke-Section $Look $one
+  }
+}
 
 function Invoke-FarLane([object] $Request, $Result) {
   # A thread that is stuck in Windows must not keep the process alive.
@@ -537,14 +541,27 @@ function Wait-Lane($Look, $Result, [hashtable] $Lane) {
   return $sections
 }
 
+# What the workers that were there took since. One that came later is none: a search starts it, and it stays for two minutes.
+function Complete-Servicing($Look, $Data, $Times) {
+  if (-not $Data -or -not ($Data['times'].ContainsKey('TiWorker') -or $Data['times'].ContainsKey('msiexec'))) { return }
+  if ($null -eq $Times) { $Times = Get-ProcessTime -Name 'TiWorker', 'msiexec' }
+  $Data['later'] = $Times
+  $log = Read-FileTail -Path "$($Look['windows'])\Logs\CBS\CBS.log" -Bytes 1
+  if ($log) { $Data['log_age'] = [long]((Get-HostClock) / 1000 - $log['modified']) }
+}
+
 function Get-Observation([object] $Request) {
   $result = [hashtable]::Synchronized(@{})
   if ($Request['lanes'] -ne 1) { $lane = Start-Lane $Request $result }
   $look = New-Look $Request
   if ($look['refused']) { return @{ schema = 1; refused = $look['refused'] } }
   $sections = @{}
+  if (-not $lane) { $result = $sections }
   Invoke-Lane $look $sections $look['near']
+  $result['near'] = $true
   if ($lane) { $sections += Wait-Lane $look $result $lane } else { Invoke-Lane $look $sections $look['far'] }
+  try { Complete-Servicing $look $sections['servicing'].data $result['times'] } catch { $null = $_ }
+  foreach ($name in 'near', 'times') { $sections.Remove($name) }
   if ($sections['clock'] -and $sections['clock'].data) { $sections['clock'].data.end_ms = Get-HostClock }
   return @{ schema = 1; op = 'observe'; sections = $sections }
 }

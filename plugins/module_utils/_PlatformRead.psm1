@@ -93,9 +93,15 @@ function Get-ServiceTable([string[]] $Name) {
   return $table
 }
 
-function Get-ProcessName([string[]] $Name) {
-  $running = [Diagnostics.Process]::GetProcesses().ProcessName
-  return @(foreach ($one in $Name) { if ($one -in $running) { $one } })
+function Get-ProcessTime([string[]] $Name) {
+  $times = @{}
+  foreach ($process in [Diagnostics.Process]::GetProcesses()) {
+    foreach ($one in $Name -eq $process.ProcessName) {
+      # Denied, or gone by now.
+      try { $times[$one] += [long]$process.TotalProcessorTime.TotalMilliseconds } catch { $times[$one] += $null }
+    }
+  }
+  return $times
 }
 
 function Read-EventRecord([string] $Channel, [string] $XPath, $Max, $TimeoutMs, [bool] $Oldest) {

@@ -134,12 +134,7 @@ function Get-Found([hashtable] $Run, [hashtable] $Expect) {
       $now = Get-HostClock
       return ($now - $now % 1000) / 1000 - $boot
     }
-    'servicing' {
-      $seen = Get-SectionData -Look $Run.look -Name servicing
-      $registry = $seen.registry
-      $interface, $setup = $registry['CBS\Interface'], $registry['SYSTEM\Setup']
-      return ($interface -and $interface['ServicingInProgress'] -eq 2) -or $seen.processes.Length -gt 0 -or ($setup -and 1 -in $setup.Values)
-    }
+    'servicing' { return Test-Servicing -Look $Run.look }
     'reboot' {
       # An update that does no work and waits for a restart.
       $interface = (Get-SectionData -Look $Run.look -Name servicing).registry['CBS\Interface']
@@ -158,6 +153,32 @@ function Get-Found([hashtable] $Run, [hashtable] $Expect) {
 
 # Names in one order, as one text.
 function Join-Name([string[]] $Name) { return @($Name | Sort-Object) -join ', ' }
+
+# Whether Windows installs something. A worker stays for two minutes after what it did (every search, every failed installation): one that takes
+# no processor time is waited for, and then passed by.
+function Test-Servicing([hashtable] $Look) {
+  $clock = [Diagnostics.Stopwatch]::StartNew()
+  $before = $null
+  $grown = 0
+  do {
+    $seen = Get-SectionData -Look $Look -Name servicing
+    $interface, $setup = $seen.registry['CBS\Interface'], $seen.registry['SYSTEM\Setup']
+    if (($interface -and $interface['ServicingInProgress'] -eq 2) -or ($setup -and 1 -in $setup.Values)) { return $true }
+    if ($seen.times.ContainsKey('SetupHost') -or $seen.times.ContainsKey('setupprep')) { return $true }
+    $workers = @('TiWorker', 'msiexec' | Where-Object { $seen.times.ContainsKey($_) })
+    if (-not $workers) { return $false }
+    if ($before) {
+      $growth = @($workers | Where-Object { $null -ne $before[$_] -and $seen.times[$_] - $before[$_] -ge 50 })
+      # Once may be its own end.
+      if ($growth) { $grown++ } else { $grown = 0 }
+      if ($grown -eq 2) { return $true }
+      if (-not $grown -and 'TiWorker' -notin $workers) { return $false }
+    }
+    $before = $seen.times
+    Start-Sleep -Seconds 3
+  } while ($clock.ElapsedMilliseconds -lt 150000)
+  return $grown -gt 0
+}
 
 # What is not as the plan was made for.
 function Get-Difference([hashtable] $Run, [object[]] $Expect) {

@@ -48,6 +48,8 @@ _POLICIES = {
 }
 # Gathered apart, because what answers may hang.
 _PARTS = {"fact": "host", "agent": "sources"}
+# The processes whose time is asked twice.
+_WORKERS = ("tiworker", "msiexec")
 _PRODUCTS = {"WinNT": "client", "ServerNT": "server", "LanmanNT": "domain_controller"}
 # A file or a channel that is not there is an answer. An update agent that is broken says the same: .NET makes a FileNotFoundException of
 # 0x80070002.
@@ -301,10 +303,32 @@ def _leading_number(value: object) -> int | None:
     return int(found.group()) if found else None
 
 
-def _servicing(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
+def _processes(times: object, later: object) -> object:
+    """Who was there when the look began, with what he took until it ended; who has gone since does nothing any more."""
+    if not isinstance(times, Mapping):
+        return times
+    if not isinstance(later, Mapping):
+        return [{"name": name} for name in times]
+    return [
+        {"name": name, "busy_ms": _growth(time, later.get(name))}
+        for name, time in times.items()
+        if name in later or _text(name).lower() not in _WORKERS
+    ]
+
+
+def _growth(before: object, after: object) -> int | None:
+    if not isinstance(before, int) or not isinstance(after, int):
+        return None
+    return max(0, after - before)
+
+
+def _servicing(registry: Registry, data: Mapping[str, Any]) -> dict[str, Any]:
+    processes = data.get("processes", [])
+    if "times" in data:
+        processes = _processes(data["times"], data.get("later"))
     return {
+        "processes": processes,
         "in_progress": _value(registry, r"CBS\Interface", "ServicingInProgress"),
-        "sessions_pending": _value(registry, r"CBS\SessionsPending", "#"),
         "installer_in_progress": r"CV\Installer\InProgress" in registry,
         "setup_in_progress": _is_one(_value(registry, r"SYSTEM\Setup", "SystemSetupInProgress")),
         "upgrade_in_progress": _is_one(_value(registry, r"SYSTEM\Setup", "UpgradeInProgress")),

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from . import routing
 from .evidence import Evidence
 from .finding import FAILING, Finding
-from .sections import Service
+from .sections import Process, Service, Servicing
 from .situation import GIB, Clock, Settings, Situation, is_set, lookup
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and
@@ -96,15 +96,18 @@ def _as_notice(finding: Finding) -> Finding:
 # --- servicing and restart ---
 
 
+# The processor's clock ticks every 15.6 ms: an idle process takes a tick now and then.
+_IDLE_MS = 50
+_LOG_IS_WRITTEN_S = 15
+_SET_UP, _WORKER, _INSTALLER = ("setuphost", "setupprep"), "tiworker", "msiexec"
+
+
 def servicing_work(evidence: Evidence) -> list[str]:
     """What servicing is at work, in words; [] when none is."""
     data = evidence.servicing
-    work = [name for name in data.processes if name.lower() != "msiexec"]
-    if data.in_progress == 2:
-        work.append("ServicingInProgress = 2")
-    # The key alone is what an installation leaves that was cut off: it stays for ever.
-    if data.installer_in_progress and any(name.lower() == "msiexec" for name in data.processes):
-        work.append("an installation by Windows Installer")
+    work = [_INSTALLATION if process.name.lower() == _INSTALLER else process.name for process in data.processes if _works(process, data)]
+    if data.in_progress == _AT_WORK:
+        work.append(f"ServicingInProgress = {_AT_WORK}")
     if data.setup_in_progress:
         work.append("Windows set-up")
     if data.upgrade_in_progress:
@@ -112,9 +115,31 @@ def servicing_work(evidence: Evidence) -> list[str]:
     return list(dict.fromkeys(work))
 
 
+_INSTALLATION = "an installation by Windows Installer"
+# Values of ServicingInProgress: what ansible.windows.win_updates says of them.
+_WAITS_FOR_RESTART, _AT_WORK = 1, 2
+
+
+def _works(process: Process, servicing: Servicing) -> bool:
+    """Whether a process does something. That TiWorker is there says nothing: it stays for two minutes after its last session."""
+    name = process.name.lower()
+    if name in _SET_UP:
+        return True
+    if name not in (_WORKER, _INSTALLER):
+        return False
+    if process.busy_ms is not None and process.busy_ms >= _IDLE_MS:
+        return True
+    # On a slow disk it takes little time. One that took none at all has ended what it wrote.
+    written = servicing.log_age is not None and servicing.log_age < _LOG_IS_WRITTEN_S
+    return name == _WORKER and written and process.busy_ms != 0
+
+
 def reboot_markers(evidence: Evidence) -> list[str]:
     """The markers that say a restart must come first."""
-    return [name for name in evidence.reboot.markers if name in STRONG_REBOOT]
+    markers = [name for name in evidence.reboot.markers if name in STRONG_REBOOT]
+    if evidence.servicing.in_progress == _WAITS_FOR_RESTART:
+        markers.append(f"ServicingInProgress = {_WAITS_FOR_RESTART}")
+    return markers
 
 
 def _servicing(evidence: Evidence) -> Iterator[Finding]:
@@ -128,6 +153,18 @@ def _servicing(evidence: Evidence) -> Iterator[Finding]:
             answer={"wait": "servicing"},
             next_step="Leave the host alone and run this again later.",
         )
+    # The key alone is what an installation leaves that was cut off: it stays for ever.
+    if evidence.servicing.installer_in_progress and _INSTALLATION not in work:
+        finding = _condition(
+            "installer_cut_off",
+            order=101,
+            layer="servicing",
+            meaning="An installation by Windows Installer was begun and does nothing (the key Installer\\InProgress is there)",
+            answer=ADMIN,
+            next_step="Let that program's installation be repeated, or delete the key "
+            "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Installer\\InProgress.",
+        )
+        yield _as_notice(finding)
 
 
 def _reboot(evidence: Evidence) -> Iterator[Finding]:

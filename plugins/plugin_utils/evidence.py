@@ -297,6 +297,16 @@ _CACHE_FOLDER = record(
     data_store_created=_TIME,
     backups=_NAMES,
 )
+_PROCESS = record(parts.Process, name=_NAME, busy_ms=_NUMBER)
+
+
+def _process(value: object, path: str, faults: Faults) -> parts.Process:
+    """A process; evidence of older releases holds its name alone."""
+    if isinstance(value, str):
+        return parts.Process(_NAME(value, path, faults))
+    return _PROCESS(value, path, faults)
+
+
 _OFFERED_UPDATE = record(parts.OfferedUpdate, title=_NAME, kb=many(fields.kb, 32), id=fields.guid, classes=_GUIDS)
 
 _SECTIONS: dict[str, Check] = {
@@ -344,8 +354,8 @@ _SECTIONS: dict[str, Check] = {
     "servicing": record(
         parts.Servicing,
         in_progress=_NUMBER,
-        processes=_NAMES,
-        sessions_pending=_NUMBER,
+        processes=many(_process, 300),
+        log_age=_NUMBER,
         installer_in_progress=_FLAG,
         setup_in_progress=_FLAG,
         upgrade_in_progress=_FLAG,

@@ -185,12 +185,20 @@ class Log:
 
 
 @dataclass(frozen=True)
+class Process:
+    """A process that was there when the look began; `busy_ms` is the processor time that it took since, None where that is not known."""
+
+    name: str
+    busy_ms: int | None = None
+
+
+@dataclass(frozen=True)
 class Servicing:
-    """What says that servicing is at work."""
+    """What says that servicing is at work. `log_age` is how many seconds ago CBS.log was written, asked where a worker was there."""
 
     in_progress: int | None = None
-    processes: tuple[str, ...] = ()
-    sessions_pending: int | None = None
+    processes: tuple[Process, ...] = ()
+    log_age: int | None = None
     installer_in_progress: bool | None = None
     setup_in_progress: bool | None = None
     upgrade_in_progress: bool | None = None

@@ -158,13 +158,7 @@ class Applier(Observer):
                 return clock_ms // 1000 - host["boot_time"]
             return host["boot_time"]
         if one["what"] == "servicing":
-            look = self.look_servicing({}, 0)
-            return (
-                look["in_progress"] == 2
-                or bool(look["processes"])
-                or look["setup_in_progress"]
-                or look["upgrade_in_progress"]
-            )
+            return self._busy()
         # An update that does no work and waits for a restart.
         waits = self.look_servicing({}, 0)["in_progress"] == 1
         return waits or bool(STRONG & set(self.look_reboot({}, 0)["markers"]))
@@ -178,6 +172,31 @@ class Applier(Observer):
             return self._call("Get-FileFact", {"Path": path}) is not None
         fact: Any = self._call("Get-FolderFact", {"Path": path})
         return fact is not None if field == "exists" else (fact or {"created": None, "reparse": False})[field]
+
+
+    def _busy(self) -> bool:
+        """Whether something is installed: a worker that takes no time in two spans of three seconds is waited for, at most 150 s."""
+        end = time.monotonic() + 150
+        before: dict[str, int] = {}
+        grown = 0
+        while time.monotonic() < end:
+            look = self.look_servicing({}, 0)
+            times = look["times"]
+            if look["in_progress"] == 2 or look["setup_in_progress"] or look["upgrade_in_progress"]:
+                return True
+            if {"SetupHost", "setupprep"} & set(times):
+                return True
+            if not times:
+                return False
+            if before:
+                grown = grown + 1 if any(times[name] - before.get(name, times[name]) >= 50 for name in times) else 0
+                if grown == 2:
+                    return True
+                if not grown and "TiWorker" not in times:
+                    return False
+            before = times
+            time.sleep(3)
+        return grown > 0
 
 
 def _holds(one: Mapping[str, Any], now: Any) -> bool:

@@ -123,9 +123,14 @@ class Observer:
         wanted = {*ALWAYS, *asked}
         sections = {}
         for name in SECTIONS:
+            if name == "scan":
+                later = self._call("Get-ProcessTime", {"Name": ["TiWorker", "msiexec"]})
             if PARTS.get(name, name) in wanted:
                 over = (time.monotonic() - started) * 1000 > request.get("budget_ms", 30000)
                 sections[name] = self._section(name, {**request, "start_ms": start_ms}, since, over)
+        servicing = sections["servicing"]["data"]
+        if servicing:
+            servicing.update(self._workers_again(servicing["times"], later))
         clock = (sections.get("clock") or {}).get("data")
         if clock:
             clock["end_ms"] = self._call("Get-HostClock", {})
@@ -194,15 +199,20 @@ class Observer:
         return {"services": self._call("Get-ServiceTable", {"Name": [*SERVICES, "vmictimesync"]})}
 
     def look_servicing(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        installer = self._call("Read-RegistryKey", {"Key": CV + r"\Installer\InProgress"}) is not None
-        names = ["TiWorker", "SetupHost", "setupprep", *(["msiexec"] if installer else [])]
         return {
             "in_progress": self.value(CBS + r"\Interface", "ServicingInProgress"),
-            "installer_in_progress": installer,
             "setup_in_progress": self.value(r"HKLM\SYSTEM\Setup", "SystemSetupInProgress") == 1,
             "upgrade_in_progress": self.value(r"HKLM\SYSTEM\Setup", "UpgradeInProgress") == 1,
-            "processes": self._call("Get-ProcessName", {"Name": names}),
+            "times": self._call("Get-ProcessTime", {"Name": ["TiWorker", "msiexec", "SetupHost", "setupprep"]}),
         }
+
+    def _workers_again(self, first: Mapping[str, Any], later: object) -> dict[str, Any]:
+        """What is asked at the end of a look where a worker was there at its begin."""
+        if not {"TiWorker", "msiexec"} & set(first):
+            return {}
+        tail: Any = self._call("Read-FileTail", {"Path": r"C:\Windows\Logs\CBS\CBS.log", "Bytes": 1})
+        now: Any = self._call("Get-HostClock", {})
+        return {"later": later, "log_age": None if tail is None else now // 1000 - tail["modified"]}
 
     def look_reboot(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         """What strongly asks for a restart, for the model of a change; the wire carries the registry, which tells all."""

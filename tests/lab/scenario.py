@@ -87,6 +87,7 @@ KEYS = {
     "registry",
     "services",
     "processes",
+    "worker_idle",
     "files",
     "data_store",
     "history",

@@ -68,7 +68,7 @@ SVCHOST = r"%systemroot%\system32\svchost.exe -k netsvcs -p"
 SECTION_CALLS = {
     "host": (("Get-HostFact", ""),),
     "services": (("Get-ServiceTable", ""),),
-    "servicing": (("Get-ProcessName", ""),),
+    "servicing": (("Get-ProcessTime", ""),),
     "reboot": (("Read-RegistryKey", "RebootPending"),),
     "policy": (("Read-RegistryKey", "WindowsUpdate\\UX\\Settings"),),
     "disk": (("Get-DriveFact", ""),),
@@ -82,6 +82,12 @@ SECTION_CALLS = {
     "sources": (("Get-UpdateService", ""), ("Get-UpdateResult", "")),
     "scan": (("Invoke-UpdateSearch", ""),),
 }
+CBS_LOG = r"C:\Windows\Logs\CBS\CBS.log"
+# Real CBS logs of Server 2012, 8.1, 10 and 11 (shared data): TiWorker ends 120 to 131 s after its last session, which every
+# search (client WindowsUpdateAgent), every inventory (WinMgmt) and every installation begins. An apply waits for that, so the
+# lab's own is short; a scenario may give the real one (`worker_idle`).
+REAL_WORKER_IDLE_S = 120
+WORKER_IDLE = "2s"
 NO_UPDATE = "{00000000-0000-0000-0000-000000000000}"
 
 # A running service keeps files open here: (service, folder).
@@ -226,7 +232,12 @@ class Sim:
         self.endpoints: dict[str, dict[str, Any]] = {
             str(k).lower(): dict(v or {}) for k, v in (spec.get("endpoints") or {}).items()
         }
-        self.processes: list[str] = list(spec.get("processes") or [])
+        # By name: which part of a processor's time each takes.
+        self.processes: dict[str, float] = {}
+        for process in spec.get("processes") or []:
+            self.processes.update(process if isinstance(process, dict) else {process: 0.0})
+        self._worker_until = 0.0
+        self._worker_idle_s = scenario.seconds(spec.get("worker_idle", WORKER_IDLE))
         self.updates: list[dict[str, Any]] = copy.deepcopy(spec.get("updates") or [])
         self.denied: set[str] = set(spec.get("denied") or [])
         self.drive: dict[str, int] = dict(spec.get("drive") or {"free": 64 << 30, "size": 128 << 30})
@@ -562,7 +573,7 @@ class Sim:
         """What a restart does at once: installations that waited for it end, and what waits for none is as it was."""
         with self._lock:
             self.uptime_s, self._booted = 0, time.monotonic()
-            self.processes = []
+            self.processes, self._worker_until = {}, 0.0
             waiting = list(self.registry.get(_REBOOT_REQUIRED.lower(), {"values": {}})["values"].values())
             for key in _UNTIL_RESTART:
                 self._registry_drop(key)
@@ -756,7 +767,7 @@ class Sim:
             elif kind == "wsus_down":
                 held = bool(self.wsus()) and not self.wsus()["ok"]
             elif kind == "process":
-                held = wanted.lower() in [name.lower() for name in self.processes]
+                held = wanted.lower() in [name.lower() for name in self.running()]
             elif kind == "free_below":
                 held = self.drive["free"] < wanted
             elif kind == "download_lost":
@@ -791,6 +802,7 @@ class Sim:
                 return code, None
             self._ask_for("wuauserv")
             code = self.law("search") or 0
+            self._servicing_session()
             service = f"{{{self._asked_service()}}}"
             if code:
                 self._log(WU_OPERATIONAL, WUC, 25, {"errorCode": f"0x{code:08x}", "serviceGuid": service})
@@ -860,6 +872,7 @@ class Sim:
 
     def _installation_ended(self, update: dict[str, Any], code: int, client: str) -> None:
         with self._lock:
+            self._servicing_session()
             service = f"{{{self._asked_service()}}}"
             data = {"updateTitle": update["title"], "updateGuid": f"{{{update['id']}}}", "updateRevisionNumber": 1}
             fields = {
@@ -1159,9 +1172,23 @@ class Sim:
                     table[wanted]["image_path"] = SVCHOST if "fakesvc" in image else image
         return table
 
-    def _get_process_name(self, name: list[str]) -> list[str]:
-        running = {process.lower() for process in self.processes}
-        return [wanted for wanted in ([name] if isinstance(name, str) else name) if wanted.lower() in running]
+    def running(self) -> dict[str, float]:
+        """The processes that are there, with the part of a processor that each takes."""
+        idle = {"TiWorker": 0.0} if time.monotonic() < self._worker_until else {}
+        return idle | self.processes
+
+    def _get_process_time(self, name: list[str]) -> dict[str, int]:
+        running = {process.lower(): part for process, part in self.running().items()}
+        lived_ms = (time.monotonic() - self._monotonic) * 1000
+        wanted = [name] if isinstance(name, str) else name
+        return {one: round(running[one.lower()] * lived_ms) for one in wanted if one.lower() in running}
+
+    def _servicing_session(self) -> None:
+        """Somebody asked the servicing stack: TiWorker is started, writes CBS.log, and stays for a while after that."""
+        self._worker_until = time.monotonic() + self._worker_idle_s
+        log = self._existing(CBS_LOG)
+        if log is not None:
+            self._stamp(log, created=self._created_at(log))
 
     def _read_event_record(self, channel: str, xpath: str, max: int, timeout_ms: int = 0, oldest: bool = False) -> list[str]:
         records = next((found for known, found in self._events.items() if known.lower() == channel.lower()), None)
@@ -1623,7 +1650,7 @@ READ = (
     "Get-UtcOffset",
     "Read-RegistryKey",
     "Get-ServiceTable",
-    "Get-ProcessName",
+    "Get-ProcessTime",
     "Read-EventRecord",
     "Read-FileTail",
     "Get-FolderFact",

@@ -92,12 +92,12 @@ function Get-ServiceTable {
   return $result
 }
 
-function Get-ProcessName {
+function Get-ProcessTime {
   [CmdletBinding()]
   param(
     [string[]] $Name
   )
-  $result = Invoke-Lab -Function Get-ProcessName -Argument @{ Name = @($Name) }
+  $result = Invoke-Lab -Function Get-ProcessTime -Argument @{ Name = @($Name) }
   return $result
 }
 

@@ -87,7 +87,7 @@ def healthy_state() -> dict[str, Any]:
         },
         "listing": listing(dict.fromkeys(("CryptSvc", "UsoSvc", "DoSvc"), 812)),
         "process_facts": {"812": {"name": "svchost", "started": NOW * 1000}},
-        "processes": [],
+        "processes": {},
         "channels": {"System": [], "Setup": [], "Microsoft-Windows-WindowsUpdateClient/Operational": []},
         "disk": {"free": 50 << 30, "size": 100 << 30},
         "sntp": {"time.windows.com": 40},
@@ -180,13 +180,13 @@ class Host:
         file.write_bytes(data)
         os.utime(file, (modified, modified))
 
-    def run(self, module: str, request: Any, platform: str | None = None) -> dict[str, Any]:
+    def run(self, module: str, request: Any, platform: str | None = None, utils: Path | None = None) -> dict[str, Any]:
         """Run a module as ansible would and return its reply; anything on the error stream fails the test."""
         state_file = self.folder / "state.json"
         state_file.write_text(json.dumps(self.state))
         request_file = self.folder / "request.json"
         request_file.write_text(json.dumps(request))
-        utils = ROOT / "plugins/module_utils"
+        utils = utils or ROOT / "plugins/module_utils"
         names = ["_PlatformRead", "_Evidence"]
         if module == "wu_apply":
             names += ["_PlatformChange", "_Steps"]

@@ -4,7 +4,13 @@
 
 from __future__ import annotations
 
-from .conftest import Host
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import NOW, ROOT, Host
 from .test_apply import ENDING, RESET, changes, request
 from .test_observe import cbs_line
 
@@ -29,12 +35,82 @@ def test_the_backup_of_this_run_is_never_pruned(host: Host) -> None:
     assert (host.files / f"Windows/SoftwareDistribution{ENDING}/DataStore").is_dir()
 
 
-def test_an_installation_at_work_differs(host: Host) -> None:
-    host.state["processes"] = ["TiWorker"]
-    expect = [{"what": "servicing", "name": None, "field": "busy", "is": False}]
-    reply = host.run("wu_apply", request(*RESET, expect=expect))
+CALM = [{"what": "servicing", "name": None, "field": "busy", "is": False}]
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Path:
+    """The agent as it is, but for the 3 s between two samples and the 150 s that it waits for a worker at most."""
+    utils = tmp_path / "utils"
+    shutil.copytree(ROOT / "plugins/module_utils", utils, ignore=shutil.ignore_patterns("*.py"))
+    steps = (utils / "_Steps.psm1").read_text("ascii")
+    for was, now in (("Start-Sleep -Seconds 3\n", "Start-Sleep -Milliseconds 200\n"), ("-lt 150000", "-lt 2000")):
+        assert steps.count(was) == 1
+        steps = steps.replace(was, now)
+    (utils / "_Steps.psm1").write_text(steps, "ascii")
+    return utils
+
+
+@pytest.mark.parametrize(
+    "processes", [{"SetupHost": 0}, {"setupprep": 0}, {"TiWorker": 700}, {"msiexec": 700}, {"TiWorker": [5, 5, 80, 160]}]
+)
+def test_an_installation_at_work_differs(host: Host, hasty: Path, processes: dict[str, Any]) -> None:
+    host.state["processes"] = processes
+    reply = host.run("wu_apply", request(*RESET, expect=CALM), utils=hasty)
     assert [row["what"] for row in reply["differs"]] == ["servicing"]
     assert changes(host) == []
+
+
+@pytest.mark.parametrize(
+    ("processes", "seconds"),
+    [
+        # TiWorker stays for two minutes after a search; its end takes some time of the processor.
+        ({"TiWorker": [40, 40, -1]}, 0.4),
+        ({"TiWorker": [40, 40, 120, -1]}, 0.6),
+        ({"TiWorker": [None, None, -1]}, 0.4),
+        # The service of Windows Installer stays for ten minutes.
+        ({"msiexec": [40, 44]}, 0.2),
+        # One that stays is passed by.
+        ({"TiWorker": [40]}, 2),
+    ],
+)
+def test_an_idle_worker_is_waited_for_and_the_repair_goes_on(
+    host: Host, hasty: Path, processes: dict[str, Any], seconds: float
+) -> None:
+    host.state["processes"] = processes
+    reply = host.run("wu_apply", request(*RESET, expect=CALM), utils=hasty)
+    assert (reply["differs"], reply["failed"], reply["changed"]) == ([], None, True)
+    assert host.seconds >= seconds
+
+
+@pytest.mark.parametrize(
+    ("processes", "told", "asked"),
+    [
+        ({}, [], 1),
+        ({"SetupHost": [7]}, [("SetupHost", None)], 1),
+        ({"TiWorker": [40, 40]}, [("TiWorker", 0)], 2),
+        ({"TiWorker": [40, 340]}, [("TiWorker", 300)], 2),
+        ({"TiWorker": [40, -1]}, [], 2),
+        # A search starts it.
+        ({"TiWorker": [-1, 900]}, [], 1),
+        ({"TiWorker": [None, 900]}, [("TiWorker", None)], 2),
+    ],
+)
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_what_workers_took_during_a_look(host: Host, processes: dict[str, Any], told: list[Any], asked: int, lanes: int) -> None:
+    host.put("Windows/Logs/CBS/CBS.log", b"x", NOW - 9)
+    host.state["processes"] = processes
+    data = host.observe("disk", lanes=lanes)["servicing"]["data"]
+    assert [(row["name"], row["busy_ms"]) for row in data["processes"]] == told
+    assert data["log_age"] == (9 if asked == 2 else None)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_what_a_worker_does_for_our_own_search_is_no_work(host: Host, lanes: int) -> None:
+    host.state["processes"] = {"TiWorker": [40, 45, 2000]}
+    sections = host.observe("scan", lanes=lanes)
+    assert [row["busy_ms"] for row in sections["servicing"]["data"]["processes"]] == [5]
+    assert sections["scan"]["status"] == "ok"
 
 
 def test_a_line_of_the_last_day_before_the_look_back_is_told(host: Host) -> None:

@@ -165,7 +165,7 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
           tail = (Read-FileTail -Path 'C:\Windows\Logs\lab.log' -Bytes 100).size
           key = (Read-RegistryKey -Key 'HKLM\SOFTWARE\Lab [1]').values
           link = (Get-FolderFact -Path 'C:\Windows\Linked').reparse
-          processes = @(Get-ProcessName -Name TiWorker, SetupHost)
+          processes = @((Get-ProcessTime -Name TiWorker, SetupHost).Keys)
           zone = Get-TimeZoneId
           history = (Get-UpdateHistory -Max 5).total
           clock = Get-HostClock

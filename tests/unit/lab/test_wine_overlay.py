@@ -40,7 +40,7 @@ def test_what_wine_can_do_is_not_overlaid() -> None:
     real = {
         "Get-SessionFact",
         "Read-RegistryKey",
-        "Get-ProcessName",
+        "Get-ProcessTime",
         "Read-FileTail",
         "Measure-Folder",
         "Get-ChildName",

@@ -157,7 +157,7 @@ def healthy() -> dict[str, Any]:
         "servicing": {
             "in_progress": 0,
             "processes": [],
-            "sessions_pending": 0,
+            "log_age": None,
             "installer_in_progress": False,
             "setup_in_progress": False,
             "upgrade_in_progress": False,

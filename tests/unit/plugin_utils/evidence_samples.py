@@ -64,7 +64,7 @@ def document() -> dict[str, Any]:
             "reporting": section(log("{36DB1E9D}\t2025-11-23 12:00:00:279+0000\t1\t148 [AGENT_DETECTION_FAILED]\t\tx")),
             "cbs": section(log("2025-11-23 12:00:00, Info                  CSI    [SR] Cannot repair"), "partial", "cut to fit"),
             "servicing": section({
-                "in_progress": 0, "processes": ["TiWorker"], "sessions_pending": 0, "installer_in_progress": False,
+                "in_progress": 0, "processes": [{"name": "TiWorker", "busy_ms": 120}], "log_age": 4, "installer_in_progress": False,
                 "setup_in_progress": False, "upgrade_in_progress": False}),
             "reboot": section({"markers": ["cbs_reboot_pending"], "file_renames": 0}),
             "policy": section({
@@ -134,7 +134,7 @@ def reply() -> dict[str, Any]:
                 time + r"\Parameters": {"Type": "NTP", "NtpServer": "a,0x9 b"}, time + r"\TimeProviders\NtpClient": {"Enabled": 1},
                 time + r"\Config": {"MaxPosPhaseCorrection": 54000, "MaxNegPhaseCorrection": 54000}}}),
             "services": raw({"services": {name: dict(row) for name in ("wuauserv", "BITS", "CryptSvc", "W32Time")}}),
-            "servicing": raw({"processes": [], "registry": {
+            "servicing": raw({"times": {}, "registry": {
                 r"CBS\Interface": {"ServicingInProgress": 0}, r"SYSTEM\Setup": {"SystemSetupInProgress": 0, "UpgradeInProgress": 0}}}),
             "reboot": raw({"registry": {
                 r"CCS\Control\Session Manager": {"PendingFileRenameOperations": 4},

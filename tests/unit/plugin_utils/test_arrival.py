@@ -131,6 +131,25 @@ def test_what_servicing_says_of_itself(tables: dict[str, Any], is_true: str) -> 
     assert flags == {name: name == is_true for name in flags}
 
 
+@pytest.mark.parametrize(
+    ("times", "later", "processes"),
+    [
+        ({}, None, []),
+        ({"TiWorker": 900}, {"TiWorker": 1300}, [("TiWorker", 400)]),
+        ({"msiexec": 900}, {"msiexec": 900, "TiWorker": 70}, [("msiexec", 0)]),
+        # Who may not be asked is unknown, who has gone does nothing, another one of the name may have taken less.
+        ({"TiWorker": None}, {"TiWorker": 3}, [("TiWorker", None)]),
+        ({"TiWorker": 900}, {"TiWorker": None}, [("TiWorker", None)]),
+        ({"TiWorker": 900, "SetupHost": 5}, {}, [("SetupHost", None)]),
+        ({"TiWorker": 900}, {"TiWorker": 3}, [("TiWorker", 0)]),
+        ({"TiWorker": 900}, None, [("TiWorker", None)]),
+    ],
+)
+def test_what_processes_took_during_the_look(times: dict[str, Any], later: dict[str, Any] | None, processes: list[Any]) -> None:
+    servicing = of_registry("servicing", {}, times=times, later=later).servicing
+    assert [(process.name, process.busy_ms) for process in servicing.processes] == processes
+
+
 def test_policies_by_where_they_stand() -> None:
     tables: dict[str, Any] = {
         r"CV\Policies\WindowsUpdate": {"DisableWindowsUpdateAccess": 1},

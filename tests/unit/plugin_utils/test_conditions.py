@@ -40,7 +40,19 @@ def the(condition: str, host: Evidence, *observations: Observation) -> Finding:
 @pytest.mark.parametrize(
     ("changes", "busy"),
     [
-        ({"servicing.processes": ["TiWorker"]}, True),
+        # Evidence of older releases tells that it was there, which says nothing.
+        ({"servicing.processes": ["TiWorker"]}, False),
+        ({"servicing.processes": ["SetupHost"]}, True),
+        ({"servicing.processes": [{"name": "setupprep", "busy_ms": None}]}, True),
+        ({"servicing.processes": [{"name": "TiWorker", "busy_ms": 50}]}, True),
+        ({"servicing.processes": [{"name": "tiworker", "busy_ms": 49}]}, False),
+        ({"servicing.processes": [{"name": "TiWorker", "busy_ms": None}]}, False),
+        # On a slow disk it takes a tick or two between what it writes; one that took nothing has ended.
+        ({"servicing.processes": [{"name": "TiWorker", "busy_ms": 16}], "servicing.log_age": 14}, True),
+        ({"servicing.processes": [{"name": "TiWorker", "busy_ms": None}], "servicing.log_age": 14}, True),
+        ({"servicing.processes": [{"name": "TiWorker", "busy_ms": 16}], "servicing.log_age": 15}, False),
+        ({"servicing.processes": [{"name": "TiWorker", "busy_ms": 0}], "servicing.log_age": 1}, False),
+        ({"servicing.processes": [{"name": "msiexec", "busy_ms": 16}], "servicing.log_age": 1}, False),
         ({"servicing.in_progress": 2}, True),
         ({"servicing.in_progress": 1}, False),
         ({"servicing.in_progress": 0}, False),
@@ -48,12 +60,30 @@ def the(condition: str, host: Evidence, *observations: Observation) -> Finding:
         ({"servicing.upgrade_in_progress": True}, True),
         ({"servicing.processes": ["msiexec"]}, False),
         ({"servicing.installer_in_progress": True}, False),
-        ({"servicing.installer_in_progress": True, "servicing.processes": ["MsiExec"]}, True),
+        ({"servicing.installer_in_progress": True, "servicing.processes": ["MsiExec"]}, False),
+        ({"servicing.installer_in_progress": True, "servicing.processes": [{"name": "MsiExec", "busy_ms": 900}]}, True),
+        ({"servicing.processes": [{"name": "notepad", "busy_ms": 900}]}, False),
     ],
 )
 def test_servicing_at_work_is_waited_for(changes: dict[str, Any], busy: bool) -> None:
     assert (conditions_of(look(changes)) == {"servicing_at_work": "wait servicing"}) is busy
     assert (judged(look(changes), failed("scan", 0x80070002)).verdict.name == "busy") is busy
+
+
+def test_servicing_in_progress_1_waits_for_a_restart() -> None:
+    host = look({"servicing.in_progress": 1})
+    assert conditions_of(host) == {"restart_pending": "wait restart"}
+    judged_as = judged(host, failed("scan", 0x80070002)).verdict
+    assert (judged_as.name, "ServicingInProgress = 1" in judged_as.msg) == ("restart_required", True)
+
+
+def test_what_a_cut_off_installation_left_is_told_beside_all_else() -> None:
+    host = look({"servicing.installer_in_progress": True})
+    notice = the("installer_cut_off", host)
+    assert (notice.notice, "Installer\\InProgress" in notice.next_step) == (True, True)
+    assert judged(host).verdict.name == "healthy"
+    at_work = look({"servicing.installer_in_progress": True, "servicing.processes": [{"name": "msiexec", "busy_ms": 900}]})
+    assert "installer_cut_off" not in {item.condition for item in find(at_work)}
 
 
 @pytest.mark.parametrize("marker", sorted(conditions.STRONG_REBOOT))
@@ -395,7 +425,8 @@ def test_what_windows_starts_when_it_is_needed_may_stand(row: dict[str, Any]) ->
 
 
 def test_a_service_that_waits_for_an_installation_may_stand() -> None:
-    assert conditions_of(look(rows(service("UsoSvc", state="stopped")) | {"servicing.in_progress": 1})) == {}
+    waits = look(rows(service("UsoSvc", state="stopped")) | {"servicing.in_progress": 1})
+    assert conditions_of(waits) == {"restart_pending": "wait restart"}
     assert conditions_of(look(rows(service("UsoSvc", state="stopped")))) == {"service_stopped:UsoSvc": "repair reset"}
 
 

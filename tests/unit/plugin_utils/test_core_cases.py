@@ -393,7 +393,7 @@ def test_a_clock_that_nobody_vouches_for_after_the_repair_names_its_source() -> 
 def test_a_stale_installer_key_does_not_make_a_host_busy() -> None:
     key = {"servicing.installer_in_progress": True}
     assert judged(look(key), LOST).verdict.name == "sick"
-    assert judged(look(key | {"servicing.processes": ["msiexec"]}), LOST).verdict.name == "busy"
+    assert judged(look(key | {"servicing.processes": [{"name": "msiexec", "busy_ms": 300}]}), LOST).verdict.name == "busy"
     assert judged(look({"servicing.processes": ["msiexec"]}), LOST).verdict.name == "sick"
 
 

@@ -70,7 +70,7 @@ def test_every_section_has_its_dataclass() -> None:
     assert evidence.events.reach == (sections.Reach("System", NOW - 86400, complete=True),)
     assert evidence.reporting.kinds[1].last.count("\t") == 5
     assert (evidence.cbs.oldest, evidence.cbs.kinds[1].count) == ("2025-10-01 08:00:00", 3)
-    assert evidence.servicing.processes == ("TiWorker",)
+    assert (evidence.servicing.processes, evidence.servicing.log_age) == ((sections.Process("TiWorker", 120),), 4)
     assert evidence.reboot.markers == ("cbs_reboot_pending",)
     assert (evidence.policy.wu["UseWUServer"], evidence.policy.tls, evidence.policy.configmgr) == (1, {"Enabled": 0}, False)
     assert evidence.sources.endpoints == (sections.Endpoint("wsus", "w", 8530, ok=False, ms=4, error="refused"),)

@@ -202,8 +202,8 @@ def test_what_was_done_a_month_ago_leaves_nothing_untested() -> None:
 
 
 def test_an_installer_that_merely_runs_makes_no_host_busy() -> None:
-    assert active(find(look({"servicing.processes": ["msiexec"]}))) == {}
-    busy = look({"servicing.processes": ["msiexec"], "servicing.installer_in_progress": True})
+    assert active(find(look({"servicing.processes": [{"name": "msiexec", "busy_ms": 0}]}))) == {}
+    busy = look({"servicing.processes": [{"name": "msiexec", "busy_ms": 300}], "servicing.installer_in_progress": True})
     assert active(find(busy)) == {"servicing_at_work": "wait servicing"}
 
 
@@ -391,7 +391,11 @@ def test_what_a_host_logged_is_judged_by_its_own_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "name"), [({"servicing.processes": ["TiWorker"]}, "busy"), ({"reboot.markers": ["cbs_reboot_pending"]}, "restart_required")]
+    ("changes", "name"),
+    [
+        ({"servicing.processes": [{"name": "TiWorker", "busy_ms": 300}]}, "busy"),
+        ({"reboot.markers": ["cbs_reboot_pending"]}, "restart_required"),
+    ],
 )
 def test_no_reset_while_windows_installs_or_waits(changes: dict[str, Any], name: str) -> None:
     host = look(changes)

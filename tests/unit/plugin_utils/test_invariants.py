@@ -242,7 +242,7 @@ def changes() -> st.SearchStrategy[dict[str, Any]]:
     single: dict[str, st.SearchStrategy[Any]] = {
         "services.services": st.sampled_from([[service(name, 4 if name in off else None) for name in _SERVICES] for off in _DISABLED]),
         "reboot.markers": st.sampled_from([[]] * 8 + [["file_renames"], ["wu_reboot_required"], ["computer_rename"]]),
-        "servicing.processes": st.sampled_from([[]] * 12 + [["TiWorker"], ["msiexec"]]),
+        "servicing.processes": st.sampled_from([[]] * 12 + [[{"name": "TiWorker", "busy_ms": 900}], ["TiWorker"], ["msiexec"]]),
         "host.boot_time": st.sampled_from([NOW - 300, NOW - HOUR, NOW - 3 * HOUR, NOW - 9 * DAY, NOW - 40 * DAY, None]),
         "host.product_type": st.sampled_from(["client", "client", "server"]),
         "disk.free": st.sampled_from([50 * 1024**3] * 6 + [1024**3]),

@@ -76,7 +76,27 @@ function Get-ServiceTable {
     return $table
 }
 
-function Get-ProcessName { param([string[]] $Name) @((Get-TestState).processes | Where-Object { $_ -in $Name }) }
+# A process that is a number takes so many milliseconds of each second, null cannot be read, a list holds what is answered one call after the other.
+function Get-ProcessTime {
+    param([string[]] $Name)
+    $state = Get-TestState
+    $times = @{}
+    foreach ($property in $state.processes.PSObject.Properties) {
+        if ($property.Name -notin $Name) { continue }
+        $value = $property.Value
+        if ($null -ne $value -and $value -isnot [array]) { $value = [long]($value * [Diagnostics.Stopwatch]::GetTimestamp() / [Diagnostics.Stopwatch]::Frequency) }
+        elseif ($null -ne $value) {
+            # Each call takes one, the last stays; -1 is a process that has gone.
+            $file = "$env:AGENT_TEST_STATE.$($property.Name)"
+            $at = if ([IO.File]::Exists($file)) { [int][IO.File]::ReadAllText($file) } else { 0 }
+            [IO.File]::WriteAllText($file, "$($at + 1)")
+            $value = $value[[Math]::Min($at, $value.Length - 1)]
+            if ($value -eq -1) { continue }
+        }
+        $times[$property.Name] = $value
+    }
+    return $times
+}
 
 function Read-EventRecord {
     param([string] $Channel, [string] $XPath, [int] $Max, [int] $TimeoutMs, [bool] $Oldest)
