@@ -14,8 +14,8 @@ function ConvertTo-JsonText([object] $Value) {
 }
 
 function Limit-Text([string] $Text, $Max) { return $Text -replace "(?s)^(.{$Max}).*", '$1' }
-# It ends with KB and build.
-function Limit-Title([string] $Text) { return $Text -replace '(?s)^(.{70}).+(.{46})$', '$1...$2' }
+# It ends with KB and build, or has its KB where it is cut.
+function Limit-Title([string] $Text) { return $Text -replace '(?s)^(.{70}(?>B?\d{0,7})).{9,}(.{46})$', '$1...$2' }
 
 function Get-Fault([object] $Record) {
   $fault = $Record.Exception
@@ -127,42 +127,50 @@ function Get-UpdateName([string] $Title, [string] $Id) {
   return $Id
 }
 
-# Of items, newest first, what tells: of like failures the newest three and the oldest; the newest calm one of each group and of each update that
-# failed, and the newest $Extra of other KBs (all where something failed). An item tells: failed, group, update.
+# Of items, newest first, what tells: like failures as one, with count and first (of those of an update that a success has ended the newest);
+# the newest calm one of each group and of each update that failed, and the newest $Extra of other KBs (all where something fails).
+# An item tells: failed, group, update, ended.
 function Select-Telling($Look, [object[]] $Item, $Room = 6500, $Extra = 0) {
   $sick = @{}
-  $oldest = @{}
-  for ($at = 0; $at -lt $Item.Length; $at++) {
-    $failed, $group, $update = $Item[$at]['tells']
+  $have = @{}
+  $told = @(foreach ($one in $Item) {
+    $failed, $group, $update, $ended = $one['tells']
     if ($failed) {
       $sick["$update"] = $true
-      $oldest["$group $update"] = $at
+      $alike = if ($ended -and $update) { $update } else { "$group $update $ended" }
+      if (-not $ended) { $Extra = 1000 }
+      $same = $have[$alike]
+      if ($same) {
+        if (-not $ended) { $same['first'] = $one['time']; $same['count'] = 1 + [Math]::Max(1, [int]$same['count']) }
+        continue
+      }
+      $have[$alike] = $one
     }
-  }
-  if ($sick.psbase.Count) { $Extra = 1000 }
+    $one
+  })
   $sick.Remove('')
   $count = @{}
-  $first = $rest = @()
-  for ($at = 0; $at -lt $Item.Length; $at++) {
-    $failed, $group, $update = $Item[$at]['tells']
-    $Item[$at].Remove('tells')
+  $alive = $first = $rest = @()
+  for ($at = 0; $at -lt $told.Length; $at++) {
+    $failed, $group, $update, $ended = $told[$at]['tells']
+    $told[$at].Remove('tells')
     $rank = ++$count["$group $update"]
     $of_group = ++$count["$group"]
-    if ($rank -eq 1 -and ($failed -or $of_group -eq 1 -or $sick["$update"])) { $first += $at }
-    elseif ($failed) { if ($rank -le 3 -or $oldest["$group $update"] -eq $at) { $rest += $at } }
+    if ($failed) { if ($ended) { $rest += $at } else { $alive += $at } }
+    elseif ($rank -eq 1 -and ($of_group -eq 1 -or $sick["$update"])) { $first += $at }
     elseif ($rank -eq 1 -and $update -match '^KB' -and $Extra-- -gt 0) { $rest += $at }
   }
   $Look['cut'] = $false
-  $keep = @(foreach ($at in $first + $rest) {
-    $Room -= (ConvertTo-JsonText $Item[$at]).Length + 1
+  $keep = @(foreach ($at in $alive + $first + $rest) {
+    $Room -= (ConvertTo-JsonText $told[$at]).Length + 1
     if ($Room -lt 0) {
       $Look['cut'] = $true
-      Add-Fault $Look
+      Add-Fault $Look @{ type = 'Cut'; why = $(if ($at -in $alive) { 'failures ' }) + 'cut to fit' }
       break
     }
     $at
   })
-  foreach ($at in $keep | Sort-Object) { $Item[$at] }
+  foreach ($at in $keep | Sort-Object) { $told[$at] }
 }
 
 # Text of a log, or of a slice of one that may begin within a character.
@@ -201,6 +209,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $begin = if ($Sort -eq 'reporting') { '\{[^\t\n]*(\t[^\t\n]*){2}\t\d[^\t\n]*(\t[^\t\n]*){3}\t[0-9a-f]+\t' } else { "[^\n]*?($code|$words)" }
   $vary = [regex]::new('^\S+ [\d:]+, \w+ +|\b[0-9a-f]{8}(@\S+)? |''[^'']*''|"[^"]*"|\S*[\\~]\S*|\[[^\]]*\]|\b(0x)?[0-9a-f]*\d[0-9a-f]*\b|\W+', $options)
   $kinds = @{}
+  $ends = @{}
   foreach ($match in [regex]::new("(?<=^|\n)$begin[^\r\n]*", $options).Matches($text)) {
     $line = Limit-Text $match.Value 1000
     if ($Sort -eq 'reporting') {
@@ -211,15 +220,22 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       $group = "$number $($column[8])"
       # A search has the GUID of the service here.
       if ($number -in 147, 148) { $group += $update }
-      $tells = @(($column[7] -notmatch '^0+$'), $group, (Get-UpdateName $column[11] $update))
-      $kind = "$($column[7]) $group $update"
+      $name = Get-UpdateName $column[11] $update
+      $failed = $column[7] -notmatch '^0+$'
+      # 162, 167, 181: it was fetched or begun, which ends no failure of an installation.
+      if (-not $failed -and $number -notin 162, 167, 181) { $ends["$name"]++ }
+      $kind = "$($column[7]) $group $name"
+      $tells = @($failed, $kind, $name, $ends["$name"])
+      if ($failed) { $kind += " $($ends["$name"])" } else { $tells[1] = $group }
+      # Its own id and its last column decide nothing.
+      $line = "`t" + ($column[1..11] -join "`t")
       $need = "$($column[0..7])".Length
     }
     else {
       $time = Limit-Text $line 19
       $code_match = $code.Match($line)
       $kind = $code_match.Value + (Limit-Text $vary.Replace((Limit-Text $line 200), ' ') 48)
-      $tells = @($true, $kind)
+      $tells = @($true, $kind, '', 0)
       $need = $code_match.Index + $code_match.Length
     }
     if ($time -notmatch '^\d{4}-.{14}' -or $time -ge $floor) {
@@ -233,8 +249,11 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $rank = 0
   $log['kinds'] = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_['order'][0] } -Descending) {
     if ($rank++ -ge 2000) { break }
-    if ($kind['count'] -eq 1) { $kind['first'] = $null }
-    $keep = if ($rank -le 20) { 300 } else { [Math]::Min(300, [Math]::Max(160, $kind['order'][1])) }
+    # How often all went well decides nothing.
+    if ($kind['count'] -eq 1 -or -not $kind['tells'][0]) { foreach ($name in 'count', 'first') { $kind.Remove($name) } }
+    $kind['tells'][3] = $kind['tells'][3] -lt $ends["$($kind['tells'][2])"]
+    $long = if ($Sort -eq 'reporting') { 262 } else { 300 }
+    $keep = if ($rank -le 20) { $long } else { [Math]::Min($long, [Math]::Max(160, $kind['order'][1])) }
     $kind['last'] = Limit-Text $kind['last'] $keep
     $kind.Remove('order')
     $kind
@@ -272,6 +291,7 @@ function Get-clockSection($Look, $Data) {
 
 function Get-historySection($Look) {
   $history = Get-UpdateHistory -Max 300
+  $good = @{}
   $entries = @(foreach ($entry in $history['entries']) {
     $failed = $entry['result'] -notin 1, 2
     # Of what is old: the newest that went well.
@@ -279,10 +299,12 @@ function Get-historySection($Look) {
     if ($old -and $failed) { continue }
     $entry['title'] = Limit-Title $entry['title']
     $entry['classes'] = @($entry['classes'] | Select-Object -First 6)
-    foreach ($name in 'service', 'caller', 'classes') { if (-not $entry[$name]) { $entry.Remove($name) } }
+    foreach ($name in 'service', 'caller', 'classes', 'hresult') { if (-not $entry[$name]) { $entry.Remove($name) } }
     $group = "$($entry['operation']) $($entry['result'])"
     if ($failed) { $group += " $($entry['hresult'])" } else { $group += " $($entry['service']) $($entry['classes'])" }
-    $entry['tells'] = @($failed, $group, $(if (-not $old) { Get-UpdateName $entry['title'] $entry['update_id'] }))
+    $update = if (-not $old) { Get-UpdateName $entry['title'] $entry['update_id'] }
+    $entry['tells'] = @($failed, $group, $update, ($update -and $good[$update]))
+    if ($update -and $entry['operation'] -eq 1 -and -not $failed) { $good[$update] = $true }
     $entry
   })
   return @{ total = $history['total']; entries = @(Select-Telling $Look -Item $entries -Extra 3) }
@@ -311,26 +333,27 @@ function ConvertFrom-EventXml([string] $Text) {
 }
 
 function Get-eventsSection($Look) {
-  $wu = 'Microsoft-Windows-WindowsUpdateClient'
-  $scm = 'Service Control Manager'
   # Channel; provider; ids (XPath allows some twenty terms); those that tell no failure; most to read. 32, 33: in either channel.
-  $rows = "System;$wu;16,20,24,32,33,213,217;;200", "System;$wu;19;19;200", "System;$wu;43,44;;60",
-    "$wu/Operational;$wu;25,31,32,33,34,35;;200", "$wu/Operational;$wu;26,41;26,41;200",
-    'Setup;Microsoft-Windows-Servicing;2,3,6,11,12,1009,1014,1015;2;100',
-    "System;$scm;7000,7001,7002,7003,7009,7011,7022,7023,7024,7031,7034,7038,7041;;60",
-    'System;Microsoft-Windows-Time-Service;17,24,29,34,35,36,37,47,129,130,131,134;35,37;20'
+  $rows = 'S;W;19;19;200', 'S;W;16,20,24,32,33,213,217;;200', 'S;W;43,44;;60', 'O;W;26,41;26,41;200', 'O;W;25,31,32,33,34,35;;200',
+    'U;C;2,3,6,11,12,1009,1014,1015;2;100', 'S;M;7000,7001,7002,7003,7009,7011,7022,7023,7024,7031,7034,7038,7041;;60',
+    'S;T;17,24,29,34,35,36,37,47,129,130,131,134;35,37;20'
+  $names = @{
+    S = 'System'; O = 'Microsoft-Windows-WindowsUpdateClient/Operational'; U = 'Setup'; W = 'Microsoft-Windows-WindowsUpdateClient'
+    C = 'Microsoft-Windows-Servicing'; M = 'Service Control Manager'; T = 'Microsoft-Windows-Time-Service'
+  }
   # No upper bound: a clock may have been ahead.
   $since = [DateTimeOffset]::FromUnixTimeSeconds($Look['since']).ToString('u') -replace ' ', 'T'
   $reach = [ordered]@{}
-  $ended = @{}
+  $ends = @{}
   $records = @(foreach ($row in $rows) {
-    $channel, $provider, $ids, $calm, $max = $row -split ';'
+    $of, $from, $ids, $calm, $max = $row -split ';'
+    $channel, $provider = $names[$of, $from]
     $xpath = "*[System[Provider[@Name='$provider'] and (EventID=$($ids -replace ',', ' or EventID=')) and TimeCreated[@SystemTime>='$since']]]"
     $texts = [Collections.ArrayList]::new()
     $whole = $true
     # What was read before a fault counts.
     try {
-      if ($provider -eq $wu -and -not $reach[$channel]) {
+      if ($from -eq 'W' -and -not $reach[$channel]) {
         $reach[$channel] = @{ channel = $channel; oldest = $null; complete = $true }
         foreach ($text in Read-EventRecord -Channel $channel -XPath '*' -Max 1 -TimeoutMs 3000 -Oldest $true) {
           $reach[$channel].oldest = [Math]::Max($Look['since'], (ConvertFrom-EventXml $text).time)
@@ -349,19 +372,22 @@ function Get-eventsSection($Look) {
       $data = $record['data']
       $data.Remove('updateRevisionNumber')
       $service = "$($data['service'])"
-      if ($provider -eq $scm) {
+      if ($from -eq 'M') {
         foreach ($value in @($data.psbase.Values)) { if (-not $service -and $value -in $Look['names']) { $service = $value } }
         if ($service -and $service -notin $Look['names']) { continue }
       }
       $title = foreach ($name in $data.psbase.Keys) { if ($name -match 'title$|updatelist|identifier$') { $data[$name] } }
       $update = "$(Get-UpdateName $title $data['updateGuid'])"
+      # Of searches the service that was asked.
+      $about = "$channel $update"
+      if ($record['id'] -in 25, 26) { $about += $data['serviceGuid'] }
+      $failed = $record['id'] -notin ($calm -split ',')
+      if (-not $failed -and ($update -or $record['id'] -eq 26) -and -not $ends[$about]) { $ends[$about] = $record['record'] }
+      $ended = $record['record'] -le $ends[$about]
       # A try that was installed since tells nothing.
-      if ($ids -eq '43,44') { if ($record['record'] -le $ended[$update]) { continue } }
-      elseif ($ids -eq '19' -and -not $ended[$update]) { $ended[$update] = $record['record'] }
-      $record += @{
-        provider = $provider; channel = $channel
-        tells = @(($record['id'] -notin ($calm -split ',')), "$($record['id']) $service $($data['serviceGuid']) $($data['errorCode'])", $update)
-      }
+      if ($ended -and $ids -eq '43,44') { continue }
+      $codes = "$($data['serviceGuid']) $($data['errorCode']) $($data.psbase.Values -like '%%*')"
+      $record += @{ of = $of + $from; tells = @($failed, "$($record['id']) $service $codes", $update, $ended) }
       $record
     })
     Select-Telling $Look -Room 4000 -Extra 5 -Item $items
@@ -402,7 +428,7 @@ function Get-cacheSection($Look) {
     if ($fact) {
       $folder['exists'] = $true
       $folder['store'] = Get-FileFact -Path "$path\DataStore\DataStore.edb"
-      $folder += $fact + (Measure-Folder -Path $path -MaxFiles 50000 -MaxMs 2000)
+      $folder += $fact
     }
     elseif (Get-FileFact -Path $path) { $folder['file'] = $true }
     $folder
@@ -436,7 +462,14 @@ function Get-SectionData($Look, [string] $Name) {
     { $_ -in 'reboot', 'policy' } { return $data }
     'host' { return $data + (Get-SessionFact) }
     'servicing' { return $data + @{ times = Get-ProcessTime -Name 'TiWorker', 'msiexec', 'SetupHost', 'setupprep' } }
-    'services' { return @{ services = Get-ServiceTable -Name ($Look['names'] + 'vmictimesync') } }
+    'services' {
+      $services = Get-ServiceTable -Name ($Look['names'] + 'vmictimesync')
+      foreach ($row in $services.Values) {
+        if ($row['image_path'] -match '^%systemroot%\\system32\\svchost\.exe ') { $row['image_path'] = $null }
+        foreach ($field in 'delayed', 'trigger', 'dependents', 'image_path') { if (-not $row[$field]) { $row.Remove($field) } }
+      }
+      return @{ services = $services }
+    }
     'reporting' { return Read-Log $Look "$($Look['windows'])\SoftwareDistribution\ReportingEvents.log" reporting }
     'cbs' { return Read-Log $Look "$($Look['windows'])\Logs\CBS\CBS.log" cbs 12000 }
     'disk' { return @{ drive = $Look['drive'] } + (Get-DriveFact -Drive $Look['drive']) }

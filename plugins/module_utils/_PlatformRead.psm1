@@ -145,31 +145,6 @@ function Get-FolderFact([string] $Path) {
   return @{ created = ([DateTimeOffset]$folder.CreationTimeUtc).ToUnixTimeSeconds(); reparse = 0 -ne ($folder.Attributes -band 1024) }
 }
 
-function Measure-Folder([string] $Path, $MaxFiles, $MaxMs) {
-  $clock = [Diagnostics.Stopwatch]::StartNew()
-  $total = @{ files = 0; bytes = [long]0; complete = $true }
-  $todo = [Collections.Stack]::new()
-  $todo.Push([IO.DirectoryInfo]::new($Path))
-  while ($todo.Count) {
-    $folder = $todo.Pop()
-    if ($folder.Attributes -band 1024) { continue }
-    try {
-      foreach ($entry in $folder.EnumerateFileSystemInfos()) {
-        if ($entry -is [IO.DirectoryInfo]) { $todo.Push($entry); continue }
-        $total.files++
-        $total.bytes += $entry.Length
-        if ($total.files -ge $MaxFiles -or $clock.ElapsedMilliseconds -ge $MaxMs) {
-          $total.complete = $false
-          return $total
-        }
-      }
-    }
-    # Denied, or gone under our hands: what was counted is a lower bound.
-    catch { $total.complete = $false }
-  }
-  return $total
-}
-
 function Get-ChildName([string] $Path, [string] $Filter) {
   if (-not [IO.Directory]::Exists($Path)) { return @() }
   return @(foreach ($entry in [IO.Directory]::GetFileSystemEntries($Path, $Filter)) { [IO.Path]::GetFileName($entry) }) | Sort-Object

@@ -94,7 +94,7 @@ would:
   returned: in check mode
   type: list
   elements: str
-  sample: ["set aside C:\\Windows\\SoftwareDistribution (812 files, 1.9 GB)"]
+  sample: ["set aside C:\\Windows\\SoftwareDistribution"]
 did:
   description: What was done, in words.
   returned: when something was tried

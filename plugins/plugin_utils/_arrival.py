@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .fields import CUT
+from .fields import CUT, LOST
 
 Registry = Mapping[str, Mapping[str, Any]]
 
@@ -45,6 +45,14 @@ _POLICIES = {
     "mdm": (r"MS\PolicyManager\current\device\Update",),
     "servicing": (r"CV\Policies\Servicing",),
     "tls": (r"CCS\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client",),
+}
+# An event says of which channel and provider it is in two letters.
+_EVENT_CHANNELS = {"S": "System", "O": "Microsoft-Windows-WindowsUpdateClient/Operational", "U": "Setup"}
+_EVENT_PROVIDERS = {
+    "W": "Microsoft-Windows-WindowsUpdateClient",
+    "C": "Microsoft-Windows-Servicing",
+    "M": "Service Control Manager",
+    "T": "Microsoft-Windows-Time-Service",
 }
 # Gathered apart, because what answers may hang.
 _PARTS = {"fact": "host", "agent": "sources"}
@@ -130,7 +138,7 @@ def _faults(section: Mapping[Any, Any]) -> list[Mapping[str, Any]]:
 def _why(faults: list[Mapping[str, Any]]) -> str | None:
     """The reasons in one line, each once; what was cut stands first, since the line is cut too."""
     reasons = list(dict.fromkeys(_reason(fault) for fault in faults))
-    reasons.sort(key=lambda reason: reason != CUT)
+    reasons.sort(key=lambda reason: reason not in (CUT, LOST))
     return "; ".join(reasons)[:_MOST_WHY] or None
 
 
@@ -171,6 +179,8 @@ def _data(name: str, data: dict[str, Any], services: Iterable[str]) -> dict[str,
         data["services"] = [_service(service, rows.get(service)) for service in services]
     if name == "cache" and isinstance(data.get("folders"), (list, tuple)):
         data["folders"] = [_folder(row) for row in data["folders"]]
+    if name == "events" and isinstance(data.get("records"), (list, tuple)):
+        data["records"] = [_event(row) for row in data["records"]]
     registry = data.pop("registry", None)
     read = _OF_REGISTRY.get(name)
     if read is None or not isinstance(registry, Mapping):
@@ -185,6 +195,13 @@ def _service(name: str, row: object) -> object:
     if not isinstance(row, Mapping):
         return row
     return {"delayed": False, **row, "name": name, "exists": True}
+
+
+def _event(row: object) -> object:
+    if not isinstance(row, Mapping) or "of" not in row:
+        return row
+    channel, provider = _EVENT_CHANNELS.get(_text(row["of"])[:1]), _EVENT_PROVIDERS.get(_text(row["of"])[1:])
+    return {**{key: value for key, value in row.items() if key != "of"}, "channel": channel, "provider": provider}
 
 
 def _folder(row: object) -> object:

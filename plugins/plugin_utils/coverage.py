@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from . import seen, situation, states
 from .evidence import Evidence
 
+ALL_FAILURES = "all failures"
+# The sections that tell failures of searches and installations.
+_OF_FAILURES = ("events", "reporting", "history")
 # Searches are daily: a week without the trace of one is no horizon for them.
 _SEARCHES_S = 7 * 86400
 
@@ -59,7 +62,12 @@ def _knows_searches(evidence: Evidence) -> bool:
 
 def _knows_installations(evidence: Evidence) -> bool:
     """System 19 and 20, ReportingEvents, or the history; none of them where failures had to be cut."""
-    return any(evidence.has(name) and not evidence.cut(name) for name in ("events", "reporting", "history"))
+    return any(evidence.has(name) and not evidence.cut(name) for name in _OF_FAILURES)
+
+
+def _knows_all_failures(evidence: Evidence) -> bool:
+    """No failure was left out for want of room: what is not known cannot be called cured."""
+    return not any(evidence.lost(name) for name in _OF_FAILURES)
 
 
 def _knows_store(evidence: Evidence) -> bool:
@@ -74,6 +82,7 @@ def _has(*names: str) -> Callable[[Evidence], bool]:
 _QUESTIONS = (
     _Question("searches", ("events", "reporting", "sources"), _knows_searches),
     _Question("installations", ("events", "reporting", "history"), _knows_installations),
+    _Question(ALL_FAILURES, _OF_FAILURES, _knows_all_failures),
     _Question("the component store", ("cbs",), _knows_store),
     _Question("services", ("services",), _has("services")),
     _Question("a pending restart", ("reboot", "servicing"), _has("reboot", "servicing")),

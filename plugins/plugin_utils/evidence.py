@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from . import _arrival, fields
 from . import sections as parts
-from .fields import CUT, Check, Faults, FieldError, many, one_line, record, refusal
+from .fields import CUT, LOST, Check, Faults, FieldError, many, one_line, record, refusal
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 64
@@ -24,7 +24,7 @@ STATUSES = ("ok", "partial", "absent", "denied", "timeout", "failed")
 _USABLE = ("ok", "partial")
 # Fields of rows that most rows lack: a document has many rows.
 _SPARSE = (
-    *("trigger", "image_path", "service_dll", "service", "caller", "classes", "channel"),
+    *("trigger", "image_path", "service_dll", "service", "caller", "classes", "channel", "count", "first"),
     *("max_slew", "max_poll", "special_poll", "seeding", "hypervisor", "status"),
 )
 _MOST_WHY = 600
@@ -88,6 +88,10 @@ class Evidence:
         """Whether something of a section was left out for want of room."""
         section = self.sections.get(name)
         return section is not None and section.status == "partial" and CUT in (section.why or "")
+
+    def lost(self, name: str) -> bool:
+        """Whether a failure of a section was left out for want of room."""
+        return self.cut(name) and LOST in (self.sections[name].why or "")
 
     @property
     def host(self) -> parts.Host:
@@ -256,6 +260,8 @@ _HISTORY_ENTRY = record(
     service=fields.guid,
     caller=_NAME,
     classes=_GUIDS,
+    count=_COUNT,
+    first=_TIME,
 )
 _EVENT = record(
     parts.Event,
@@ -264,6 +270,8 @@ _EVENT = record(
     id=fields.whole(0, 65535, "an event id"),
     time=_TIME,
     record=_COUNT,
+    count=_COUNT,
+    first=_TIME,
     data=fields.table(fields.as_text, 64),
 )
 _REACH = record(parts.Reach, channel=_NAME, oldest=_TIME, complete=_FLAG)
@@ -290,9 +298,6 @@ _CACHE_FOLDER = record(
     reparse=_FLAG,
     file=_FLAG,
     created=_TIME,
-    files=_COUNT,
-    bytes=_COUNT,
-    complete=_FLAG,
     data_store=_FLAG,
     data_store_created=_TIME,
     backups=_NAMES,

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 # In `why` of a section from which something was left out for want of room.
 CUT = "cut to fit"
+LOST = f"failures {CUT}"
 
 _LARGEST = 1 << 63
 _MOST_FAULTS_IN_WORDS = 3

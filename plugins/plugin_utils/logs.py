@@ -143,8 +143,15 @@ def read_lines(kind: str, groups: Iterable[LogKind], zone_offset_s: int | None =
     return out.result()
 
 
+_NO_ID = "00000000-0000-0000-0000-000000000000"
+
+
 def _report_group(place: int, group: LogKind, out: Collector) -> None:
-    match = REPORT.search(group.last[:MAX_LINE])
+    line = group.last[:MAX_LINE]
+    if line.startswith("\t"):
+        # A host sends rows without their own id.
+        line = f"{{{_NO_ID}}}{line}"
+    match = REPORT.search(line)
     seen = match and report(match, "reporting")
     if seen is None:
         return

@@ -113,7 +113,10 @@ class Services:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One entry of the update history. `operation` 1 installs, 2 uninstalls; `result` 0 to 5 (OperationResultCode)."""
+    """One entry of the update history. `operation` 1 installs, 2 uninstalls; `result` 0 to 5 (OperationResultCode).
+
+    `count` entries alike are one, the newest; `first` is when the oldest of them was.
+    """
 
     time: int | None = None
     operation: int | None = None
@@ -124,6 +127,8 @@ class HistoryEntry:
     service: str | None = None
     caller: str | None = None
     classes: tuple[str, ...] = ()
+    count: int | None = None
+    first: int | None = None
 
 
 @dataclass(frozen=True)
@@ -136,13 +141,15 @@ class History:
 
 @dataclass(frozen=True)
 class Event:
-    """One event; `record` orders a channel."""
+    """One event; `record` orders a channel. `count` events alike are one, the newest; `first` is when the oldest of them was."""
 
     provider: str
     id: int
     channel: str | None = None
     time: int | None = None
     record: int | None = None
+    count: int | None = None
+    first: int | None = None
     data: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -272,9 +279,6 @@ class CacheFolder:
     reparse: bool | None = None
     file: bool | None = None
     created: int | None = None
-    files: int | None = None
-    bytes: int | None = None
-    complete: bool | None = None
     data_store: bool | None = None
     data_store_created: int | None = None
     backups: tuple[str, ...] = ()

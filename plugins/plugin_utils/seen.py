@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from . import logs, routing
 from .evidence import Evidence
-from .observation import CANCELLED, FAILED, OK, Observation
+from .observation import CANCELLED, FAILED, OK, Observation, changed
 from .readers.service_names import service_called
-from .sections import HistoryEntry, Values
+from .sections import Event, HistoryEntry, Values
 from .situation import lookup
 
 # shared data of events: these of WindowsUpdateClient are written to Operational, the others to System.
@@ -60,7 +60,14 @@ def _events(evidence: Evidence) -> Iterator[Observation]:
         channel = event.channel or _channel(event.provider, event.id)
         made = logs.event_observation(event.provider, event.id, event.time, data, record=event.record, channel=channel)
         if made is not None:
-            yield made
+            yield _as_many(made, event)
+
+
+def _as_many(made: Observation, row: Event | HistoryEntry) -> Observation:
+    """A row stands for all that were alike."""
+    if row.count is None or row.count < 2:
+        return made
+    return changed(made, count=row.count, first=made.first if row.first is None else row.first)
 
 
 def _channel(provider: str, event: int) -> str:
@@ -86,7 +93,7 @@ def _entry(entry: HistoryEntry, place: int) -> Observation | None:
     outcome, marker = _history_outcome(entry.result, code)
     if outcome is None:
         return None
-    return Observation(
+    made = Observation(
         source="history",
         layer="install",
         outcome=outcome,
@@ -104,6 +111,7 @@ def _entry(entry: HistoryEntry, place: int) -> Observation | None:
         line=entry.title or "",
         first=entry.time,
     )
+    return _as_many(made, entry)
 
 
 def _history_outcome(result: int | None, code: int | None) -> tuple[str | None, str | None]:

@@ -340,8 +340,19 @@ def _retry(rest: _Rest) -> Verdict | None:
     if not retry:
         return None
     return rest.verdict(
-        "busy", retry, msg=f"{say(retry[0], rest.now)}. It may pass by itself; run this again later.", next_step=retry[0].next_step
+        "busy",
+        retry,
+        msg=f"{say(retry[0], rest.now)}. It may pass by itself; run this again later.{_not_all(rest)}",
+        next_step=retry[0].next_step,
     )
+
+
+def _not_all(rest: _Rest) -> str:
+    """Beside a failure that passes by itself there may be one that does not."""
+    missing = () if rest.covered is None else rest.covered.missing
+    if not any(question.startswith(coverage.ALL_FAILURES) for question in missing):
+        return ""
+    return " There were more failures than a look holds: not all were seen."
 
 
 def _untested(rest: _Rest) -> Verdict | None:

@@ -41,11 +41,11 @@ SERVICES = (
 SCM = "Service Control Manager"
 # Channel, provider, ids, those of them that tell no failure.
 EVENTS = (
-    ("System", WUC, (16, 20, 24, 32, 33, 213, 217), ()),
     ("System", WUC, (19,), (19,)),
+    ("System", WUC, (16, 20, 24, 32, 33, 213, 217), ()),
     ("System", WUC, (43, 44), ()),
-    (f"{WUC}/Operational", WUC, (25, 31, 32, 33, 34, 35), ()),
     (f"{WUC}/Operational", WUC, (26, 41), (26, 41)),
+    (f"{WUC}/Operational", WUC, (25, 31, 32, 33, 34, 35), ()),
     ("Setup", "Microsoft-Windows-Servicing", (2, 3, 6, 11, 12, 1009, 1014, 1015), (2,)),
     ("System", SCM, (7000, 7001, 7002, 7003, 7009, 7011, 7022, 7023, 7024, 7031, 7034, 7038, 7041), ()),
     ("System", "Microsoft-Windows-Time-Service", (17, 24, 29, 34, 35, 36, 37, 47, 129, 130, 131, 134), (35, 37)),
@@ -54,7 +54,7 @@ EVENTS = (
 _SHORT = {"CBS": r"CV\Component Based Servicing", "CV": r"MS\Windows\CurrentVersion", "MS": r"SOFTWARE\Microsoft"}
 _SHORT |= {"POL": r"SOFTWARE\Policies\Microsoft", "CCS": r"SYSTEM\CurrentControlSet"}
 
-Tells = tuple[bool, str, str]
+Tells = tuple[bool, str, str, bool]
 
 
 @functools.cache
@@ -234,18 +234,18 @@ class Observer:
 
     def look_history(self, _request: Mapping[str, Any], since: int) -> dict[str, Any]:
         read: Any = self._call("Get-UpdateHistory", {"Max": 300})
-        entries = [{key: value for key, value in entry.items() if value != []} for entry in read["entries"]]
+        entries = [{key: value for key, value in entry.items() if value not in ([], 0) or key == "result"} for entry in read["entries"]]
         for entry in entries:
             entry["title"] = middle(entry["title"])
         wanted = [entry for entry in entries if entry["time"] >= since or entry["result"] in (1, 2)]
-        return {"total": read["total"], "entries": telling(wanted, functools.partial(_history_tells, since), 3)}
+        return {"total": read["total"], "entries": telling(wanted, _History(since), 3)}
 
     def look_events(self, _request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
         records: list[dict[str, Any]] = []
         reach: dict[str, dict[str, Any]] = {}
         faults: list[dict[str, Any]] = []
-        ended: dict[str, int] = {}
+        ends: dict[str, int] = {}
         for channel, provider, ids, calm in EVENTS:
             numbers = " or ".join(f"EventID={number}" for number in ids)
             xpath = f"*[System[Provider[@Name='{provider}'] and ({numbers}) and TimeCreated[@SystemTime>='{at}']]]"
@@ -263,12 +263,9 @@ class Observer:
                     faults.append(fault_of(error))
                 continue
             events = [event for text in texts if _ours(event := {**_event(text), "channel": channel})]
-            tells = functools.partial(_event_tells, calm)
-            if ids == (19,):
-                for event in reversed(events):
-                    ended[tells(event)[2]] = event["record"]
+            tells = functools.partial(_event_tells, calm, ends)
             if ids == (43, 44):
-                events = [event for event in events if event["record"] > ended.get(tells(event)[2], 0)]
+                events = [event for event in events if not tells(event)[3]]
             records += telling(events, tells, 5)
         if faults and not records:
             raise SimError(faults[0]["code"], faults[0]["why"], faults[0]["type"])
@@ -338,9 +335,8 @@ class Observer:
             row: dict[str, Any] = {"name": name, "path": path, "exists": False, "backups": backups}
             fact: Any = self._call("Get-FolderFact", {"Path": path})
             if fact:
-                size: Any = self._call("Measure-Folder", {"Path": path, "MaxFiles": 50000, "MaxMs": 2000})
                 store = self._call("Get-FileFact", {"Path": path + r"\DataStore\DataStore.edb"})
-                row.update(fact, **size, exists=True, store=store)
+                row.update(fact, exists=True, store=store)
             elif self._call("Get-FileFact", {"Path": path}):
                 row["file"] = True
             rows.append(row)
@@ -386,12 +382,22 @@ def update_name(title: str, update: str) -> str:
     return found[0] if found else update
 
 
-def _history_tells(since: int, entry: dict[str, Any]) -> Tells:
-    failed = entry["result"] not in (1, 2)
-    more = entry["hresult"] if failed else f"{entry.get('service')} {entry.get('classes')}"
-    # Of what is old the newest of each group that went well.
-    name = update_name(entry["title"], entry["update_id"]) if entry["time"] >= since else ""
-    return failed, f"{entry['operation']} {entry['result']} {more}", name
+class _History:
+    """What entries of the history tell, newest first: an installation ends the failures that come after it here."""
+
+    def __init__(self, since: int) -> None:
+        self._since = since
+        self._good: set[str] = set()
+
+    def __call__(self, entry: dict[str, Any]) -> Tells:
+        failed = entry["result"] not in (1, 2)
+        more = entry.get("hresult") if failed else f"{entry.get('service')} {entry.get('classes')}"
+        # Of what is old the newest of each group that went well.
+        name = update_name(entry["title"], entry["update_id"]) if entry["time"] >= self._since else ""
+        ended = name in self._good
+        if not failed and name and entry["operation"] == 1:
+            self._good.add(name)
+        return failed, f"{entry['operation']} {entry['result']} {more}", name, ended
 
 
 def _service(event: dict[str, Any]) -> str:
@@ -405,29 +411,55 @@ def _ours(event: dict[str, Any]) -> bool:
     return event["provider"] != SCM or not service or service.lower() in [name.lower() for name in SERVICES]
 
 
-def _event_tells(calm: Iterable[int], event: dict[str, Any]) -> Tells:
+def _about(event: dict[str, Any]) -> tuple[str, str]:
+    """The update of an event, and what a success of the same ends: for a search the service that was asked."""
     data = event["data"]
     title = " ".join(value for name, value in data.items() if re.search(r"title$|updatelist|identifier$", name, re.IGNORECASE))
-    group = f"{event['id']} {_service(event)} {data.get('serviceGuid')} {data.get('errorCode')}"
-    return event["id"] not in calm, group, update_name(title, data.get("updateGuid", ""))
+    update = update_name(title, data.get("updateGuid", ""))
+    asked = data.get("serviceGuid") if event["id"] in (25, 26) else ""
+    return update, f"{event['channel']} {update}{asked}"
+
+
+def _event_tells(calm: Iterable[int], ends: dict[str, int], event: dict[str, Any]) -> Tells:
+    data = event["data"]
+    update, about = _about(event)
+    failed = event["id"] not in calm
+    if not failed and (update or event["id"] == 26):
+        ends.setdefault(about, event["record"])
+    codes = [value for value in data.values() if value.startswith("%%")]
+    group = f"{event['id']} {_service(event)} {data.get('serviceGuid')} {data.get('errorCode')} {codes}"
+    return failed, group, update, event["record"] <= ends.get(about, 0)
 
 
 def middle(text: str) -> str:
     """A title without its middle: it ends with its KB and build."""
-    return re.sub(r"(?s)^(.{70}).+(.{46})$", r"\1...\2", text)
+    return re.sub(r"(?s)^(.{70}(?>B?\d{0,7})).{9,}(.{46})$", r"\1...\2", text)
 
 
 def telling(items: list[dict[str, Any]], tells: Callable[[dict[str, Any]], Tells], extra: int = 0) -> list[dict[str, Any]]:
     """Of items, newest first, what the agent keeps of them where there is room.
 
     Args:
-        tells: whether the item is a failure, its group, and its update.
+        tells: whether the item is a failure, its group, its update, and whether a success has ended it.
         extra: how many more KBs of calm items.
     """
-    told = [(item, *tells(item)) for item in items]
+    told: list[tuple[dict[str, Any], bool, str, str]] = []
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    left = extra
+    for given in items:
+        failed, group, update, ended = tells(given)
+        if failed and not ended:
+            left = 1000
+        alike = (update,) if ended and update else (group, update, str(ended))
+        row = rows.get(alike) if failed else None
+        if row is None:
+            row = dict(given)
+            told.append((row, failed, group, update))
+            if failed:
+                rows[alike] = row
+        elif not ended:
+            row.update(first=given["time"], count=(row.get("count") or 1) + 1)
     sick = {update for _item, failed, _group, update in told if failed}
-    left = 1000 if sick else extra
-    oldest = {(group, update): id(item) for item, failed, group, update in told if failed}
     groups: Counter[str] = Counter()
     ranks: Counter[tuple[str, str]] = Counter()
     kept = []
@@ -435,12 +467,9 @@ def telling(items: list[dict[str, Any]], tells: Callable[[dict[str, Any]], Tells
         groups[group] += 1
         ranks[group, update] += 1
         rank = ranks[group, update]
-        if failed:
-            keep = rank <= 3 or oldest[group, update] == id(item)
-        else:
-            keep = groups[group] == 1 or (rank == 1 and update in sick - {""})
-            if not keep and rank == 1 and update.upper().startswith("KB") and left:
-                keep, left = True, left - 1
+        keep = failed or (rank == 1 and (groups[group] == 1 or update in sick - {""}))
+        if not keep and rank == 1 and update.upper().startswith("KB") and left:
+            keep, left = True, left - 1
         if keep:
             kept.append(item)
     return kept
@@ -499,36 +528,55 @@ def log_text(data: bytes) -> str:
     return data.decode("utf-16-le" if wide else "utf-8", "replace").lstrip("\ufeff")
 
 
-def _kind(line: str, sort: str) -> tuple[str, str, Tells] | None:
-    """What makes a line alike to others, its time, and what it tells; None where it does not matter."""
+def _kind(line: str, sort: str, ends: Counter[str]) -> tuple[str, str, tuple[bool, str, str, int]] | None:
+    """What makes a line alike to others, its time, and what it tells; None where it does not matter.
+
+    Told last is after how many successes of its update it stands.
+    """
     if sort == "reporting":
         match = _REPORTING.match(line)
         if not match:
             return None
         update = match["update"]
         group = f"{match['event']} {match['caller']}{update if match['event'] in ('147', '148') else ''}"
-        tells = (match["code"].strip("0") != "", group, update_name(match["message"], update))
-        return f"{match['code']} {group} {update}", match["time"], tells
+        name = update_name(match["message"], update)
+        failed = match["code"].strip("0") != ""
+        if not failed and match["event"] not in ("162", "167", "181"):
+            ends[name] += 1
+        kind = f"{match['code']} {group} {name}"
+        if not failed:
+            return kind, match["time"], (False, group, name, ends[name])
+        return f"{kind} {ends[name]}", match["time"], (True, kind, name, ends[name])
     code = _CODE.search(line)
     if not code and not _MARK.search(line) and not (sort == "setup" and ", Error " in line):
         return None
     kind = f"{code[0] if code else ''} {_NOISE.sub(' ', line)[:48]}".strip()
-    return kind, line, (True, kind, "")
+    return kind, line, (True, kind, "", 0)
 
 
 def group_lines(text: str, sort: str, floor: str) -> list[dict[str, Any]]:
     """Group the lines of a log that may matter into kinds, in order of their last line."""
     kinds: dict[str, dict[str, Any]] = {}
-    told: dict[int, Tells] = {}
+    told: dict[str, tuple[bool, str, str, int]] = {}
+    ends: Counter[str] = Counter()
     for raw in text.splitlines():
         line = raw.rstrip()
-        found = _kind(line, sort)
+        found = _kind(line, sort, ends)
         if found is None or (re.match(r"\d{4}-", found[1]) and found[1][:19] < floor):
             continue
         kind, at, tells = found
-        row = kinds.pop(kind, {"count": 0, "first": at[:28] if sort == "reporting" else at[:19]})
-        row.update(count=row["count"] + 1, last=line[:300])
+        row = kinds.pop(kind, {"count": 0, "first": at[:28] if sort == "reporting" else at[:19], "kind": kind})
+        if sort == "reporting":
+            line = "\t" + "\t".join(line.split("\t")[1:12])
+        row.update(count=row["count"] + 1, last=line[: 262 if sort == "reporting" else 300])
         kinds[kind] = row
-        told[id(row)] = tells
-    kept = telling(list(kinds.values())[::-1], lambda row: told[id(row)])
-    return [{**row, "first": row["first"] if row["count"] > 1 else None} for row in kept[::-1]]
+        told[kind] = tells
+
+    def tells_of(row: dict[str, Any]) -> Tells:
+        failed, group, name, place = told[row["kind"]]
+        return failed, group, name, place < ends[name]
+
+    kept = telling(list(kinds.values())[::-1], tells_of)
+    several = {row["kind"] for row in kept if row["count"] > 1 and told[row["kind"]][0]}
+    counted = [{"count": row["count"], "first": row["first"]} if row["kind"] in several else {} for row in kept]
+    return [{"last": row["last"], **more} for row, more in zip(kept, counted, strict=True)][::-1]

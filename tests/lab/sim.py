@@ -1233,18 +1233,6 @@ class Sim:
             return None
         return {"created": int(self._created_at(real)), "reparse": real.is_symlink()}
 
-    def _measure_folder(self, path: str, max_files: int, max_ms: int) -> dict[str, Any]:
-        real = self._existing(path)
-        files = size = 0
-        if real is not None and not real.is_symlink():
-            for folder, _folders, names in os.walk(real):
-                for name in names:
-                    if files >= max_files:
-                        return {"files": files, "bytes": size, "complete": False}
-                    files += 1
-                    size += os.lstat(os.path.join(folder, name)).st_size
-        return {"files": files, "bytes": size, "complete": True}
-
     def _get_child_name(self, path: str, filter: str) -> list[str]:
         real = self._existing(path)
         if real is None or not real.is_dir():
@@ -1654,7 +1642,6 @@ READ = (
     "Read-EventRecord",
     "Read-FileTail",
     "Get-FolderFact",
-    "Measure-Folder",
     "Get-ChildName",
     "Get-FileFact",
     "Get-DriveFact",

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 from .. import situation
 from ..evidence import Evidence
-from ..sections import CacheFolder
 from ._common import Diff, Expect, Kind, Step
 
 # So many names of backups the evidence holds at most.
 MOST_BACKUPS = 300
-_MIB = 1024**2
-_GIB = 1024**3
 
 
 def path_of(evidence: Evidence, name: str) -> str:
@@ -24,16 +21,6 @@ def path_of(evidence: Evidence, name: str) -> str:
 def backup_of(path: str, run_id: str) -> str:
     """Where a run sets a folder aside."""
     return f"{path}{situation.backup_ending(run_id)}"
-
-
-def _size(folder: CacheFolder | None) -> str:
-    if folder is None or folder.files is None or folder.bytes is None:
-        return ""
-    least = "at least " if folder.complete is False else ""
-    amount = f"{folder.bytes / _MIB:.1f} MB"
-    if folder.bytes >= _GIB // 10:
-        amount = f"{folder.bytes / _GIB:.1f} GB"
-    return f" ({least}{folder.files} files, {amount})"
 
 
 class SetAside(Kind):
@@ -48,7 +35,7 @@ class SetAside(Kind):
         name = str(step.args["folder"])
         folder = evidence.cache.by_name(name)
         what = "the file " if folder is not None and folder.file else ""
-        return f"set aside {what}{path_of(evidence, name)}{_size(folder)}"
+        return f"set aside {what}{path_of(evidence, name)}"
 
     def done(self, step: Step, evidence: Evidence) -> str:
         """See Kind."""

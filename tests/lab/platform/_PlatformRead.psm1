@@ -135,17 +135,6 @@ function Get-FolderFact {
   return $result
 }
 
-function Measure-Folder {
-  [CmdletBinding()]
-  param(
-    [string] $Path,
-    [int] $MaxFiles,
-    [int] $MaxMs
-  )
-  $result = Invoke-Lab -Function Measure-Folder -Argument @{ Path = $Path; MaxFiles = $MaxFiles; MaxMs = $MaxMs }
-  return $result
-}
-
 function Get-ChildName {
   [CmdletBinding()]
   param(

@@ -22,6 +22,7 @@ function ConvertTo-Table($Value) {
 function Invoke-Module($Order) {
     $env:AGENT_TEST_STATE = $Order.state
     $env:AGENT_TEST_ROOT = $Order.root
+    if ($Order.lab) { $env:WULAB = $Order.lab }
     $request = ConvertTo-Table (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($Order.request)))
     $ps = [PowerShell]::Create()
     $ps.Runspace.SessionStateProxy.SetVariable('ErrorActionPreference', 'Stop')

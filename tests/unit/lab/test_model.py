@@ -204,21 +204,27 @@ def test_lines_are_grouped_by_what_makes_them_alike() -> None:
     text += "2026-11-23 10:00:01, Info                  CBS    Nothing to tell\r\n"
     text += "2026-11-23 10:00:02, Info                  CSI    00000001 [SR] Cannot repair member file 'x'\r\n"
     kinds = group_lines(text, "cbs", "")
-    assert [row["count"] for row in kinds] == [3, 1]
+    assert [row.get("count") for row in kinds] == [3, None]
     assert kinds[0]["first"].startswith("2026-11-21")
     assert kinds[0]["last"].startswith("2026-11-23")
     assert group_lines(text, "cbs", "2030-01-01 00:00:00") == []
 
 
-def test_of_like_failures_the_newest_three_and_the_oldest_are_kept() -> None:
-    items = [{"at": at, "kb": "KB2267602", "failed": True} for at in range(9, 0, -1)]
-    items.insert(4, {"at": 55, "kb": "KB2267602", "failed": False})
-    items += [{"at": 0, "kb": f"KB500000{number}", "failed": False} for number in range(9)]
-    kept = telling(items, lambda item: (item["failed"], str(item["failed"]), item["kb"]))
-    assert [item["at"] for item in kept if item["failed"]] == [9, 8, 7, 1]
-    assert [item["kb"] for item in kept if not item["failed"]] == ["KB2267602", *(f"KB500000{number}" for number in range(9))]
+def test_like_failures_are_one_and_of_those_that_ended_the_newest_stays() -> None:
+    items: list[dict[str, Any]] = [{"time": time, "kb": "KB2267602", "failed": True, "ended": time < 5} for time in range(9, 0, -1)]
+    items.insert(5, {"time": 55, "kb": "KB2267602", "failed": False, "ended": False})
+    items += [{"time": 0, "kb": f"KB500000{number}", "failed": False, "ended": False} for number in range(9)]
+
+    def tells(item: dict[str, Any]) -> tuple[bool, str, str, bool]:
+        return item["failed"], str(item["failed"]), item["kb"], item["ended"]
+
+    kept = telling(items, tells)
+    assert [(row["time"], row.get("first"), row.get("count")) for row in kept if row["failed"]] == [(9, 5, 5), (4, None, None)]
+    assert [row["kb"] for row in kept if not row["failed"]] == ["KB2267602", *(f"KB500000{number}" for number in range(9))]
     calm = [item for item in items if not item["failed"]]
-    assert len(telling(calm, lambda item: (False, "", item["kb"]), 3)) == 4
+    assert len(telling(calm, tells, 3)) == 4
+    # Where nothing fails any more, no more of what went well is needed than on a healthy host.
+    assert len([row for row in telling(items[6:], tells, 3) if not row["failed"]]) == 4
 
 
 # -- what the wire talks to

@@ -42,7 +42,6 @@ def test_what_wine_can_do_is_not_overlaid() -> None:
         "Read-RegistryKey",
         "Get-ProcessTime",
         "Read-FileTail",
-        "Measure-Folder",
         "Get-ChildName",
         "Get-FileFact",
         "Get-WinHttpProxy",

@@ -24,7 +24,7 @@ def log(last: str, path: str = "C:\\Windows\\x.log") -> dict[str, Any]:
     return {
         "path": path, "size": 9000, "read": 9000, "modified": NOW, "oldest": "2025-10-01 08:00:00",
         "kinds": [
-            {"last": "2025-11-20 12:00:00, Info                  CBS    older", "count": 1, "first": None},
+            {"last": "2025-11-20 12:00:00, Info                  CBS    older", "count": 1},
             {"last": last, "count": 3, "first": "2025-11-21 12:00:00"},
         ],
     }  # fmt: skip
@@ -75,9 +75,8 @@ def document() -> dict[str, Any]:
                 "last_search": NOW - 100, "last_install": None,
                 "endpoints": [{"role": "wsus", "host": "w", "port": 8530, "ok": False, "ms": 4, "error": "refused"}]}),
             "cache": section({"folders": [
-                {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "file": False,
-                 "created": NOW - 9, "files": 3,
-                 "bytes": 4000, "complete": True, "data_store": True, "data_store_created": NOW - 9,
+                {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "file": False, "created": NOW - 9,
+                 "data_store": True, "data_store_created": NOW - 9,
                  "backups": ["SoftwareDistribution.wu-t68n42b0"]}]}),
             "disk": section({"drive": "C:", "free": 1 << 34, "size": 1 << 37}),
             "upgrade": section({
@@ -146,7 +145,7 @@ def reply() -> dict[str, Any]:
             "agent": raw({"services": [], "last_search": NOW - 100, "last_install": None}),
             "cache": raw({"folders": [
                 {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "backups": [], "store": {"created": NOW - 9, "size": 7},
-                 "created": NOW - 9, "reparse": False, "file": False, "files": 3, "bytes": 4000, "complete": True}]}),
+                 "created": NOW - 9, "reparse": False, "file": False}]}),
             "upgrade": raw({"logs": [], "registry": {
                 r"CV\WindowsUpdate\OSUpgrade": {"AllowOSUpgrade": 1}, r"SYSTEM\Setup\MoSetup\Volatile": {"BoxResult": 0x80070005}}}),
             "events": raw(own["events"]["data"], {"type": "TimeoutException ", "code": None, "why": "Setup: no answer in time"}),

@@ -604,3 +604,35 @@ def test_a_warning_of_a_live_search_is_seen() -> None:
     fine = copy.deepcopy(warned)
     fine["scan"]["result"] = 2
     assert judged(look(fine)).verdict.name == "healthy"
+
+
+# --- what a host folds ---
+
+DEFENDER = "Security Intelligence Update for Microsoft Defender Antivirus - KB2267602 (Version 1.49.9.0) - Current Channel (Broad)"
+
+
+def folded(title: str, hours_ago: float, count: int | None, first_hours_ago: float | None, code: int = -2145091563) -> dict[str, Any]:
+    row = {**installed(hours_ago, title), "update_id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000329", "result": 4, "hresult": code, "count": count}
+    return row | {"first": None if first_hours_ago is None else NOW - int(first_hours_ago * HOUR)}
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "counts"), [(None, None, False), (2, 100, False), (3, 60, False), (3, 80, True), (60, 480, True)]
+)
+def test_a_folded_row_is_as_many_tries_over_as_many_days(count: int | None, first: float | None, counts: bool) -> None:
+    # Three tries over three days.
+    host = look({"history.entries": [folded(DEFENDER, 5, count, first), installed()]})
+    (item,) = [item for item in find(host) if item.kb == "KB2267602"]
+    assert (item.notice, item.count) == (not counts, count or 1)
+    data = {"errorCode": "0x80240016", "updateTitle": DEFENDER, "updateGuid": "{6f1e2d3c-0a1b-4c5d-8e9f-000000000329}"}
+    event = {"provider": "Microsoft-Windows-WindowsUpdateClient", "id": 20, "time": NOW - 5 * HOUR, "record": 9, "data": data}
+    began = folded("", 5, count, first)["first"]
+    events = look({"events.records": [searched(), {**event, "count": count, "first": began}]})
+    (item,) = [item for item in find(events) if item.kb == "KB2267602"]
+    assert (item.notice, item.count) == (not counts, count or 1)
+
+
+@pytest.mark.parametrize(("first", "verdict"), [(5.5, "busy"), (26, "needs_action")])
+def test_a_folded_row_of_two_tries_20_hours_apart_does_not_pass_by_itself(first: float, verdict: str) -> None:
+    failure = folded("Update (KB5099002)", 5, 2, first, code=0x80072EE2 - (1 << 32))
+    assert judged(look({"history.entries": [failure, installed()]})).verdict.name == verdict

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import coverage, evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
-from unit.plugin_utils.documents import DAY, MICROSOFT, NOW, STORE, look, scan_section, searched
+from unit.plugin_utils.documents import DAY, MICROSOFT, NOW, STORE, failed, look, scan_section, searched
 from unit.plugin_utils.judging import judged
 
 NO_REACH: dict[str, Any] = {"events.reach": []}
@@ -125,3 +125,17 @@ def test_what_was_read_in_part_is_seen() -> None:
 def test_where_failures_were_cut_nothing_is_known_of_installations() -> None:
     assert missing(partial("events", "history", "reporting", why="cut to fit")) == ["installations"]
     assert missing(partial("events", "history", why="cut to fit")) == []
+
+
+@pytest.mark.parametrize("name", ["events", "history", "reporting"])
+def test_where_a_failure_was_cut_there_is_no_clean_bill(name: str) -> None:
+    host = partial(name, why="failures cut to fit; System: late")
+    assert missing(host) == ["all failures"]
+    assert judged(host).verdict.name == "unknown"
+    passing = judged(host, failed("scan", 0x80072EE2, 1), failed("scan", 0x80072EE2, 2)).verdict
+    assert (passing.name, "not all were seen" in passing.msg) == ("busy", True)
+    assert "not all were seen" not in judged(look(), failed("scan", 0x80072EE2, 1)).verdict.msg
+
+
+def test_where_what_went_well_was_cut_nothing_is_missing() -> None:
+    assert missing(partial("events", why="cut to fit")) == []

@@ -230,7 +230,7 @@ def test_tagged_values_are_taken_and_left_plain() -> None:
         ("policy.data.wu.WUServer", [], "policy.wu.WUServer is a list, expected a number or text"),
         ("policy.data.wu", {"hunter2 !": []}, "policy.wu.(0) is a list, expected a number or text"),
         ("policy.data.configmgr", None, None),
-        ("cache.data.folders.0.files", 1.5e308, "cache.folders[0].files is 1.5e+308, expected a number from 0 on"),
+        ("history.data.entries.0.count", 1.5e308, "history.entries[0].count is 1.5e+308, expected a number from 0 on"),
         ("upgrade.data.logs.0.size", "x", "upgrade.logs[0].size is text of length 1, expected a number from 0 on"),
         ("disk.ms", "x", "disk.ms is text of length 1, expected a number from 0 on"),
         ("disk.why", 7, "disk.why is 7, expected text"),

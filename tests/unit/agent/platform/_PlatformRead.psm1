@@ -134,14 +134,6 @@ function Get-FolderFact {
     return @{ created = ([DateTimeOffset]$folder.LastWriteTimeUtc).ToUnixTimeSeconds(); reparse = 0 -ne ($folder.Attributes -band 1024) }
 }
 
-function Measure-Folder {
-    param([string] $Path, [int] $MaxFiles, [int] $MaxMs)
-    $files = @([IO.DirectoryInfo]::new((Get-TestPath -Path $Path)).GetFiles('*', 'AllDirectories'))
-    $bytes = 0
-    foreach ($file in $files) { $bytes += $file.Length }
-    return @{ files = $files.Length; bytes = $bytes; complete = $true }
-}
-
 function Get-ChildName {
     param([string] $Path, [string] $Filter)
     $folder = Get-TestPath -Path $Path
