@@ -495,6 +495,8 @@ function Invoke-Section($Look, [string] $Name) {
 
 # The limits of a look; key refused holds why it is none.
 function New-Look([object] $Request) {
+  # -match takes letters as the culture does: a Turkish I is no i.
+  [Threading.Thread]::CurrentThread.CurrentCulture = [Globalization.CultureInfo]::InvariantCulture
   $look = @{
     clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request['servers']) -ne $null; room = 6000; faults = @(); table = Get-RegistryTable
     windows = $env:SystemRoot; drive = $env:SystemDrive

@@ -19,11 +19,10 @@ function Get-SessionFact {
   $principal = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
   return @{
     ps_version = [string]$PSVersionTable.PSVersion
-    ps_edition = [string]$PSVersionTable.PSEdition
     language_mode = [string]$ExecutionContext.SessionState.LanguageMode
     elevated = $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
     is_64bit = [Environment]::Is64BitProcess
-    culture = [Globalization.CultureInfo]::CurrentCulture.Name
+    culture = [Globalization.CultureInfo]::CurrentUICulture.Name
   }
 }
 

@@ -324,7 +324,6 @@ _SECTIONS: dict[str, Check] = {
         domain_role=fields.whole(0, 5, "a number 0 to 5"),
         domain=_NAME,
         ps_version=_NAME,
-        ps_edition=_NAME,
         language_mode=_NAME,
         elevated=_FLAG,
         is_64bit=_FLAG,

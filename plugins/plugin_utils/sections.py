@@ -24,7 +24,6 @@ class Host:
     domain_role: int | None = None
     domain: str | None = None
     ps_version: str | None = None
-    ps_edition: str | None = None
     language_mode: str | None = None
     elevated: bool | None = None
     is_64bit: bool | None = None

@@ -19,6 +19,9 @@ _OPERATIONAL = (25, 26, 31, 32, 33, 34, 35, 40, 41)
 _CHANNELS = {"Microsoft-Windows-Servicing": "Setup"}
 _FAILURE = re.compile(r"\b0x([89c][0-9a-f]{7})\b", re.I)
 
+_ACCESS_DENIED = 0x80070005
+_ASKED_FOR = {"history": "history", "sources": "services and dates"}
+
 # An operation of the history (IUpdateHistoryEntry.Operation) and its results (OperationResultCode).
 _UNINSTALLATION = 2
 _SUCCEEDED, _WITH_ERRORS, _FAILED, _ABORTED = 2, 3, 4, 5
@@ -31,6 +34,7 @@ def observations(evidence: Evidence) -> list[Observation]:
         *_events(evidence),
         *_history(evidence),
         *_agent_dates(evidence),
+        *_agent_failures(evidence),
         *_live_search(evidence),
         *logs.read_lines("reporting", evidence.reporting.kinds, zone),
         *logs.read_lines("cbs", evidence.cbs.kinds, zone),
@@ -148,6 +152,19 @@ def _agent_dates(evidence: Evidence) -> Iterator[Observation]:
             yield Observation(
                 "agent", layer, OK, time, marker="agent_date", line=f"the update agent's own date of its last {layer}", first=time
             )
+
+
+def _agent_failures(evidence: Evidence) -> Iterator[Observation]:
+    """An update agent that answers with a code. That it does not answer this logon is no failure of it."""
+    for name in ("history", "sources"):
+        section = evidence.sections.get(name)
+        if section is None or section.status not in ("failed", "partial"):
+            continue
+        codes = {int(text, 16) for text in _FAILURE.findall(section.why or "")}
+        for code in sorted(codes - {_ACCESS_DENIED}):
+            if not routing.is_dotnet_code(code):
+                line = logs.clean(f"the update agent, asked for its {_ASKED_FOR[name]}: {section.why}", 200)
+                yield Observation("agent", "scan", FAILED, evidence.now, code=code, line=line, first=evidence.now)
 
 
 def _live_search(evidence: Evidence) -> Iterator[Observation]:

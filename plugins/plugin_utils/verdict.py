@@ -417,6 +417,10 @@ def _unknown(rest: _Rest) -> Verdict | None:
             "unknown", unordered, msg=msg, next_step="Let the host search for updates, then look again.", search=_may_search(rest)
         )
         return replace(verdict, owner=None)
+    refused = _search_refused(rest)
+    if refused is not None and rest.evidence is not None:
+        msg = f"No failure was seen, but the live search that was asked for was not possible ({rest.evidence.status('scan')}). {refused}"
+        return rest.verdict("unknown", [], msg=msg, next_step=refused)
     return None
 
 

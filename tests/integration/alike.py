@@ -17,7 +17,6 @@ RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 # What a backend cannot play as the others do, and why. Everything else must be equal.
 APART = {
     "host.ps_version": "each PowerShell has its own",
-    "host.ps_edition": "psh says Core where Windows PowerShell says Desktop",
     "host.uptime_s": "runs on between two looks",
     "cache.bytes": "an event log line more or less",
     "cache.created": "Wine shows a folder's last change as its creation time",

@@ -1117,7 +1117,6 @@ class Sim:
     def _get_session_fact(self) -> dict[str, Any]:
         session = {
             "ps_version": "5.1.20348.2227",
-            "ps_edition": "Desktop",
             "language_mode": "FullLanguage",
             "elevated": True,
             "is_64bit": True,

@@ -62,7 +62,6 @@ def healthy_state() -> dict[str, Any]:
         "host": {"domain_role": 0, "domain": "WORKGROUP", "boot_time": NOW - 86400, "uptime_s": 86400},
         "session": {
             "ps_version": "5.1.19041.1",
-            "ps_edition": "Desktop",
             "language_mode": "FullLanguage",
             "elevated": True,
             "is_64bit": True,
@@ -113,7 +112,9 @@ def start_shell(program: str, folder: Path) -> tuple[subprocess.Popen[str], Path
     """A PowerShell that takes orders from a pipe in a folder; standard input of `powershell -File` is read to its end first."""
     pipe = folder / "orders"
     os.mkfifo(pipe)
-    environment = {**os.environ, "SystemRoot": "C:\\Windows", "SystemDrive": "C:", "ProgramData": "C:\\ProgramData"}
+    # Cultures are known by their letters' case alone where there is no ICU.
+    cultures = {"DOTNET_SYSTEM_GLOBALIZATION_PREDEFINED_CULTURES_ONLY": "false"}
+    environment = {**os.environ, **cultures, "SystemRoot": "C:\\Windows", "SystemDrive": "C:", "ProgramData": "C:\\ProgramData"}
     command = [program, "-NoProfile", "-NonInteractive", "-File", str(HERE / "run.ps1"), "-Orders", str(pipe)]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
@@ -196,12 +197,15 @@ class Host:
             "state": str(state_file),
             "root": str(self.files),
             "request": str(request_file),
+            "culture": self.state.get("culture"),
             "module": str(ROOT / "plugins/modules" / f"{module}.ps1"),
             "utils": [str((fake if name.startswith("_Platform") else utils) / f"{name}.psm1") for name in names],
         }
         begin = time.monotonic()
+        # PowerShell keeps the expressions that it made, in the culture of then.
+        alone = bool(self.state["hangs"] or self.state.get("culture"))
         # What hangs would stay in a process that goes on; there the end of the process is looked at as well.
-        answer = run_alone(self.shell.program, order, self.folder) if self.state["hangs"] else self.shell.run(order)
+        answer = run_alone(self.shell.program, order, self.folder) if alone else self.shell.run(order)
         self.seconds = time.monotonic() - begin
         self.raw = answer["out"].strip()
         assert not answer["errors"], answer["errors"]

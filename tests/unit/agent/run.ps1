@@ -24,6 +24,9 @@ function Invoke-Module($Order) {
     $env:AGENT_TEST_ROOT = $Order.root
     if ($Order.lab) { $env:WULAB = $Order.lab }
     $request = ConvertTo-Table (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($Order.request)))
+    $text = [IO.File]::ReadAllText($Order.module)
+    # As on a host of that language; a thread forgets it with each of its pipelines.
+    if ($Order.culture) { $text = "[Threading.Thread]::CurrentThread.CurrentCulture = [Globalization.CultureInfo]::new('$($Order.culture)')`n" + ($text -replace '(?m)^#.*') }
     $ps = [PowerShell]::Create()
     $ps.Runspace.SessionStateProxy.SetVariable('ErrorActionPreference', 'Stop')
     $ps.Runspace.SessionStateProxy.SetVariable('complex_args', @{ request = $request; _ansible_check_mode = $false })
@@ -31,7 +34,7 @@ function Invoke-Module($Order) {
         $null = $ps.AddScript('New-Module -Name $args[0] -ScriptBlock ([ScriptBlock]::Create($args[1])) | Import-Module -WarningAction SilentlyContinue -Scope Global')
         $null = $ps.AddArgument([IO.Path]::GetFileNameWithoutExtension($util)).AddArgument([IO.File]::ReadAllText($util)).AddStatement()
     }
-    $null = $ps.AddScript('${function:<AnsibleModule>} = [ScriptBlock]::Create($args[0])').AddArgument([IO.File]::ReadAllText($Order.module)).AddStatement()
+    $null = $ps.AddScript('${function:<AnsibleModule>} = [ScriptBlock]::Create($args[0])').AddArgument($text).AddStatement()
     $null = $ps.AddCommand('<AnsibleModule>', $false).AddStatement()
     $answer = @{ out = @($ps.Invoke()) -join "`n"; errors = @($ps.Streams.Error | ForEach-Object { "$_" }) }
     $ps.Runspace.Dispose()

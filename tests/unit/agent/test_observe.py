@@ -378,8 +378,35 @@ def test_what_a_search_offers(host: Host) -> None:
 
 
 def test_events_that_were_read_before_a_fault_are_told(host: Host) -> None:
+    wu = "Microsoft-Windows-WindowsUpdateClient"
+    host.state["channels"]["System"] = [event(wu, 20, 9 - at, named(errorCode=f"0x8007000{at}", updateTitle="t")) for at in range(5)]
+    host.state["breaks"] = {"System": 2}
+    events = host.observe("events")["events"]
+    assert (events["status"], events["why"]) == ("partial", "System: late")
+    assert [row["record"] for row in events["data"]["records"]] == [9, 8]
+    assert [row["complete"] for row in events["data"]["reach"] if row["channel"] == "System"] == [False]
     host.state["fails"]["Read-EventRecord"] = {"type": "timeout", "message": "late"}
     assert host.observe("events")["events"]["status"] == "timeout"
+
+
+def test_letters_are_matched_alike_under_every_culture(host: Host) -> None:
+    """A Turkish I is no i: under that culture `PackageIdentifier` ended in no `identifier`, and the package had no KB."""
+    servicing, wsus = "Microsoft-Windows-Servicing", r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU"
+    packages = [f"Package_for_KB500000{at}~31bf3856ad364e35~amd64~~10.0" for at in range(3)]
+    user = "<UserData><Cbs xmlns='x'><PackageIdentifier>{}</PackageIdentifier><ErrorCode>0x800f0831</ErrorCode></Cbs></UserData>"
+    host.state["channels"]["Setup"] = [event(servicing, 3, 9 - at, user.format(package)) for at, package in enumerate(packages)]
+    host.state["registry"][wsus] = {"USEWUSERVER": 1}
+    host.state["culture"] = "tr-TR"
+    sections = host.observe("events", "policy", lanes=1)
+    assert [row["record"] for row in sections["events"]["data"]["records"]] == [9, 8, 7]
+    assert sections["policy"]["data"]["au"] == {"USEWUSERVER": 1}
+
+
+def test_a_far_lane_that_ends_says_why_and_takes_nothing_else_along(host: Host) -> None:
+    host.state["fails"]["Get-HostClock"] = {"message": "blocked by policy", "code": -2147023651, "far": True}
+    sections = host.observe("events", "history", "disk")
+    assert [sections[name]["status"] for name in ("events", "history", "disk")] == ["failed", "failed", "ok"]
+    assert "blocked by policy" in sections["events"]["why"]
 
 
 def test_a_lane_that_ends_says_why(host: Host) -> None:

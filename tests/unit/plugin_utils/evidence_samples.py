@@ -38,7 +38,7 @@ def document() -> dict[str, Any]:
         "sections": {
             "host": section({
                 "build": 20348, "revision": 1, "edition": "ServerStandard", "product_type": "server", "domain_role": 3,
-                "domain": "corp.example", "ps_version": "5.1.20348.1", "ps_edition": "Desktop", "language_mode": "FullLanguage",
+                "domain": "corp.example", "ps_version": "5.1.20348.1", "language_mode": "FullLanguage",
                 "elevated": True, "is_64bit": True, "culture": "de-DE", "boot_time": NOW - 86400}),
             "clock": section({
                 "start_ms": 1763900000500, "end_ms": 1763900001300, "zone": "UTC", "utc_offset_s": 3600, "type": "NTP",

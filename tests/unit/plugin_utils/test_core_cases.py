@@ -636,3 +636,39 @@ def test_a_folded_row_is_as_many_tries_over_as_many_days(count: int | None, firs
 def test_a_folded_row_of_two_tries_20_hours_apart_does_not_pass_by_itself(first: float, verdict: str) -> None:
     failure = folded("Update (KB5099002)", 5, 2, first, code=0x80072EE2 - (1 << 32))
     assert judged(look({"history.entries": [failure, installed()]})).verdict.name == verdict
+
+
+# --- the update agent itself ---
+
+
+def spoiled(name: str, why: str, status: str = "failed", scan: dict[str, Any] | None = None) -> Evidence:
+    document = look(scan).to_document()
+    document["sections"].setdefault(name, {"ms": 1, "data": None})
+    document["sections"][name] |= {"status": status, "why": why}
+    if status != "partial":
+        document["sections"][name]["data"] = None
+    return evidence.parse(document)
+
+
+@pytest.mark.parametrize(("name", "status"), [("history", "failed"), ("sources", "failed"), ("sources", "partial")])
+@pytest.mark.parametrize("code", ["0x80070002", "0x80070003", "0x80040154"])
+def test_an_update_agent_that_fails_with_a_code_is_a_finding(name: str, status: str, code: str) -> None:
+    host = spoiled(name, f"Retrieving the COM class factory failed ({code})", status)
+    (item,) = [item for item in find(host) if item.code == code]
+    assert (item.layer, item.active, "asked for its" in item.lines[0]) == ("scan", True, True)
+    assert judged(host).verdict.name in ("sick", "needs_action", "restart_required", "busy")
+    # A live search that goes well has the last word.
+    assert [item for item in find(spoiled(name, f"x ({code})", status, scan_section())) if item.active and item.code] == []
+
+
+@pytest.mark.parametrize("why", ["Access is denied. (0x80070005)", "no code", "an exception of .NET (0x80131500)"])
+def test_an_agent_that_does_not_answer_this_logon_is_no_finding(why: str) -> None:
+    assert active(find(spoiled("sources", why, "partial"))) == {}
+
+
+@pytest.mark.parametrize(("status", "step"), [("denied", "become_method runas"), ("timeout", "scan_timeout"), ("failed", "update agent")])
+def test_a_search_that_was_asked_for_and_refused_gives_no_clean_bill(status: str, step: str) -> None:
+    verdict = judged(spoiled("scan", "no", status)).verdict
+    assert (verdict.name, step in verdict.msg, step in verdict.next_step) == ("unknown", True, True)
+    assert judged(look()).verdict.name == "healthy"
+    assert judged(look(scan_section())).verdict.name == "healthy"

@@ -53,7 +53,7 @@ def test_every_section_has_its_dataclass() -> None:
     assert all(evidence.has(name) for name in evidence.sections)
     assert evidence.host == sections.Host(
         build=20348, revision=1, edition="ServerStandard", product_type="server", domain_role=3, domain="corp.example",
-        ps_version="5.1.20348.1", ps_edition="Desktop", language_mode="FullLanguage", elevated=True, is_64bit=True, culture="de-DE",
+        ps_version="5.1.20348.1", language_mode="FullLanguage", elevated=True, is_64bit=True, culture="de-DE",
         boot_time=NOW - 86400,
     )  # fmt: skip
     assert evidence.clock.sources == (sections.TimeSource("t", ok=True, offset_ms=-3, rtt_ms=5, stratum=2),)
