@@ -26,7 +26,7 @@ class ActionModule(HostAction):
         sections = chosen(options["gather_subset"])
         taken = self._taken_over(options)
         if taken is not None:
-            return self._of_case(taken)
+            return self._grouped(taken, options, self._of_case(taken))
         case = self.open(options)
         if self.settings.reported and SCAN not in sections:
             sections = (*sections, SCAN)
@@ -34,7 +34,14 @@ class ActionModule(HostAction):
         more: dict[str, Any] = {}
         if self.scene.evidence is not None and not self._in_case:
             more["summary"] = summary(self.scene.evidence)
-        return self.result(case, options, more)
+        return self._grouped(case, options, self.result(case, options, more))
+
+    def _grouped(self, case: cases.Case, options: Mapping[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+        """By what comes next and not by the verdict: of two hosts that need somebody's action one may still have an attempt to come."""
+        if not options["group"] or not self._in_case or result["verdict"] == "healthy":
+            return result
+        sort = {cases.END: "left_alone", cases.SEARCH: "searchable", cases.LOOK: "searchable"}.get(case.next, "repairable")
+        return {**result, **self.join(f"wu_repair_{sort}", "wu_repair_unhealthy")}
 
     def _taken_over(self, options: Mapping[str, Any]) -> cases.Case | None:
         """The case of an earlier look, where it is of this run of ansible and still young."""

@@ -4,20 +4,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ansible.utils.display import Display
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case as cases
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import report
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, WuAction
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import report, rollout, summary
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, WuAction, artifacts
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._files import check_folder
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.case_document import parse, to_document
 
 # Names of the first release, for one more.
 _ALIASES = {"not_this_host": "needs_action"}
+# One text for all hosts: ansible-core shows it once with the place in the role, and the sentence of each host stands elsewhere.
+_RED = "Windows Update needs somebody on this host; its line says why, and wu_repair_result holds all"
+display = Display()
 
 
 class ActionModule(WuAction):
-    """Takes an event that no module of this collection makes, or ends the case."""
+    """Begins a run, takes an event that no module of this collection makes, or ends the case."""
 
     MODULE = "wu_case"
     WINDOWS_ONLY = False
@@ -25,17 +31,50 @@ class ActionModule(WuAction):
 
     def perform(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """See WuAction."""
+        if options["event"] == "begin":
+            return self._begin(options)
+        if options["case"] is None:
+            raise ActionError("winfleet.wu_repair.wu_case: missing option case")
         case = parse(options["case"])
         if options["event"] == "restarted":
             return self._restarted(case, options)
+        if options["event"] == "fail":
+            return self._fail(case, options)
+        return self._end(case, options)
+
+    def _begin(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Check what only the end of a run would show, before anybody is looked at."""
+        fail_on = _verdicts(options["fail_on"])
+        try:
+            rollout.sizes(options["serial"])
+            rollout.most_failed(options["max_failed"], 1)
+        except rollout.RolloutError as error:
+            raise ActionError(str(error)) from error
+        if options["report"]:
+            check_folder(Path(options["report"]).absolute().parent, "wu_repair_report")
+        if options["evidence_dir"]:
+            check_folder(Path(options["evidence_dir"]), "wu_repair_evidence_dir")
+        run = {"report": options["report"] or "", "fail_on": fail_on}
+        return {"verdict": None, "msg": "The variables can be meant so.", "run": run}
+
+    def _end(self, case: cases.Case, options: Mapping[str, Any]) -> dict[str, Any]:
         self.evidence_file(case.run).delete()
         row = report.row(case)
-        unknown = sorted(set(options["fail_on"]) - set(report.VERDICTS) - set(_ALIASES))
-        if unknown:
-            raise ActionError(f"option fail_on has no verdict named {', '.join(unknown)}; verdicts are {', '.join(report.VERDICTS)}")
-        fails = row["now"] in {_ALIASES.get(name, name) for name in options["fail_on"]}
+        fails = row["now"] in _verdicts(options["fail_on"])
         msg = f"{row['now']}: {row['msg']}" if fails else row["msg"]
+        if options["say"] and row["now"] not in report.WELL:
+            display.display(summary.one_row({**row, "host": self.host}))
         return {**row, "verdict": row["now"], "msg": msg, "failed": fails, "next": cases.END, "case": options["case"]}
+
+    def _fail(self, case: cases.Case, options: Mapping[str, Any]) -> dict[str, Any]:
+        """One short result for every host: ansible-core prints what is failed whole, and twice what is in `msg`."""
+        self.evidence_file(case.run).delete()
+        untried = options["rollout"] and not case.ended
+        name = cases.verdict_of(case).name
+        fail_on = _verdicts(options["fail_on"])
+        fails = bool(fail_on) and (untried or name in fail_on)
+        result = {"verdict": name, "msg": _RED if fails else "Nothing here fails the host.", "failed": fails}
+        return {**result, "not_tried": True} if untried else result
 
     def _restarted(self, case: cases.Case, options: Mapping[str, Any]) -> dict[str, Any]:
         event: cases.Event = cases.Restarted(_why_failed(options.get("result") or {}))
@@ -43,7 +82,16 @@ class ActionModule(WuAction):
             event = cases.Would(cases.RESTART, ("restart the host",))
         case = cases.advance(case, event)
         row = report.row(case)
-        return {**row, "verdict": row["now"], "next": case.next, "case": to_document(case)}
+        result = {**row, "verdict": row["now"], "next": case.next, "case": to_document(case)}
+        return {**result, **artifacts(row, self._vars)} if case.ended else result
+
+
+def _verdicts(given: Sequence[str]) -> list[str]:
+    names = [_ALIASES.get(name, name) for name in given]
+    unknown = sorted(set(names) - set(report.VERDICTS))
+    if unknown:
+        raise ActionError(f"option fail_on has no verdict named {', '.join(unknown)}; verdicts are {', '.join(report.VERDICTS)}")
+    return names
 
 
 def _why_failed(result: Mapping[str, Any]) -> str:

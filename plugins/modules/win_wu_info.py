@@ -36,6 +36,13 @@ options:
     description:
       - The registered result of an earlier task of this run with a O(case). It is taken over where it is younger than ten minutes; else the host is looked at.
     type: dict
+  group:
+    description:
+      - With O(case), put a host that is not healthy in a group of this run by what comes next, C(wu_repair_repairable) (a change),
+        C(wu_repair_searchable) (a look or a live search) or C(wu_repair_left_alone), and in C(wu_repair_unhealthy), for later plays.
+    type: bool
+    default: false
+    version_added: 1.1.0
 extends_documentation_fragment:
   - winfleet.wu_repair.look
 attributes:

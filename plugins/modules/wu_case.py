@@ -11,14 +11,16 @@ description:
 options:
   case:
     description:
-      - The RV(winfleet.wu_repair.win_wu_info#module:case) that the last task for this host returned.
+      - The RV(winfleet.wu_repair.win_wu_info#module:case) that the last task for this host returned. Required but with O(event=begin).
     type: dict
-    required: true
   event:
     description:
       - What happened. V(end) ends the case, and drops the evidence that was kept for it. V(restarted) tells that the host was restarted.
+      - V(begin) checks, before any host is looked at, that O(report) and O(evidence_dir) can be written, and O(fail_on), O(serial) and O(max_failed).
+      - V(fail) fails a host whose verdict O(fail_on) names, with one short line that is the same for all hosts. Its sentence is told elsewhere, by O(say)
+        or by the summary of the playbooks.
     type: str
-    choices: [end, restarted]
+    choices: [begin, end, fail, restarted]
     default: end
   result:
     description:
@@ -26,10 +28,40 @@ options:
     type: dict
   fail_on:
     description:
-      - With O(event=end), the verdicts that fail the host. V(not_this_host), the name of V(needs_action) in earlier releases, is understood for one more.
+      - With O(event=end) and O(event=fail), the verdicts that fail the host. V(not_this_host), the name of V(needs_action) in earlier releases, is understood for one more.
     type: list
     elements: str
     default: []
+  say:
+    description:
+      - With O(event=end), print one line for a host that is neither healthy nor repaired.
+    type: bool
+    default: false
+    version_added: 1.1.0
+  rollout:
+    description:
+      - With O(event=fail), a host that still waits for a repair was not tried, since the rollout was stopped. It fails as well.
+    type: bool
+    default: false
+    version_added: 1.1.0
+  report:
+    description: With O(event=begin), the file on the controller that the report of the run is written to.
+    type: path
+    version_added: 1.1.0
+  evidence_dir:
+    description: With O(event=begin), the directory on the controller that evidence is written to.
+    type: path
+    version_added: 1.1.0
+  serial:
+    description: With O(event=begin), the batches of a repair, a number of hosts, a share such as V(25%), or a list of them.
+    type: raw
+    default: 1
+    version_added: 1.1.0
+  max_failed:
+    description: With O(event=begin), how many failed repairs end a rollout, or which share of the hosts. V(0) means no limit.
+    type: raw
+    default: 0
+    version_added: 1.1.0
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status prediction without modifying target.
@@ -73,14 +105,26 @@ msg:
   sample: "Done: cache reset. Proved by a live search that found 2 updates."
 next:
   description: What to do next.
-  returned: always
+  returned: with O(event=end) and O(event=restarted)
   type: str
   sample: end
 case:
   description: The case with the event in it.
-  returned: always
+  returned: with O(event=end) and O(event=restarted)
   type: dict
   sample: {schema: 1, verdict: restart_required, next: search}
+not_tried:
+  description: That the host waits for a repair which was not tried, since the rollout was stopped.
+  returned: with O(event=fail) and O(rollout), where it is so
+  type: bool
+  sample: true
+  version_added: 1.1.0
+run:
+  description: What was checked, C(report) and C(fail_on).
+  returned: with O(event=begin)
+  type: dict
+  sample: {report: /var/lib/wu_repair/report.json, fail_on: [failed, unreachable]}
+  version_added: 1.1.0
 host:
   description: The host's name in the inventory.
   returned: with O(event=end)

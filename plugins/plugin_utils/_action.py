@@ -112,6 +112,27 @@ class WuAction(ActionBase):  # type: ignore[misc]
         """The host's name in the inventory."""
         return str(self._vars.get("inventory_hostname", "host"))
 
+    def join(self, name: str, *parents: str) -> dict[str, Any]:
+        """Put the host in a group of this run, for a later play; what must stand in the result for it.
+
+        By the action of ansible.builtin.group_by, since a task of its own prints a line for every host that it is not for, and how an
+        action changes the inventory differs between releases of ansible-core.
+        """
+        task = self._task.copy()
+        task.args = {"key": name, "parents": list(parents) or ["all"]}
+        loader = self._shared_loader_obj.action_loader
+        action = loader.get(
+            "ansible.builtin.group_by",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        joined: dict[str, Any] = action.run(task_vars=self._vars)
+        return {key: joined[key] for key in ("add_group", "parent_groups") if key in joined}
+
     def evidence_file(self, run: str) -> HandOver:
         """Where the tasks of a case keep the evidence for each other."""
         return HandOver(Path(C.DEFAULT_LOCAL_TMP), self.host, run)
@@ -147,6 +168,47 @@ def ending(judged: Verdict) -> dict[str, Any]:
     if judged.name == "unknown":
         result["warnings"] = [result["msg"]]
     return result
+
+
+# So many hosts have a row among the artifacts of a job: AWX keeps them in one field of its database and hands them on as variables.
+_MOST_ARTIFACTS = 100
+
+
+def artifacts(row: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What ansible.builtin.set_stats would return for a host that has ended: counted, and told where it is not well."""
+    now = str(row["now"])
+    data: dict[str, Any] = {"wu_repair_hosts": 1, f"wu_repair_{now}": 1}
+    groups = variables.get("groups") or {}
+    told = list(groups.get("wu_repair_unhealthy") or variables.get("ansible_play_hosts_all") or ())[:_MOST_ARTIFACTS]
+    if now not in ("healthy", "repaired") and row.get("host") in told:
+        data["wu_repair_rows"] = [{name: row.get(name) for name in ("host", "now", "why", "msg", "next_step", "owner")}]
+    return {"ansible_stats": {"data": data, "per_host": False, "aggregate": True}}
+
+
+def about(evidence: Evidence) -> dict[str, Any]:
+    """What a report of many hosts says of each beside its verdict, at most 300 bytes; what is not known is left out."""
+    host, offset = evidence.host, evidence.offset_to_controller()
+    build = None if host.build is None else f"{host.build}.{host.revision or 0}"
+    known = {
+        "build": build,
+        "edition": line(host.edition or "", 40),
+        "last_search": evidence.sources.last_search,
+        "last_install": evidence.sources.last_install,
+        "free_bytes": evidence.disk.free,
+        "controller_offset_ms": offset[0] if offset else None,
+        "client_id": _client_id(evidence),
+    }
+    return {name: value for name, value in known.items() if value not in (None, "")}
+
+
+def _client_id(evidence: Evidence) -> str | None:
+    """The identity by which a WSUS knows the host, where the look read it."""
+    for part in (evidence.sources, evidence.policy, evidence.host):
+        for name in ("sus_client_id", "client_id"):
+            value = getattr(part, name, None)
+            if isinstance(value, str) and value:
+                return line(value, 64)
+    return None
 
 
 def summary(evidence: Evidence) -> dict[str, Any]:

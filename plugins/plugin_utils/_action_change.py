@@ -20,6 +20,7 @@ from .evidence import Evidence, EvidenceError
 from .outcome import Outcome
 from .plan import Plan
 from .repairs import Proof
+from .report import connection
 from .verdict import Verdict
 
 # Evidence that another task of this run left is acted on while it is so young; else the host is looked at first.
@@ -98,7 +99,7 @@ class ChangeAction(HostAction):
             # A host that cannot be reached at all: nothing has been sent to it.
             self._connection._connect()
         except Exception as error:
-            return self._look_again(cases.advance(case, Lost(line(error))), options), {}
+            return self._look_again(cases.advance(case, Lost(connection(error))), options), {}
         asked_ms = now_ms()
         before = self.scene.evidence
         if before is None:

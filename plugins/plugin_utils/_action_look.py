@@ -19,7 +19,7 @@ from ansible.utils.display import Display
 from . import case as cases
 from . import evidence as evidence_
 from . import plan, verdict
-from ._action import COLLECTION, WuAction, ending, verdict_of_error
+from ._action import COLLECTION, WuAction, about, artifacts, ending, verdict_of_error
 from ._agent import PATIENCE, SCAN, AgentError, LostError, observe_request, why_no_reply
 from ._files import write_json
 from ._options import OptionError, settings_of
@@ -27,6 +27,7 @@ from .case import Case, Look, Looked, Lost, Searched, TimedOut, line
 from .case_document import CaseError, parse, parse_options, to_document
 from .evidence import Evidence, EvidenceError
 from .repairs import BY_NAME, PROVED, Proof
+from .report import connection
 from .steps import Step
 from .verdict import Judged, Verdict
 
@@ -214,7 +215,7 @@ class HostAction(WuAction):
         self.hand_over(case)
         path = self._save(case, options)
         if self._in_case:
-            return {**self._of_case(case), **self._findings(active=True), **more, **path}
+            return {**self._of_case(case), **self._findings(active=True), **self._about(), **more, **path}
         came = cases.verdict_of(case)
         result = {**ending(came), **self._findings(active=False), **more, **path}
         wanted = options["return_evidence"]
@@ -225,7 +226,11 @@ class HostAction(WuAction):
     def _of_case(self, case: Case) -> dict[str, Any]:
         """The row of the host, and the case for the next task. `changed` is of the task alone."""
         row = cases.row(case)
-        return {**row, "verdict": row["now"], "changed": False, "failed": False, "next": case.next, "case": to_document(case)}
+        ended = artifacts(row, self._vars) if case.ended else {}
+        return {**row, "verdict": row["now"], "changed": False, "failed": False, "next": case.next, "case": to_document(case), **ended}
+
+    def _about(self) -> dict[str, Any]:
+        return {} if self.scene.evidence is None else {"about": about(self.scene.evidence)}
 
     def _findings(self, *, active: bool) -> dict[str, Any]:
         if self.scene.judged is None:
@@ -294,5 +299,6 @@ def _lost(error: BaseException) -> Exception:
     if isinstance(error, AnsibleError) and not isinstance(error, AnsibleConnectionFailure):
         # A become that cannot be had, and a line that breaks while input is sent, look the same.
         return LostError(f"the agent could not be run: {line(error, 200)}", "failed")
-    # Connections raise what their libraries raise.
-    return LostError(line(error, 200) or type(error).__name__)
+    # Connections raise what their libraries raise; -vvv shows it whole.
+    display.vvv(line(error, 2000))
+    return LostError(connection(error) or type(error).__name__)

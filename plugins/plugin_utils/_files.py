@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,23 @@ class FileError(Exception):
     """A file that cannot be written; one line says which and why."""
 
 
-def write_json(path: Path, document: object, *, indent: int | None = 1) -> None:
-    """Write a file whole or not at all, for its owner alone: evidence holds policies, proxies and what was installed.
+def check_folder(folder: Path, what: str) -> None:
+    """Make a folder that files are to be written to, and see that they can be.
+
+    Raises:
+        FileError: they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(prefix=".wu_repair.", dir=folder)
+        os.close(descriptor)
+        Path(part).unlink()
+    except OSError as error:
+        raise FileError(f"{what}: cannot write to {folder} on the controller: {error.strerror}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all, for its owner alone.
 
     Raises:
         FileError: it cannot be written.
@@ -34,12 +49,34 @@ def write_json(path: Path, document: object, *, indent: int | None = 1) -> None:
         # mkstemp makes a file of mode 0600 that nobody else can have put there.
         descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(document, stream, indent=indent, sort_keys=True)
+            stream.write(text)
         Path(part).replace(path)
     except OSError as error:
         if part:
             Path(part).unlink(missing_ok=True)
         raise FileError(f"cannot write {path} on the controller: {error.strerror}") from error
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Add lines to a file, all in one write, so that a controller that is lost leaves whole ones.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write("".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise FileError(f"cannot write {path} on the controller: {error.strerror}") from error
+
+
+def write_json(path: Path, document: object, *, indent: int | None = 1) -> None:
+    """Write a file whole or not at all, for its owner alone: evidence holds policies, proxies and what was installed.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    write_text(path, json.dumps(document, indent=indent, sort_keys=True))
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,49 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What came of each host, as rows for a program and as a table for a person."""
+"""What came of one host, as a row: out of a result of one of this collection's modules, or of a task that ansible-core ended."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import case as cases
 from .case import Case
-from .case_document import CaseError, parse
 from .verdict import OUTCOME, RED
 
 VERDICTS = tuple(OUTCOME)
-COLUMNS = ("host", "was", "why", "did", "now", "proved_by")
-# The registered variable that holds the newest case of a host.
-VARIABLE = "wu_repair_result"
+# The worst first: a change whose outcome is bad or not known, what could not be read, what somebody must do, what passes by itself.
+WORST_FIRST = (
+    "failed", "unresolved", "unreachable", "unsupported", "unknown", "needs_action", "sick", "restart_required", "stale", "behind", "busy",
+    "unproven", "repaired", "healthy",
+)  # fmt: skip
+# The verdicts of a host that nothing is left to do for.
+WELL = ("healthy", "repaired")
+# What somebody reads; the second form is for several hosts.
+WORDS = {
+    "failed": ("failed", "failed"),
+    "unresolved": ("repaired, not cured", "repaired, not cured"),
+    "unreachable": ("unreachable", "unreachable"),
+    "unsupported": ("cannot be read", "cannot be read"),
+    "unknown": ("not enough seen", "with not enough seen"),
+    "needs_action": ("needs somebody", "need somebody"),
+    "sick": ("broken, can be repaired", "broken that can be repaired"),
+    "restart_required": ("waits for a restart", "wait for a restart"),
+    "stale": ("silent", "silent"),
+    "behind": ("behind", "behind"),
+    "busy": ("busy", "busy"),
+    "unproven": ("repaired, not verified", "repaired, not verified"),
+    "repaired": ("repaired", "repaired"),
+    "healthy": ("healthy", "healthy"),
+}
+FIELDS = tuple(cases.row(cases.start("", "")))
+# What a result may hold beside the row, each bounded where it is made.
+BESIDE = ("about", "evidence_path", "not_tried")
+_MOST_FINDINGS = 6
+_OF_FINDING = ("id", "code", "condition", "kb", "name", "meaning")
 
-__all__ = ["COLUMNS", "RED", "VARIABLE", "VERDICTS", "result", "row", "rows", "table"]
+__all__ = ["RED", "VERDICTS", "WELL", "WORDS", "WORST_FIRST", "connection", "is_of_case", "of_result", "row", "without_case"]
 
 
 def row(case: Case) -> dict[str, Any]:
@@ -25,47 +51,64 @@ def row(case: Case) -> dict[str, Any]:
     return cases.row(case)
 
 
-def result(registered: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of a host, out of the registered result of one of this collection's modules, or of a failed one of any."""
-    given = registered.get("case")
-    if given is not None:
-        try:
-            return row(parse(given))
-        except CaseError as error:
-            registered = {"failed": True, "msg": str(error)}
-    return _row_without_case(registered)
+def is_of_case(result: Mapping[str, Any]) -> bool:
+    """Whether a result of a module of this collection holds the row of its host."""
+    return isinstance(result.get("case"), Mapping) and isinstance(result.get("now"), str)
 
 
-def _row_without_case(registered: Mapping[str, Any]) -> dict[str, Any]:
+def of_result(host: str, result: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The row out of a result that holds one (`is_of_case`), over what an earlier result of the host said beside it."""
+    kept = {name: earlier[name] for name in (*BESIDE, "findings") if earlier and earlier.get(name)}
+    taken = {name: result.get(name) for name in FIELDS}
+    # A change tells its steps in `did`; the case has their names.
+    taken["did"] = list(_of_document(result["case"], "did"))
+    taken["changed"] = bool(result["case"].get("changed")) or bool(result.get("would"))
+    beside = {name: result[name] for name in BESIDE if result.get(name)}
+    findings = [_finding(item) for item in list(result.get("findings") or ())[:_MOST_FINDINGS] if isinstance(item, Mapping)]
+    more: dict[str, Any] = {"findings": findings} if findings else {}
+    if taken["now"] in WELL:
+        kept.pop("findings", None)
+    return {**kept, **beside, **more, **taken, "host": host, "next": str(result.get("next") or cases.END)}
+
+
+def _of_document(document: Mapping[str, Any], name: str) -> Sequence[str]:
+    value = document.get(name)
+    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
+
+
+def _finding(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding with the newest line that it rests on."""
+    lines = _of_document(item, "lines")
+    return {**{name: item[name] for name in _OF_FINDING if item.get(name)}, **({"line": lines[-1]} if lines else {})}
+
+
+def without_case(host: str, result: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """ansible-core ended the task before the collection could say anything: it was lost on the way, or a variable was wrong."""
-    name = "unreachable" if registered.get("unreachable") else "failed"
-    empty = cases.row(cases.start("", ""))
-    return {**empty, "was": name, "now": name, "msg": cases.line(registered.get("msg") or "the host was not looked at")}
+    name = "unreachable" if result.get("unreachable") else "failed"
+    said = cases.line(result.get("msg") or "the host was not looked at")
+    known = {**cases.row(cases.start("", "")), **(earlier or {})}
+    known.update(host=host, was=(earlier or {}).get("was") or name, now=name, msg=said, owner="admin", next=cases.END)
+    return {**known, "next_step": "Mend what the message names, then run again."}
 
 
-def rows(hosts: Iterable[str], hostvars: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row a host, from what the role registered in its variables."""
-    return [{**result(hostvars[host].get(VARIABLE) or {}), "host": host} for host in hosts]
+# ---------------------------------------------------------------------------------------------------------- connections
+
+# What libraries write (requests, urllib3, pywinrm, pypsrp, OpenSSH), in words. Only what is shown depends on it, no decision.
+_CONNECTIONS = (
+    (r"credentials were rejected|\b401\b|unauthori[sz]ed|authentication fail|permission denied", "the credentials were refused"),
+    (r"certificate", "the certificate was not accepted"),
+    (r"name or service not known|getaddrinfo|nodename nor servname|failed to resolve|name resolution", "the name cannot be resolved"),
+    (r"connection refused|errno 111|errno 61", "nothing listens on the port (connection refused)"),
+    (r"no route to host|network is unreachable", "there is no route to it"),
+    (r"timed out|timeout", "it did not answer in time"),
+    (r"reset by peer|connection aborted|remotedisconnected|broken pipe|closed the connection", "the connection broke"),
+)
 
 
-def table(given: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lines of a table, columns padded; below it what check mode foresees."""
-    text = [COLUMNS, *((*(_cell(known, name) for name in COLUMNS),) for known in given)]
-    widths = [max(len(line[column]) for line in text) for column in range(len(COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in text]
-    for known in given:
-        if known.get("would"):
-            lines.append(f"{known['host']} would {'; '.join(known['would'])}{_then(known)}")
-    return lines
-
-
-def _then(known: Mapping[str, Any]) -> str:
-    later = known.get("if_not_cured")
-    return f"; if that does not cure it: {', '.join(later)}" if later else ""
-
-
-def _cell(known: Mapping[str, Any], name: str) -> str:
-    value = known.get(name)
-    if name == "did":
-        return ", ".join(known.get("deeds") or [cases.deed(str(item)) for item in value or ()]) or "-"
-    return str(value) if value else "-"
+def connection(error: object) -> str:
+    """Why a connection failed, in a few words; what is not known is cut, without addresses of objects."""
+    text = cases.line(error, 2000)
+    for pattern, words in _CONNECTIONS:
+        if re.search(pattern, text, re.IGNORECASE):
+            return words
+    return cases.line(re.sub(r"<[^>]{0,200} at 0x[0-9a-f]+>", "", text), 120)

@@ -56,7 +56,7 @@ def test_holds_what_a_user_needs_and_nothing_of_the_workshop(installed: Path) ->
     [
         ("role", ["wu_repair"]),
         ("module", ["win_wu_info", "win_timesync", "win_wu_reset", "win_osupgrade_reg", "wu_case", "wu_explain"]),
-        ("filter", ["report", "table", "result"]),
+        ("filter", ["batches", "has_canary", "is_over"]),
     ],
 )
 def test_documents_itself(installed: Path, sort: str, names: list[str]) -> None:

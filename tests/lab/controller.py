@@ -68,7 +68,7 @@ def fix(
     report = fleet.folder / "report.json"
     report.unlink(missing_ok=True)
     done = play(fleet, "fix_wu", *options, variables={**(variables or {}), "wu_repair_report": str(report)})
-    rows = json.loads(report.read_text("utf-8")) if report.exists() else []
+    rows = json.loads(report.read_text("utf-8"))["rows"] if report.exists() else []
     return {row["host"]: row for row in rows}, done
 
 

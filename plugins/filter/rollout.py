@@ -1,0 +1,31 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Filters of the playbooks, over plugin_utils/rollout.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import rollout
+
+# The registered variable that holds the newest case of a host.
+VARIABLE = "wu_repair_result"
+
+
+def is_over(hosts: Sequence[str], hostvars: Mapping[str, Any], canaries: Sequence[str], limit: object) -> bool:
+    """Whether no more of these hosts may be repaired."""
+    return rollout.is_over(rollout.known_rows(hosts, hostvars, VARIABLE), canaries, limit)
+
+
+def has_canary(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> bool:
+    """Whether one of these hosts was sent a change."""
+    return rollout.has_canary(rollout.known_rows(hosts, hostvars, VARIABLE))
+
+
+class FilterModule:
+    """Gives ansible-core the filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Called by ansible-core."""
+        return {"batches": rollout.batches, "has_canary": has_canary, "is_over": is_over}

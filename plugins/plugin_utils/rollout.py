@@ -1,0 +1,97 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The brakes of a repair of many hosts: its batches, and whether it goes on.
+
+The first batch is the canary. A host that was lost before anything was sent to it is no canary: the next one takes its place. Of those
+that were sent a change all must come to a good end; later so many may fail as the user allows. A host counts once it was sent a change,
+whatever came back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FIRST, REST = "first", "rest"
+_SIZE = re.compile(r"[1-9]\d{0,5}|(?:[1-9]\d?|100)%")
+_LIMIT = re.compile(r"\d{1,6}|(?:\d{1,2}|100)%")
+_BAD = ("failed", "unresolved", "unreachable", "unsupported", "unknown")
+
+
+class RolloutError(ValueError):
+    """A size or a limit that cannot be meant so; one line says what it must be."""
+
+
+def sizes(given: object) -> list[int | str]:
+    """The sizes of batches, as `serial` takes them, out of what a person types.
+
+    Args:
+        given: a number, `25%`, a list of them, or text of one (`1,25%,100%`, `[1, "25%"]`).
+
+    Raises:
+        RolloutError: it is none.
+    """
+    items: Sequence[object] = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if isinstance(given, str):
+        items = [part.strip(" []'\"") for part in given.split(",")]
+    known = [str(item) for item in items if not isinstance(item, bool)]
+    if not known or len(known) != len(items) or not all(_SIZE.fullmatch(item) for item in known):
+        raise RolloutError('wu_repair_serial must be a number of hosts, a share such as 25%, or a list of them such as [1, "25%", "100%"]')
+    return [item if item.endswith("%") else int(item) for item in known]
+
+
+def batches(given: object, part: str) -> list[int | str]:
+    """The sizes for the canary (`first`) or for all after it (`rest`); a single size is that of every batch."""
+    known = sizes(given)
+    return known[:1] if part == FIRST else known[1:] or known
+
+
+def most_failed(given: object, hosts: int) -> int | None:
+    """How many hosts may fail of so many; None for any number.
+
+    Raises:
+        RolloutError: it is neither a number nor a share.
+    """
+    text = str(given).strip()
+    if isinstance(given, bool) or not _LIMIT.fullmatch(text):
+        raise RolloutError("wu_repair_max_failed must be a number of hosts, or a share of them such as 10%; 0 means no limit")
+    share = text.endswith("%")
+    number = int(text.rstrip("%"))
+    if number == 0:
+        return None
+    return max(1, hosts * number // 100) if share else number
+
+
+def is_bad(row: Mapping[str, Any]) -> bool:
+    """Whether a host that was sent a change came to no good end: failed, refuted, outcome unknown, lost."""
+    return bool(row.get("did")) and row.get("now") in _BAD
+
+
+def is_over(rows: Mapping[str, Mapping[str, Any]], canaries: Sequence[str], limit: object) -> bool:
+    """Whether no more hosts may be repaired.
+
+    Args:
+        rows: what is known of each host that is to be repaired.
+        canaries: those of the first batches.
+        limit: as `wu_repair_max_failed`.
+    """
+    bad = {host for host, row in rows.items() if is_bad(row)}
+    most = most_failed(limit, len(rows))
+    return bool(bad & set(canaries)) or (most is not None and len(bad) >= most)
+
+
+def has_canary(rows: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a host was sent a change."""
+    return any(row.get("did") for row in rows.values())
+
+
+def known_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str) -> dict[str, dict[str, Any]]:
+    """What the case of each host says, out of what it registered."""
+    found = {}
+    for host in hosts:
+        registered = hostvars[host].get(variable)
+        case = registered.get("case") if isinstance(registered, Mapping) else None
+        known = case if isinstance(case, Mapping) else {}
+        found[host] = {"did": list(known.get("did") or ()), "now": known.get("verdict")}
+    return found

@@ -1,0 +1,206 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The record of a run over many hosts: rows as hosts end, and the three files that are made of them (JSON, JSON lines, CSV)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from . import case as cases
+from . import report, rollout, summary
+from .finding import as_text
+
+SCHEMA = 1
+KIND = "winfleet.wu_repair.report"
+_COLUMNS = ("host", "now", "was", "why", "msg", "next_step", "owner", "did", "changed", "proved_by", "run_id", "seconds", "previous")
+_OF_ABOUT = ("build", "edition", "last_search", "last_install", "free_bytes")
+# What a program for tables takes for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a run is, before it has looked at anybody.
+
+    Attributes:
+        run: its name.
+        began: Unix seconds.
+        playbook: the playbook's name (`check_wu`, `fix_wu`).
+        check: whether it ran in check mode.
+    """
+
+    run: str
+    began: int
+    playbook: str
+    version: str = ""
+    ansible: str = ""
+    controller: str = ""
+    hosts: str = ""
+    limit: str = ""
+    check: bool = False
+
+
+@dataclass
+class Run:
+    """A run as it goes on: what was asked, a row a host."""
+
+    head: Head
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    asked_count: int | None = None
+    previous: Mapping[str, str] = field(default_factory=dict)
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def ask(self, pattern: str, hosts: Sequence[str]) -> None:
+        """The play that looks at hosts begins."""
+        self.head = replace(self.head, hosts=pattern)
+        self.asked = tuple(dict.fromkeys((*self.asked, *hosts)))
+        self.asked_count = len(self.asked)
+
+    def take(self, host: str, result: Mapping[str, Any], now: int) -> None:
+        """A module of this collection returned a row."""
+        self._keep(host, report.of_result(host, result, self.rows.get(host)), now)
+
+    def not_tried(self, host: str) -> None:
+        """The rollout was stopped before this host."""
+        if host in self.rows:
+            self.rows[host].update(not_tried=True, next=cases.END)
+
+    def ended_by_ansible(self, host: str, result: Mapping[str, Any], now: int) -> None:
+        """A task of ours failed before it could say anything. A host that has its verdict is failed by a later task on purpose."""
+        earlier = self.rows.get(host)
+        if earlier is None or earlier.get("next") != cases.END:
+            self._keep(host, report.without_case(host, result, earlier), now)
+
+    def _keep(self, host: str, row: dict[str, Any], now: int) -> None:
+        row["seconds"] = max(0, now - int(row.get("began") or self.head.began))
+        if host in self.previous:
+            row["previous"] = self.previous[host]
+        self.rows[host] = row
+
+    def untold(self, *, all_of_them: bool = False) -> list[dict[str, Any]]:
+        """Rows of hosts that have ended and stand in no line yet, or in one that is not so any more."""
+        fresh = []
+        for host, row in self.rows.items():
+            told = json.dumps({**row, "seconds": 0}, sort_keys=True)
+            if (all_of_them or row.get("next") == cases.END) and self._told.get(host) != told:
+                self._told[host] = told
+                fresh.append(row)
+        return fresh
+
+    def stopped(self) -> str:
+        """That the repair was stopped, in one line; '' where it was not."""
+        untried = [row for row in self.rows.values() if row.get("not_tried")]
+        if not untried:
+            return ""
+        sent = [row for row in self.rows.values() if row.get("did")]
+        bad = [row for row in sent if rollout.is_bad(row)]
+        count = f"{len(bad)} of {len(sent)} hosts that were sent a change failed" if sent else "no host could be sent a change"
+        return f"The rollout was stopped: {count}, {len(untried)} hosts not tried."
+
+    def document(self, ended: int, *, interrupted: bool = False) -> dict[str, Any]:
+        """The report: everything that is known."""
+        rows = [dict(row) for row in summary.worst_first(self.rows.values())]
+        for row in rows:
+            row.pop("next", None)
+        return {
+            "schema": SCHEMA,
+            "kind": KIND,
+            **asdict(self.head),
+            "began_text": as_text(self.head.began),
+            "ended": ended,
+            "ended_text": as_text(ended),
+            "interrupted": interrupted,
+            "stopped": self.stopped() or None,
+            "asked": self.asked_count,
+            "not_looked_at": sorted(set(self.asked) - set(self.rows)),
+            "totals": summary.totals(rows),
+            "causes": [cause.to_dict() for cause in summary.causes(rows)],
+            "rows": rows,
+        }
+
+    def lines(self, *, interrupted: bool = False, rest: str = "") -> list[str]:
+        """The summary for a person."""
+        return summary.lines(list(self.rows.values()), summary.Scope(self.asked_count, interrupted, rest, self.stopped()))
+
+    def first_line(self) -> dict[str, Any]:
+        """The head of the JSON lines."""
+        return {"schema": SCHEMA, "kind": KIND, **asdict(self.head), "asked": self.asked_count}
+
+
+# ------------------------------------------------------------------------------------------------------------- the files
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as a table, the worst first. What a program for tables would take for a formula begins with an apostrophe."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow((*_COLUMNS, *_OF_ABOUT))
+    for row in summary.worst_first(rows):
+        about = row.get("about")
+        known = {**(about if isinstance(about, Mapping) else {}), **row, "did": ", ".join(map(str, row.get("deeds") or ()))}
+        writer.writerow([_cell(known.get(name)) for name in (*_COLUMNS, *_OF_ABOUT)])
+    return stream.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return str(value)
+    text = cases.line(value, 1000)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    """Where the JSON lines and the table of a report are: beside it."""
+    stem = path.with_suffix("") if path.suffix in (".json", ".jsonl", ".csv") else path
+    return stem.with_name(f"{stem.name}.jsonl"), stem.with_name(f"{stem.name}.csv")
+
+
+def previous(document: object) -> dict[str, str]:
+    """Host -> verdict, out of the report of an earlier run; nothing where it is none."""
+    rows = document.get("rows") if isinstance(document, Mapping) else None
+    if not isinstance(rows, list):
+        return {}
+    return {str(row["host"]): str(row["now"]) for row in rows if isinstance(row, Mapping) and row.get("host") and row.get("now")}
+
+
+def is_lines(text: str) -> bool:
+    """Whether a text begins as the JSON lines of a run do."""
+    first = _loaded(text.partition("\n")[0])
+    return first is not None and first.get("kind") == KIND and "run" in first
+
+
+def from_lines(text: str) -> Run:
+    """A run out of its JSON lines. The last line of a host counts; a line that broke when the controller was lost is left out."""
+    first, *rest = text.splitlines()
+    head = _loaded(first) or {}
+    known = {name: head[name] for name in Head.__dataclass_fields__ if isinstance(head.get(name), (str, int))}
+    run = Run(Head(**{"run": "", "began": 0, "playbook": "", **known}))
+    for line in rest:
+        row = _loaded(line)
+        if row is not None and isinstance(row.get("host"), str) and row.get("now") in report.VERDICTS:
+            run.rows[row["host"]] = row
+    run.asked_count = head["asked"] if isinstance(head.get("asked"), int) else None
+    return run
+
+
+def is_ended(text: str) -> bool:
+    """Whether the last line of JSON lines says that the run came to its end."""
+    last = _loaded(text.rstrip().rpartition("\n")[2])
+    return last is not None and "ended" in last
+
+
+def _loaded(line: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
