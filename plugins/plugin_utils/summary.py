@@ -200,7 +200,8 @@ def _cause_lines(found: Sequence[Cause], width: int) -> list[str]:
     for cause in found[:_MOST_CAUSES]:
         alone = len(cause.hosts) == 1
         whose = _short(cause.hosts[0]) if alone else _hosts(len(cause.hosts))
-        shown += _wrapped(f"{whose}: {_sentence(cause.said)} -> {_who(cause)}{_sentence(cause.next_step)}", width, "  ", later="      ", most=4)
+        text = f"{whose}: {_sentence(cause.said)} -> {_who(cause)}{_sentence(cause.next_step)}"
+        shown += _wrapped(text, width, "  ", later="      ", most=4)
         shown += [] if alone else _wrapped(f"({_names(cause.hosts)})", width, "      ", most=1)
     if len(found) > _MOST_CAUSES:
         rest = found[_MOST_CAUSES:]

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The brakes of a repair of many hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import rollout
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (1, [1]),
+        ("25%", ["25%"]),
+        ([1, "25%", "100%"], [1, "25%", "100%"]),
+        ("[1, 2]", [1, 2]),
+        ('[1, "25%"]', [1, "25%"]),
+        ("1,25%,100%", [1, "25%", "100%"]),
+    ],
+)
+def test_sizes_in_every_form_that_a_person_types(given: object, known: list[int | str]) -> None:
+    assert rollout.sizes(given) == known
+
+
+@pytest.mark.parametrize("given", [0, -1, "", "many", "0%", "101%", [], [1, "x"], True, [True], None, {"a": 1}, 1.5])
+def test_a_size_that_is_none_is_one_line(given: object) -> None:
+    with pytest.raises(rollout.RolloutError, match="wu_repair_serial must be a number of hosts"):
+        rollout.sizes(given)
+
+
+def test_canary_and_all_after_it() -> None:
+    assert rollout.batches([1, "25%", "100%"], "first") == [1]
+    assert rollout.batches([1, "25%", "100%"], "rest") == ["25%", "100%"]
+    assert (rollout.batches(3, "first"), rollout.batches(3, "rest")) == ([3], [3])
+
+
+@pytest.mark.parametrize(("given", "most"), [(10, 10), ("10", 10), ("10%", 4), ("1%", 1), (0, None), ("0%", None), ("0", None)])
+def test_how_many_may_fail_of_forty(given: object, most: int | None) -> None:
+    assert rollout.most_failed(given, 40) == most
+
+
+@pytest.mark.parametrize("given", [-1, "ten", "101%", True, None, [1], 1.5])
+def test_a_limit_that_is_none_is_one_line(given: object) -> None:
+    with pytest.raises(rollout.RolloutError, match="wu_repair_max_failed must be a number"):
+        rollout.most_failed(given, 40)
+
+
+def rows(**states: str) -> dict[str, dict[str, Any]]:
+    """Hosts that were sent a change, by what came of them; `lost` was sent nothing."""
+    nothing = ("lost", "sick")
+    return {host: {"did": ["reset"] * (now not in nothing), "now": now.replace("lost", "unreachable")} for host, now in states.items()}
+
+
+@pytest.mark.parametrize("now", ["failed", "unresolved", "unreachable", "unsupported", "unknown"])
+def test_a_canary_without_a_good_end_stops_all(now: str) -> None:
+    known = rows(a=now, b="sick", c="sick")
+    assert rollout.is_over(known, ["a"], 10)
+    assert rollout.is_over(known, ["a"], 0)
+
+
+@pytest.mark.parametrize("now", ["repaired", "unproven", "healthy", "restart_required"])
+def test_a_canary_with_a_good_end_lets_all_go_on(now: str) -> None:
+    assert not rollout.is_over(rows(a=now, b="sick"), ["a"], 1)
+
+
+def test_a_host_that_was_sent_nothing_is_no_canary_and_does_not_count() -> None:
+    known = rows(a="lost", b="sick")
+    assert not rollout.has_canary(known)
+    assert not rollout.is_over(known, ["a"], 1)
+    assert rollout.has_canary(rows(a="lost", b="repaired"))
+
+
+def test_later_ones_count_by_number_and_by_share() -> None:
+    known = rows(a="repaired", b="failed", c="unreachable", d="repaired", **{f"x{number}": "sick" for number in range(16)})
+    assert rollout.is_over(known, ["a"], 2)
+    assert not rollout.is_over(known, ["a"], 3)
+    assert rollout.is_over(known, ["a"], "10%")
+    assert not rollout.is_over(known, ["a"], "15%")
+    assert not rollout.is_over(known, ["a"], 0)
+
+
+def test_rows_out_of_what_hosts_registered() -> None:
+    case = {"did": ["reset"], "verdict": "failed"}
+    known = rollout.known_rows(["a", "b", "c"], {"a": {"wu": {"case": case}}, "b": {"wu": {"msg": "x"}}, "c": {}}, "wu")
+    assert known == {"a": {"did": ["reset"], "now": "failed"}, "b": {"did": [], "now": None}, "c": {"did": [], "now": None}}

@@ -1,0 +1,210 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a person reads after a run, and the files that are made of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import report, rollout, run, summary
+
+CHECK = "Check wsus3 and TCP 8530."
+SILENT = "WSUS wsus3:8530 does not answer (timed out); 0x80072EE2 in searches for updates, {} times, last {} hours ago. " + CHECK
+
+
+def row(host: str, now: str = "healthy", msg: str = "Windows Update works.", **more: Any) -> dict[str, Any]:
+    """A row as a case makes it."""
+    known = {"host": host, "was": now, "now": now, "why": "", "msg": msg, "next_step": "", "owner": None, "did": [], "deeds": []}
+    return {**known, "next": "end", **more}
+
+
+def wsus(number: int) -> dict[str, Any]:
+    """One of many hosts that ask the same dead WSUS, each with its own count and time."""
+    said = SILENT.format(number + 2, number + 1)
+    return row(f"web{number:03}", "needs_action", said, why="0x80072EE2", owner="wsus", next_step=CHECK)
+
+
+def fleet(hosts: int = 1000) -> list[dict[str, Any]]:
+    """Fifty sick hosts in five ways among healthy ones."""
+    step = "Run DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow, then this again."
+    said = "0x80070002 in searches, {} times. To do: reset."
+    lost = [row(f"db{n:02}", "sick", said.format(n), why="0x80070002", next_step="Run fix_wu.") for n in range(12)]
+    store = [row(f"app{n}", "needs_action", f"0x800F081F of part{n}. {step}", why="0x800F081F", owner="admin", next_step=step) for n in range(8)]
+    refused = [row(f"dc{n}", "unreachable", "The host was not reached: the credentials were refused", next_step="Mend it.") for n in range(4)]
+    waits = [row(f"fs{n}", "restart_required", "Windows waits.", why="restart_pending", next_step="Restart it.") for n in range(3)]
+    kinds = [[wsus(number) for number in range(23)], lost, store, refused, waits]
+    ill = [one for kind in kinds for one in kind]
+    every = [*ill, *(row(f"ok{number:04}") for number in range(hosts - len(ill)))]
+    random.Random(1).shuffle(every)
+    return every
+
+
+def test_a_thousand_hosts_are_a_number_and_five_causes_on_two_screens() -> None:
+    said = summary.lines(fleet())
+    assert said[0] == (
+        "1000 hosts: 950 healthy, 3 wait for a restart, 12 broken that can be repaired, 31 need somebody, 4 unreachable."
+    )
+    assert len(said) <= 100
+    assert max(map(len, said)) <= 120
+    left = said[said.index("Left to do:") + 1 : said.index("Not healthy, worst first:") - 1]
+    assert [line.split(":")[0].strip() for line in left if line.startswith("  ") and line[2] != " "] == [
+        "23 hosts", "12 hosts", "8 hosts", "4 hosts", "3 hosts"
+    ]  # fmt: skip
+    assert left[0].startswith("  23 hosts: WSUS wsus3:8530 does not answer (timed out); 0x80072EE2 in searches for updates. ->")
+    assert "whoever runs the WSUS: Check wsus3 and TCP 8530." in " ".join(" ".join(left[:2]).split())
+    assert "and 20 more)" in left[2]
+    # Each of the fifty has its row.
+    ill = [one["host"] for one in fleet() if one["now"] != "healthy"]
+    rows = said[said.index("Not healthy, worst first:") + 1 :]
+    assert {host for host in ill if any(line.startswith(f"  {host} ") for line in rows)} == set(ill)
+    assert rows[0].startswith("  dc")
+
+
+def test_what_does_not_fit_is_counted_and_where_it_is_said() -> None:
+    many = [row(f"h{number:03}", "sick", f"fault {number}. To do: reset.", why=f"0x{number:08X}") for number in range(200)]
+    said = summary.lines(many, summary.Scope(rest="/tmp/report.json"))
+    assert len(said) <= 100
+    shown = sum(line.startswith("  h") for line in said[said.index("Not healthy, worst first:") :])
+    assert said[-1] == f"  and {200 - shown} more in /tmp/report.json"
+    assert f"  and {200 - 12} more causes, of 188 hosts" in said
+    assert "wu_repair_report" in summary.lines(many)[-1]
+
+
+def test_a_cause_of_one_host_names_it_and_its_row_is_one_line() -> None:
+    long = "stop_service wuauserv failed: wuauserv did not stop within 60000 ms (state stop_pending); its process serves 3 services"
+    said = summary.lines([row("only", "failed", f"{long}; everything was undone.", next_step="Look at the host."), row("well")])
+    assert said[0] == "2 hosts: 1 healthy, 1 failed."
+    assert said[3].startswith("  only: stop_service wuauserv failed")
+    assert sum("only" in line for line in said) == 2
+
+
+def test_nothing_left_to_do_is_one_line() -> None:
+    said = summary.lines([row("a"), row("b", "repaired", deeds=["cache reset"])])
+    assert said == ["2 hosts: 1 healthy, 1 repaired.", "Done: cache reset on 1 host."]
+
+
+def test_hosts_that_share_an_identity_are_one_cause_even_when_healthy() -> None:
+    one = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    given = [row(host, about={"client_id": identity}) for host, identity in (("a", one), ("b", one.upper()), ("c", "other"))]
+    given.append(row("d"))
+    (cause,) = summary.causes(given)
+    assert (cause.hosts, cause.owner) == (("a", "b"), "admin")
+    assert "SusClientId" in cause.said
+    assert "2 hosts: one SusClientId" in "\n".join(summary.lines(given))
+
+
+def test_check_mode_says_what_would_be_done_and_what_would_follow() -> None:
+    said = summary.lines([row("a", "sick", "x.", would=["set aside A", "start B"], if_not_cured=["osupgrade"])])
+    assert "  a  broken, can be repaired: would set aside A; start B; if that does not cure it: osupgrade. x." in said
+
+
+def test_a_name_is_cut_in_the_middle_and_the_text_of_a_host_is_one_line() -> None:
+    said = summary.lines([row("x" * 60 + ".example.com", "unreachable", "a\nb\x1b[31mred \u202e", next_step="y")])
+    assert all(line.isprintable() and len(line) <= 120 for line in said)
+    assert any("xxx...xample.com" in line for line in said)
+
+
+def test_hosts_with_the_same_code_and_another_thing_to_do_are_two_causes() -> None:
+    given = [wsus(1), {**wsus(2), "next_step": "Check wsus4 and TCP 8530."}, {**wsus(3), "owner": "proxy"}]
+    assert len(summary.causes(given)) == 3
+
+
+# ---------------------------------------------------------------------------------------------------------------- a run
+
+
+def head(**more: Any) -> run.Head:
+    return run.Head(**{"run": "20261124T101530Z-1a2b3c", "began": 100, "playbook": "fix_wu", **more})
+
+
+def returned(host: str, now: str, next_: str = "end", **more: Any) -> dict[str, Any]:
+    """What a module returns with a case, as far as a run reads it."""
+    one = row(host, now, began=100, **more)
+    return {**one, "next": next_, "case": {"schema": 1, "did": one["did"], "changed": bool(one["did"])}}
+
+
+def test_a_run_tells_each_host_once_and_again_when_it_changed() -> None:
+    made = run.Run(head())
+    made.take("a", returned("a", "healthy"), 101)
+    made.take("b", returned("b", "sick", "reset"), 101)
+    assert [one["host"] for one in made.untold()] == ["a"]
+    made.take("a", returned("a", "healthy"), 130)
+    assert made.untold() == []
+    made.take("b", returned("b", "repaired", did=["reset"]), 140)
+    assert [(one["host"], one["now"], one["seconds"]) for one in made.untold()] == [("b", "repaired", 40)]
+
+
+def test_a_task_that_fails_on_purpose_does_not_take_the_verdict_away() -> None:
+    made = run.Run(head())
+    made.take("a", returned("a", "unresolved", did=["reset"]), 101)
+    made.ended_by_ansible("a", {"failed": True, "msg": "needs somebody"}, 102)
+    made.ended_by_ansible("b", {"failed": True, "msg": "a variable is undefined"}, 102)
+    assert (made.rows["a"]["now"], made.rows["b"]["now"], made.rows["b"]["msg"]) == ("unresolved", "failed", "a variable is undefined")
+
+
+def test_a_stopped_rollout_is_said_with_its_numbers() -> None:
+    made = run.Run(head())
+    for host, now in (("a", "failed"), ("b", "repaired")):
+        made.take(host, returned(host, now, did=["reset"]), 101)
+    for host in ("c", "d"):
+        made.take(host, returned(host, "sick", "reset"), 101)
+        made.not_tried(host)
+    assert made.stopped() == "The rollout was stopped: 1 of 2 hosts that were sent a change failed, 2 hosts not tried."
+    assert made.stopped() in made.lines()
+    assert any(line.startswith("  c  not tried, broken") for line in made.lines())
+    assert rollout.is_bad(made.rows["a"])
+
+
+def test_the_report_is_a_document_and_knows_who_was_not_looked_at() -> None:
+    made = run.Run(head(limit="web*"), previous={"a": "sick"})
+    made.ask("windows", ["a", "b", "c"])
+    made.take("a", returned("a", "healthy"), 101)
+    document = made.document(160, interrupted=True)
+    assert (document["schema"], document["kind"], document["hosts"], document["limit"]) == (1, run.KIND, "windows", "web*")
+    assert (document["began"], document["ended"], document["interrupted"], document["asked"]) == (100, 160, True, 3)
+    assert document["not_looked_at"] == ["b", "c"]
+    assert document["totals"] == {"hosts": 1, "healthy": 1}
+    assert (document["rows"][0]["previous"], "next" in document["rows"][0]) == ("sick", False)
+    assert "Interrupted: 1 of 3 hosts were looked at." in made.lines(interrupted=True)
+    assert run.previous(document) == {"a": "healthy"}
+    assert run.previous([{"host": "a"}]) == {}
+
+
+def test_json_lines_give_the_same_summary_and_a_broken_one_is_left_out() -> None:
+    made = run.Run(head())
+    made.ask("windows", ["a", "b", "c"])
+    lines = [json.dumps(made.first_line())]
+    for host, now in (("a", "healthy"), ("b", "sick"), ("b", "repaired")):
+        made.take(host, returned(host, now, msg=f"{now}."), 101)
+        lines += [json.dumps(one) for one in made.untold()]
+    text = "\n".join([*lines, '{"host": "c", "now": "hea'])
+    assert run.is_lines(text)
+    again = run.from_lines(text)
+    assert again.lines(interrupted=True) == made.lines(interrupted=True)
+    assert (run.is_ended(text), run.is_ended("\n".join([*lines, '{"ended": 160}']))) == (False, True)
+    assert not run.is_lines('{"schema": 1, "sections": {}}')
+    assert not run.is_lines("")
+
+
+def test_the_table_holds_no_formula_of_a_host() -> None:
+    table = list(csv.reader(io.StringIO(run.as_csv([row("a", msg="=cmd|'/c calc'!A0", about={"build": "1.2"}), row("b", "sick", "x\ny")]))))
+    assert [line[0] for line in table] == ["host", "b", "a"]
+    known = dict(zip(table[0], table[2], strict=True))
+    assert (known["msg"], known["build"], known["now"]) == ("'=cmd|'/c calc'!A0", "1.2", "healthy")
+
+
+@pytest.mark.parametrize(
+    ("path", "stem"), [("/a/r.json", "/a/r"), ("/a/r", "/a/r"), ("/a/r.txt", "/a/r.txt"), ("/a/b.c/r.csv", "/a/b.c/r")]
+)
+def test_what_lies_beside_the_report(path: str, stem: str) -> None:
+    assert run.beside(Path(path)) == (Path(f"{stem}.jsonl"), Path(f"{stem}.csv"))
+
+
+def test_words_say_repair_and_no_word_of_the_workshop() -> None:
+    words = " ".join(word for pair in report.WORDS.values() for word in pair)
+    assert not any(word in words for word in ("rung", "climb", "ladder", "sick", "stale", "_"))
