@@ -11,13 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, hresult, routing, situation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, hresult, routing, situation, summary
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import run as runs
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, WuAction, ending
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._options import settings_of
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.explain import ExplainError
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.redact import Redactor
 
+# Of a file of JSON lines: its head, and all of ten thousand hosts.
+_MOST_HEAD, _MOST_LINES = 65536, 67108864
 _NUMBER = re.compile(r"-?(0[xX])?[0-9a-fA-F]{1,16}")
 
 
@@ -40,6 +43,12 @@ class ActionModule(WuAction):
         return result
 
     def _explain(self, paths: list[str], redactor: Redactor | None) -> dict[str, Any]:
+        run = _run_of(paths)
+        if run is not None:
+            return _hidden(_summary_of(*run, redactor), redactor)
+        return self._files(paths, redactor)
+
+    def _files(self, paths: list[str], redactor: Redactor | None) -> dict[str, Any]:
         try:
             explained = explain.explain([Path(item) for item in paths], self.settings, int(time.time()), explain.Reading(redactor))
         except (ExplainError, EvidenceError) as error:
@@ -52,12 +61,50 @@ class ActionModule(WuAction):
         worst = rows[0]
         result = {**worst, "files": [one.to_dict() for one in explained.files]}
         if len(rows) > 1:
-            result = {**result, "hosts": rows, "msg": explain.summary(explained.hosts)}
+            shown = [_row(one) for one in explained.hosts]
+            result = {**result, "hosts": rows, "msg": explain.summary(explained.hosts), "summary": summary.lines(shown)}
         result["warnings"] = [*explained.warnings, *worst.get("warnings", [])]
-        if redactor is None:
-            return result
-        # The task's own arguments hold paths, and paths hold names.
-        return {**redactor.value(result), "invocation": {"module_args": {"path": ["VALUE_NOT_REPEATED"], "redact": True}}}
+        return _hidden(result, redactor)
+
+
+def _hidden(result: dict[str, Any], redactor: Redactor | None) -> dict[str, Any]:
+    """With pseudonyms, where they are asked for."""
+    if redactor is None:
+        return result
+    # The task's own arguments hold paths, and paths hold names.
+    return {**redactor.value(result), "invocation": {"module_args": {"path": ["VALUE_NOT_REPEATED"], "redact": True}}}
+
+
+def _run_of(paths: list[str]) -> tuple[runs.Run, bool] | None:
+    """The run whose JSON lines the only file holds, and whether it came to its end."""
+    path = Path(paths[0])
+    if len(paths) != 1 or not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8") as stream:
+            if not runs.is_lines(stream.readline(_MOST_HEAD)):
+                return None
+            stream.seek(0)
+            text = stream.read(_MOST_LINES)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return runs.from_lines(text), runs.is_ended(text)
+
+
+def _summary_of(run: runs.Run, ended: bool, redactor: Redactor | None) -> dict[str, Any]:
+    rows = summary.worst_first(run.rows.values())
+    for row in rows:
+        if redactor is not None:
+            redactor.learn_host(str(row["host"]))
+    lines = run.lines(interrupted=not ended)
+    return {"verdict": rows[0]["now"] if rows else None, "msg": lines[0], "summary": lines, "totals": summary.totals(rows)}
+
+
+def _row(explained: explain.Host) -> dict[str, Any]:
+    """The row of a host as a run has it."""
+    judged = explained.judged.verdict
+    said = {"why": judged.why, "msg": judged.msg, "next_step": judged.next_step, "owner": judged.owner}
+    return {"host": explained.name or "-", "was": judged.name, "now": judged.name, **said}
 
 
 def _host(explained: explain.Host) -> dict[str, Any]:

@@ -14,6 +14,8 @@ description:
     newest counts. Logs belong to the evidence beside them, or in the nearest folder above; without any, all logs are of one host, unless a log that a
     host has once (C(CBS.log)) is there in two folders.
   - A file that holds nothing about updates is told for what it seems to be; it never makes a host C(healthy). Only the last 32 MB of a file are read.
+  - The JSON lines that the playbooks write beside their report (C(.jsonl)) give the summary of that run, also where it was interrupted or the
+    controller was lost; a directory of evidence gives that of its hosts.
   - Nothing is connected to and nothing is written.
 options:
   path:
@@ -85,6 +87,10 @@ EXAMPLES = r"""
     path: /var/lib/cases/4711
     redact: true
 
+- name: Say what came of a run that was interrupted
+  winfleet.wu_repair.wu_explain:
+    path: /var/lib/wu_repair/report.jsonl
+
 - name: Explain a code
   winfleet.wu_repair.wu_explain:
     code: -2147024894
@@ -126,6 +132,19 @@ hosts:
   type: list
   elements: dict
   sample: [{host: web01, verdict: needs_action, msg: "0x8024402C in searches for updates, 3 times.", owner: wsus}, {host: web02, verdict: healthy}]
+summary:
+  description: The lines of the summary as the playbooks print it.
+  returned: for the JSON lines of a run, and when the files are of several hosts
+  type: list
+  elements: str
+  sample: ["2 hosts: 1 healthy, 1 needs somebody."]
+  version_added: 1.1.0
+totals:
+  description: How many hosts there are, and how many of each verdict.
+  returned: for the JSON lines of a run
+  type: dict
+  sample: {hosts: 2, healthy: 1, needs_action: 1}
+  version_added: 1.1.0
 findings:
   description: What was found, in the form of M(winfleet.wu_repair.win_wu_info), over all files of the host.
   returned: when files were given

@@ -20,20 +20,20 @@ WORST_FIRST = (
 )  # fmt: skip
 # The verdicts of a host that nothing is left to do for.
 WELL = ("healthy", "repaired")
-# What somebody reads; the second form is for several hosts.
+# What somebody reads, of one host and in a count.
 WORDS = {
     "failed": ("failed", "failed"),
-    "unresolved": ("repaired, not cured", "repaired, not cured"),
+    "unresolved": ("repaired, not cured", "repaired but not cured"),
     "unreachable": ("unreachable", "unreachable"),
     "unsupported": ("cannot be read", "cannot be read"),
     "unknown": ("not enough seen", "with not enough seen"),
     "needs_action": ("needs somebody", "need somebody"),
-    "sick": ("broken, can be repaired", "broken that can be repaired"),
+    "sick": ("broken, can be repaired", "broken but repairable"),
     "restart_required": ("waits for a restart", "wait for a restart"),
     "stale": ("silent", "silent"),
     "behind": ("behind", "behind"),
     "busy": ("busy", "busy"),
-    "unproven": ("repaired, not verified", "repaired, not verified"),
+    "unproven": ("not verified yet", "not verified yet"),
     "repaired": ("repaired", "repaired"),
     "healthy": ("healthy", "healthy"),
 }

@@ -92,8 +92,14 @@ def worst_first(rows: Iterable[Row]) -> list[Row]:
 
 def _totals_line(rows: Sequence[Row]) -> str:
     counted = totals(rows)
-    parts = [f"{count} {WORDS[name][count != 1]}" for name, count in counted.items() if name in WORDS]
+    parts = [f"{count} {_word(name, count)}" for name, count in counted.items() if name in WORDS]
     return f"{_hosts(len(rows))}: {', '.join(parts)}." if rows else "No host was looked at."
+
+
+def _word(name: str, count: int) -> str:
+    """Words of a count; those of one host where they can stand in a list."""
+    one, several = WORDS[name]
+    return one if count == 1 and "," not in one else several
 
 
 def _hosts(count: int) -> str:

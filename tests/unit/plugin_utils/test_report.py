@@ -75,8 +75,8 @@ def test_every_verdict_has_words_and_a_place_in_the_order() -> None:
         ("basic: HTTPConnectionPool(host='127.0.0.1', port=5985): Max retries exceeded with url: /wsman (Caused by NewConnectionError("
          "'<urllib3.connection.HTTPConnection object at 0x7f>: Failed to establish a new connection: [Errno 111] Connection refused'))",
          "nothing listens on the port (connection refused)"),
-        ("HTTPSConnectionPool(host='web01', port=5986): Max retries exceeded with url: /wsman (Caused by NameResolutionError(\"x: Failed to "
-         "resolve 'web01' ([Errno -2] Name or service not known)\"))", "the name cannot be resolved"),
+        ("HTTPSConnectionPool(host='web01', port=5986): Max retries exceeded with url: /wsman (Caused by NameResolutionError(\"x: Failed "
+         "to resolve 'web01' ([Errno -2] Name or service not known)\"))", "the name cannot be resolved"),
         ("ntlm: HTTPSConnectionPool(host='web01', port=5986): Read timed out. (read timeout=30)", "it did not answer in time"),
         ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed'))",
          "the certificate was not accepted"),

@@ -35,10 +35,12 @@ def fleet(hosts: int = 1000) -> list[dict[str, Any]]:
     step = "Run DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow, then this again."
     said = "0x80070002 in searches, {} times. To do: reset."
     lost = [row(f"db{n:02}", "sick", said.format(n), why="0x80070002", next_step="Run fix_wu.") for n in range(12)]
-    store = [row(f"app{n}", "needs_action", f"0x800F081F of part{n}. {step}", why="0x800F081F", owner="admin", next_step=step) for n in range(8)]
-    refused = [row(f"dc{n}", "unreachable", "The host was not reached: the credentials were refused", next_step="Mend it.") for n in range(4)]
+    store = {"why": "0x800F081F", "owner": "admin", "next_step": step}
+    stores = [row(f"app{n}", "needs_action", f"0x800F081F of part{n}. {step}", **store) for n in range(8)]
+    said = "The host was not reached: the credentials were refused"
+    refused = [row(f"dc{n}", "unreachable", said, next_step="Mend it.") for n in range(4)]
     waits = [row(f"fs{n}", "restart_required", "Windows waits.", why="restart_pending", next_step="Restart it.") for n in range(3)]
-    kinds = [[wsus(number) for number in range(23)], lost, store, refused, waits]
+    kinds = [[wsus(number) for number in range(23)], lost, stores, refused, waits]
     ill = [one for kind in kinds for one in kind]
     every = [*ill, *(row(f"ok{number:04}") for number in range(hosts - len(ill)))]
     random.Random(1).shuffle(every)
@@ -48,7 +50,7 @@ def fleet(hosts: int = 1000) -> list[dict[str, Any]]:
 def test_a_thousand_hosts_are_a_number_and_five_causes_on_two_screens() -> None:
     said = summary.lines(fleet())
     assert said[0] == (
-        "1000 hosts: 950 healthy, 3 wait for a restart, 12 broken that can be repaired, 31 need somebody, 4 unreachable."
+        "1000 hosts: 950 healthy, 3 wait for a restart, 12 broken but repairable, 31 need somebody, 4 unreachable."
     )
     assert len(said) <= 100
     assert max(map(len, said)) <= 120
