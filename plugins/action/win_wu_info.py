@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case as cases
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, summary
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action_change import FRESH_S
@@ -26,7 +27,7 @@ class ActionModule(HostAction):
         sections = chosen(options["gather_subset"])
         taken = self._taken_over(options)
         if taken is not None:
-            return self._grouped(taken, options, self._of_case(taken))
+            return self._of_case(taken)
         case = self.open(options)
         if self.settings.reported and SCAN not in sections:
             sections = (*sections, SCAN)
@@ -34,13 +35,16 @@ class ActionModule(HostAction):
         more: dict[str, Any] = {}
         if self.scene.evidence is not None and not self._in_case:
             more["summary"] = summary(self.scene.evidence)
-        return self._grouped(case, options, self.result(case, options, more))
+        return self.result(case, options, more)
 
-    def _grouped(self, case: cases.Case, options: Mapping[str, Any], result: dict[str, Any]) -> dict[str, Any]:
-        """By what comes next and not by the verdict: of two hosts that need somebody's action one may still have an attempt to come."""
-        if not options["group"] or not self._in_case or result["verdict"] == "healthy":
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Also a host whose look could not begin is in a group. Called by ansible-core."""
+        result = super().run(tmp, task_vars)
+        wanted = boolean(self._task.args.get("group") or False, strict=False)
+        if not wanted or "case" not in result or result["verdict"] == "healthy":
             return result
-        sort = {cases.END: "left_alone", cases.SEARCH: "searchable", cases.LOOK: "searchable"}.get(case.next, "repairable")
+        # By what comes next and not by the verdict: of two hosts that need somebody's action one may still have an attempt to come.
+        sort = {cases.END: "left_alone", cases.SEARCH: "searchable", cases.LOOK: "searchable"}.get(str(result["next"]), "repairable")
         return {**result, **self.join(f"wu_repair_{sort}", "wu_repair_unhealthy")}
 
     def _taken_over(self, options: Mapping[str, Any]) -> cases.Case | None:

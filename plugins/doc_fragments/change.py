@@ -25,9 +25,10 @@ options:
   return_evidence:
     description:
       - When to return the whole evidence document. V(unhealthy) returns it for every verdict but C(healthy) and those that fail the task.
+      - The default was V(unhealthy) before 1.1.0.
     type: str
     choices: [always, unhealthy, never]
-    default: unhealthy
+    default: never
   scan:
     description:
       - Prove the repair by a live search of the host's own update agent, right after the change.

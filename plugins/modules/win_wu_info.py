@@ -29,9 +29,10 @@ options:
   return_evidence:
     description:
       - When to return the whole evidence document, up to 48 KB a host. V(unhealthy) returns it for every verdict but C(healthy) and those that fail the task.
+      - The default was V(always) before 1.1.0. What a later task is to act on as its C(evidence) must be asked for.
     type: str
     choices: [always, unhealthy, never]
-    default: always
+    default: never
   seen:
     description:
       - The registered result of an earlier task of this run with a O(case). It is taken over where it is younger than ten minutes; else the host is looked at.
@@ -125,9 +126,16 @@ next:
   returned: with O(case)
   type: str
   sample: reset
+seen:
+  description: What was found, a sentence each, in the place of RV(findings) where a person calls C(ansible HOST -m ...) without C(-v).
+  returned: ad hoc, without C(-v)
+  type: list
+  elements: str
+  sample: ["0x80070002: A file or key the update needs is missing"]
+  version_added: 1.1.0
 findings:
   description: What was found, most important first.
-  returned: when the host could be looked at; with O(case) only what counts
+  returned: when the host could be looked at; with O(case) only what counts; not ad hoc without C(-v)
   type: list
   elements: dict
   contains:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ansible import context
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
 
@@ -73,7 +74,7 @@ class HostAction(WuAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """With a case no fault of ours ends the role of a host without a word. Called by ansible-core."""
         try:
-            return super().run(tmp, task_vars)
+            return for_a_person(super().run(tmp, task_vars))
         except Exception as error:
             if not isinstance(self._task.args.get("case"), Mapping):
                 raise
@@ -256,6 +257,27 @@ class HostAction(WuAction):
         if not plan.valid_run_id(given):
             raise OptionError("option run_id must look like 20261124T101530Z-1a2b3c; leave it out to have one made")
         return str(given)
+
+
+def for_a_person(result: dict[str, Any]) -> dict[str, Any]:
+    """What `ansible HOST -m MODULE` shows: it prints every key of a result, a line each, sorted. A playbook, and `-v`, has all of them.
+
+    A finding has 27 keys. Each becomes a sentence, under a key that sorts after the verdict's own.
+    """
+    if not context.CLIARGS.get("module_name") or display.verbosity or "case" in result:
+        return result
+    left_out = ("findings", "attempts", "invocation")
+    shown = {name: value for name, value in result.items() if name not in left_out and value not in (None, "", [])}
+    if findings := result.get("findings"):
+        counts = [item for item in findings if item["superseded_by"] is None]
+        shown["seen"] = [line(f"{item['code'] or item['condition']}: {item['meaning']}", 160) for item in counts[:_MOST_SEEN]]
+    if isinstance(result.get("summary"), dict):
+        sections = {name: status for name, status in result["summary"]["sections"].items() if status != "ok"}
+        shown["summary"] = {**result["summary"], "sections": sections}
+    return shown
+
+
+_MOST_SEEN = 6
 
 
 def merged(older: Evidence | None, newer: Evidence) -> Evidence:

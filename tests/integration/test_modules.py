@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.controller import Call, adhoc, each
+from lab.controller import Call, adhoc, command, each, environment
 from lab.fleet import Fleet
 
 from .conftest import MakeFleet
@@ -170,7 +171,7 @@ def acted(backend: str, make_fleet: MakeFleet, tmp_path_factory: pytest.TempPath
     fleet = make_fleet(backend, *(f"german-host={host}" for host in hosts))
     folder = tmp_path_factory.mktemp("evidence")
     saved = {"evidence_dir": str(folder), "return_evidence": "unhealthy"}
-    looks = each(fleet, {host: ("win_wu_info", saved if host == "by-evidence" else {}) for host in hosts})
+    looks = each(fleet, {host: ("win_wu_info", saved if host == "by-evidence" else {"return_evidence": "always"}) for host in hosts})
 
     fleet.sim("changed-since").call("Set-ServiceStart", {"Name": "wuauserv", "Start": 2, "Delayed": False})
     fleet.wire.hosts["gone"].faults["down"] = True
@@ -218,9 +219,22 @@ def test_a_host_that_was_never_reached_is_unreachable(acted: Acted) -> None:
 
 def test_ad_hoc_as_a_person_calls_it(make_fleet: MakeFleet) -> None:
     fleet = make_fleet("model", "german-host=ad-hoc")
-    look = adhoc(fleet, "ad-hoc", "win_wu_info")
+    look = adhoc(fleet, "ad-hoc", "win_wu_info", {"return_evidence": "always"})
     assert (look["verdict"], look["changed"]) == ("sick", False)
     assert len(json.dumps(look["summary"])) <= 1536
     assert len(json.dumps(look["evidence"], separators=(",", ":"))) <= 8192
     result = adhoc(fleet, "ad-hoc", "win_wu_reset")
     assert (result["verdict"], result["changed"], result["failed"]) == ("repaired", True, False), result["_output"]
+
+
+@pytest.mark.parametrize(("module", "options"), [("win_wu_info", ()), ("win_wu_reset", ("--check",))])
+def test_ad_hoc_prints_few_lines_and_the_sentence_first(make_fleet: MakeFleet, module: str, options: tuple[str, ...]) -> None:
+    fleet = make_fleet("model", "german-host=person")
+    words = [command("ansible"), "person", "-i", str(fleet.write_inventory()), "-m", f"winfleet.wu_repair.{module}", *options]
+    done = subprocess.run(words, env=environment(fleet.folder), cwd=fleet.folder, capture_output=True, text=True, check=False)
+    said = done.stdout.splitlines()
+    assert len(said) <= 40, done.stdout + done.stderr
+    before = said[: next(number for number, line in enumerate(said) if '"msg"' in line)]
+    assert len(before) <= 4
+    assert "0x80070002" in done.stdout
+    assert "evidence" not in json.loads(done.stdout.partition("=>")[2])

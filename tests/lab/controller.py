@@ -73,9 +73,9 @@ def fix(
 
 
 def adhoc(fleet: Fleet, host: str, module: str, arguments: dict[str, Any] | None = None, *options: str) -> dict[str, Any]:
-    """Run one module on one host as `ansible HOST -m MODULE -a ARGUMENTS` and return its result."""
+    """Run one module on one host as `ansible HOST -m MODULE -a ARGUMENTS -v` (without `-v` a person gets less) and return its result."""
     given = ["-a", json.dumps(arguments)] if arguments else []
-    return results(fleet, "ansible", host, "-m", _full_name(module), *given, *options)[host]
+    return results(fleet, "ansible", host, "-m", _full_name(module), "-v", *given, *options)[host]
 
 
 def each(fleet: Fleet, calls: Mapping[str, Call], *options: str) -> dict[str, dict[str, Any]]:

@@ -140,7 +140,7 @@ def late(*names: str) -> Answer:
 
 def test_what_timed_out_is_asked_once_more_with_three_times_the_budget(host: Host) -> None:
     host.spoil["wu_observe"] = [late("cbs", "cache")]
-    result = host.run(win_wu_info, {"time_limit": 20})
+    result = host.run(win_wu_info, {"time_limit": 20, "return_evidence": "always"})
     assert [request["sections"] for _program, request in host.asked[1:]] == [["cbs"]]
     assert [request["budget_ms"] for _program, request in host.asked] == [20_000, 60_000]
     sections = result["evidence"]["sections"]
@@ -150,7 +150,7 @@ def test_what_timed_out_is_asked_once_more_with_three_times_the_budget(host: Hos
 
 def test_what_times_out_twice_stays_unknown(host: Host) -> None:
     host.spoil["wu_observe"] = [late("services"), late("services"), late("services")]
-    result = host.run(win_wu_info)
+    result = host.run(win_wu_info, {"return_evidence": "always"})
     assert len(host.asked) == 2
     assert result["evidence"]["sections"]["services"]["status"] == "timeout"
 
@@ -178,7 +178,7 @@ def test_a_wrong_option_is_an_event_of_the_case(host: Host) -> None:
 
 def reset(host: Host, **arguments: Any) -> dict[str, Any]:
     """A reset by the evidence of a look."""
-    look = host.run(win_wu_info)
+    look = host.run(win_wu_info, {"return_evidence": "always"})
     host.asked.clear()
     return host.run(win_wu_reset, {"evidence": look, "run_id": RUN, **arguments})
 
@@ -218,7 +218,7 @@ def test_a_bad_look_after_a_change_spoils_the_proof_alone(host: Host, spoil: Ans
 
 
 def test_a_fault_of_ours_after_a_change_does_not_lose_what_was_done(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    look = host.run(win_wu_info)
+    look = host.run(win_wu_info, {"return_evidence": "always"})
 
     def broken(*_arguments: Any) -> dict[str, Any]:
         raise ZeroDivisionError
@@ -280,7 +280,7 @@ def test_a_change_whose_time_is_over_is_looked_at_by_the_next_task(host: Host) -
 
 
 def test_a_host_that_cannot_be_reached_before_a_change_is_unreachable_and_unchanged(host: Host) -> None:
-    look = host.run(win_wu_info)
+    look = host.run(win_wu_info, {"return_evidence": "always"})
     host.connected = False
     host.spoil["wu_observe"] = [AnsibleConnectionFailure("no route")] * 2
     result = host.run(win_wu_reset, {"evidence": look})
