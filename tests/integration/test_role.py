@@ -60,6 +60,8 @@ def run_role(fleet: Fleet, *options: str, use: str = "roles", variables: dict[st
 def ran(make_fleet: MakeFleet) -> Ran:
     fleet = make_fleet("model", *(f"{scenario}={host}" for host, scenario in HOSTS.items()))
     next(spec for spec in fleet.specs if spec.name == "wrong").variables["wu_repair_max_skew"] = "abc"
+    # AWX shows these as the artifacts of a job.
+    (fleet.folder / "ansible.cfg").write_text("[defaults]\nshow_custom_stats = true\n")
     return run_role(fleet)
 
 
@@ -81,6 +83,27 @@ def test_red_verdicts_fail_their_host_with_one_line(ran: Ran) -> None:
     assert ran.code == 2
     assert "wuauserv" in ran.results["stuck"]["msg"]
     assert ran.results["gone"]["now"] == "unreachable"
+
+
+def test_a_host_that_is_not_well_has_one_line_and_a_failed_one_says_its_sentence_once(ran: Ran) -> None:
+    told = {host: [line for line in ran.said.splitlines() if line.startswith(f"{host}: ")] for host in HOSTS}
+    assert {host for host, lines in told.items() if len(lines) == 1} == {"stuck", "store", "gone", "upgrade"}
+    assert told["store"][0].startswith("store: needs somebody: ")
+    assert "DISM" in told["store"][0]
+    assert "nothing listens on the port (connection refused)" in told["gone"][0]
+    for host in ("stuck", "gone"):
+        assert ran.said.count(ran.results[host]["msg"][:60]) == 1
+        assert max(len(line) for line in ran.said.splitlines() if line.startswith(f"fatal: [{host}]")) < 200
+
+
+def test_totals_and_rows_that_are_not_well_are_artifacts(ran: Ran) -> None:
+    (line,) = [line for line in ran.said.splitlines() if line.strip().startswith("RUN: ")]
+    known = json.loads(line.partition("RUN: ")[2])
+    counts = {"hosts": 6, "healthy": 1, "repaired": 1, "unreachable": 1, "failed": 1, "needs_action": 2}
+    assert {name: known[f"wu_repair_{name}"] for name in counts} == counts
+    assert {row["host"]: row["now"] for row in known["wu_repair_rows"]} == {
+        "stuck": "failed", "store": "needs_action", "gone": "unreachable", "upgrade": "needs_action"
+    }  # fmt: skip
 
 
 def test_what_no_repair_mends_is_needs_action_at_once(ran: Ran) -> None:
