@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import situation
 from lab.controller import changed, play
 from lab.fleet import Fleet
 
@@ -74,7 +75,7 @@ def test_every_host_has_its_row(ran: Ran) -> None:
         assert len(row["msg"]) <= 300
     assert (ran.results["well"]["now"], ran.results["well"]["changed"]) == ("healthy", False)
     assert (ran.results["sick"]["now"], ran.results["sick"]["changed"], ran.results["sick"]["did"]) == ("repaired", True, ["reset"])
-    assert ran.results["sick"]["run_id"] in ran.results["sick"]["backups"][0]
+    assert ran.results["sick"]["backups"][0].endswith(str(situation.backup_ending(ran.results["sick"]["run_id"])))
 
 
 def test_red_verdicts_fail_their_host_with_one_line(ran: Ran) -> None:

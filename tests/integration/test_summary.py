@@ -113,7 +113,6 @@ def test_the_lines_and_the_evidence_give_the_same_summary_later(fleet: Fleet, ch
 # The words of a command, its variables, and the hosts that it is about; the first host of the inventory is down.
 CHOICES: list[tuple[Sequence[str], dict[str, Any], str]] = [
     (["--limit", "well"], {}, "1 host: 1 healthy."),
-    ([], {"wu_repair_hosts": "well,sick"}, "2 hosts: 1 healthy, 1 broken but repairable."),
     ([], {"wu_repair_hosts": ["sick", "a-gone"]}, "2 hosts: 1 broken but repairable, 1 unreachable."),
     (["--limit", "!a-gone,!denied"], {"wu_repair_hosts": "windows:!full"}, "2 hosts: 1 healthy, 1 broken but repairable."),
 ]
