@@ -100,11 +100,15 @@ def test_a_limit_that_cannot_be_meant_so_is_one_line_before_any_host(one: Fleet,
 
 
 def test_a_host_that_hangs_does_not_hold_the_others_up(make_fleet: MakeFleet) -> None:
-    fleet = make_fleet("model", "hanging-host", "german-host=sick-one", "healthy-client=well")
+    fleet = make_fleet("model", "hanging-host", "german-host=sick-one", "healthy-client=well", "healthy-client=odd")
+    # One whose variable cannot be had ends before our module begins; with that configuration ansible-core would end the play for all.
+    next(spec for spec in fleet.specs if spec.name == "odd").variables["wu_repair_max_skew"] = "{{ nosuch }}"
+    (fleet.folder / "ansible.cfg").write_text("[defaults]\nany_errors_fatal = true\n")
     began = time.monotonic()
     rows, _done = fix(fleet, variables={"wu_repair_task_timeout": 6, "wu_repair_time_limit": 5})
     assert rows["hanging-host"]["now"] in ("failed", "unreachable")
-    assert (rows["sick-one"]["now"], rows["well"]["now"]) == ("repaired", "healthy")
+    assert (rows["sick-one"]["now"], rows["well"]["now"], rows["odd"]["now"]) == ("repaired", "healthy", "failed")
+    assert "nosuch" in rows["odd"]["msg"]
     assert time.monotonic() - began < 60
 
 
