@@ -73,6 +73,16 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             hosts = play.get_variable_manager()._inventory.get_hosts(play.hosts)
             self._run.ask(",".join(map(str, play.hosts)), [str(host.name) for host in hosts])
 
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        """A task begins on a host."""
+        if self._run is not None:
+            self._run.begins(str(host.name), str(task.get_name()), int(time.time()))
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        """Nothing was to be done."""
+        if self._run is not None:
+            self._run.ends(str(result.host.name))
+
     def v2_runner_on_ok(self, result: Any) -> None:
         """A task went well."""
         self._take(result)
@@ -122,6 +132,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             return
         returned: Mapping[str, Any] = result.result
         task, host, now = result.task, str(result.host.name), int(time.time())
+        self._run.ends(host)
         action = str(getattr(task, "resolved_action", None) or task.action)
         if action.startswith(_COLLECTION) and isinstance(returned.get("run"), Mapping):
             self._write_to(str(returned["run"].get("report") or ""))
@@ -132,6 +143,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         elif ended and (action.startswith(_COLLECTION) or self._is_ours(task)):
             self._run.ended_by_ansible(host, returned, now)
         self._append()
+        # Only when something ends: a thread beside the one that forks may leave a lock held in the child.
+        if said := self._run.progress(now):
+            self._print(said)
 
     def _write_to(self, path: str) -> None:
         """The report's file is known, and that it can be written."""

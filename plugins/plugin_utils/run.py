@@ -18,6 +18,8 @@ from .finding import as_text
 
 SCHEMA = 1
 KIND = "winfleet.wu_repair.report"
+PROGRESS_S = 60
+_MOST_SLOW = 3
 _COLUMNS = ("host", "now", "was", "why", "msg", "next_step", "owner", "did", "changed", "proved_by", "run_id", "seconds", "previous")
 _OF_ABOUT = ("build", "edition", "last_search", "last_install", "free_bytes")
 # What a program for tables takes for a formula.
@@ -56,6 +58,8 @@ class Run:
     asked_count: int | None = None
     previous: Mapping[str, str] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
+    _at_work: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _said: int = 0
 
     def ask(self, pattern: str, hosts: Sequence[str]) -> None:
         """The play that looks at hosts begins."""
@@ -66,6 +70,25 @@ class Run:
     def take(self, host: str, result: Mapping[str, Any], now: int) -> None:
         """A module of this collection returned a row."""
         self._keep(host, report.of_result(host, result, self.rows.get(host)), now)
+
+    def begins(self, host: str, task: str, now: int) -> None:
+        """A task begins on a host."""
+        self._at_work[host] = (task.rpartition(" : ")[2], now)
+
+    def ends(self, host: str) -> None:
+        """The task of a host is over."""
+        self._at_work.pop(host, None)
+
+    def progress(self, now: int) -> str:
+        """Where long work is, at most once a minute; '' where there is nothing to say."""
+        self._said = self._said or now
+        if now - self._said < PROGRESS_S or not self._at_work:
+            return ""
+        self._said = now
+        ended = sum(row.get("next") == cases.END for row in self.rows.values())
+        slow = sorted(self._at_work.items(), key=lambda item: item[1][1])[:_MOST_SLOW]
+        names = ", ".join(f"{host} ({task}, {now - began} s)" for host, (task, began) in slow)
+        return f"{ended} of {self.asked_count or len(self.rows)} hosts are done; at work for longest: {names}"
 
     def not_tried(self, host: str) -> None:
         """The rollout was stopped before this host."""

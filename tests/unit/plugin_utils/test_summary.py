@@ -149,6 +149,21 @@ def test_a_task_that_fails_on_purpose_does_not_take_the_verdict_away() -> None:
     assert (made.rows["a"]["now"], made.rows["b"]["now"], made.rows["b"]["msg"]) == ("unresolved", "failed", "a variable is undefined")
 
 
+def test_long_work_says_where_it_is_at_most_once_a_minute() -> None:
+    made = run.Run(head())
+    made.ask("windows", ["a", "b", "c"])
+    made.begins("a", "role : Look", 1000)
+    made.begins("b", "role : Look", 1010)
+    assert made.progress(1000) == ""
+    made.ends("a")
+    made.take("a", returned("a", "healthy"), 1059)
+    assert made.progress(1059) == ""
+    assert made.progress(1060) == "1 of 3 hosts are done; at work for longest: b (Look, 50 s)"
+    assert made.progress(1119) == ""
+    made.ends("b")
+    assert made.progress(1200) == ""
+
+
 def test_a_stopped_rollout_is_said_with_its_numbers() -> None:
     made = run.Run(head())
     for host, now in (("a", "failed"), ("b", "repaired")):
