@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import routing, situation, steps
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.steps import Step, kind_of
 from lab import model_apply
-from unit.plugin_utils.documents import RUN, look, services
+from unit.plugin_utils.documents import RUN, folder, look, services
 
 AGENT = (Path(__file__).resolve().parents[3] / "plugins/module_utils/_Steps.psm1").read_text("utf-8")
 KEY = "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\OSUpgrade"
