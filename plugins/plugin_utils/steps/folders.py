@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .. import situation
 from ..evidence import Evidence
+from ..sections import CacheFolder
 from ._common import Diff, Expect, Kind, Step
 
 # So many names of backups the evidence holds at most.
