@@ -54,12 +54,12 @@ def document() -> dict[str, Any]:
             "history": section({"total": 2, "entries": [
                 {"time": NOW - 5, "operation": 1, "result": 2, "hresult": 0, "title": "B (KB5005565)", "update_id": ""},
                 {"time": NOW - 9, "operation": 1, "result": 4, "hresult": -2147024894, "title": "A", "update_id": UPDATE,
-                 "service": WINDOWS_UPDATE, "caller": "UpdateOrchestrator", "classes": [SECURITY]}]}),
+                 "service": WINDOWS_UPDATE, "caller": "UpdateOrchestrator", "classes": [SECURITY], "count": 3, "first": NOW - 7000}]}),
             "events": section({
                 "records": [
                     {"provider": "Service Control Manager", "id": 7023, "channel": "System", "time": NOW, "record": 8,
                      "data": {"param1": "Windows Update", "param2": "%%1058"}},
-                    {"provider": WUC, "id": 20, "time": NOW - 8, "record": 7, "data": {"errorCode": "0x80240017"}}],
+                    {"provider": WUC, "id": 20, "time": NOW - 8, "record": 7, "data": {"errorCode": "0x80240017"}, "count": 2, "first": NOW - 99}],
                 "reach": [{"channel": "System", "oldest": NOW - 86400, "complete": True}]}),
             "reporting": section(log("{36DB1E9D}\t2025-11-23 12:00:00:279+0000\t1\t148 [AGENT_DETECTION_FAILED]\t\tx")),
             "cbs": section(log("2025-11-23 12:00:00, Info                  CSI    [SR] Cannot repair"), "partial", "cut to fit"),
