@@ -59,7 +59,8 @@ def document() -> dict[str, Any]:
                 "records": [
                     {"provider": "Service Control Manager", "id": 7023, "channel": "System", "time": NOW, "record": 8,
                      "data": {"param1": "Windows Update", "param2": "%%1058"}},
-                    {"provider": WUC, "id": 20, "time": NOW - 8, "record": 7, "data": {"errorCode": "0x80240017"}, "count": 2, "first": NOW - 99}],
+                    {"provider": WUC, "id": 20, "time": NOW - 8, "record": 7, "data": {"errorCode": "0x80240017"},
+                     "count": 2, "first": NOW - 99}],
                 "reach": [{"channel": "System", "oldest": NOW - 86400, "complete": True}]}),
             "reporting": section(log("{36DB1E9D}\t2025-11-23 12:00:00:279+0000\t1\t148 [AGENT_DETECTION_FAILED]\t\tx")),
             "cbs": section(log("2025-11-23 12:00:00, Info                  CSI    [SR] Cannot repair"), "partial", "cut to fit"),
