@@ -123,7 +123,7 @@ def test_a_hung_update_agent_is_left_alone_and_the_process_ends(host: Host) -> N
 def test_what_hangs_first_takes_no_more_with_it_than_what_is_asked_after_it(host: Host) -> None:
     """CIM that never answers is a common sickness of its own; what the registry, the services and the logs say still arrives."""
     host.state["hangs"] = {"Get-HostFact": True}
-    sections = host.observe(*ALL, budget_ms=4000)
+    sections = host.observe(*ALL, budget_ms=9000)
     assert host.seconds < 30
     # Events and the caches do not need it, and are asked first.
     far = {"clock", "sources", "history", "scan"}
