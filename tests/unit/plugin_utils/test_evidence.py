@@ -64,7 +64,7 @@ def test_every_section_has_its_dataclass() -> None:
     assert (service.trigger, service.service_dll, service.dependents) == (True, "%systemroot%\\system32\\wuaueng.dll", ("UsoSvc",))
     assert evidence.history.entries[1] == sections.HistoryEntry(
         time=NOW - 9, operation=1, result=4, hresult=-2147024894, title="A", update_id=UPDATE, service=WINDOWS_UPDATE,
-        caller="UpdateOrchestrator", classes=(SECURITY,), count=2, first=NOW - 99,
+        caller="UpdateOrchestrator", classes=(SECURITY,), count=3, first=NOW - 7000,
     )  # fmt: skip
     assert evidence.events.records[0].data == {"param1": "Windows Update", "param2": "%%1058"}
     assert evidence.events.reach == (sections.Reach("System", NOW - 86400, complete=True),)
