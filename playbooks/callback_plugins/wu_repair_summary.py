@@ -110,6 +110,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _begin(self, playbook: str) -> None:
         now = time.time()
+        self._report = None
         self._run = runs.Run(
             runs.Head(
                 run=plan.new_run_id(now),
@@ -151,7 +152,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """The report's file is known, and that it can be written."""
         if self._run is None or not path:
             return
-        self._report = Path(path).absolute()
+        self._report = Path(path)
         with contextlib.suppress(OSError, ValueError, RecursionError):
             self._run.previous = runs.previous(json.loads(self._report.read_text("utf-8")))
         self._guarded(write_text, runs.beside(self._report)[0], f"{json.dumps(self._run.first_line())}\n")

@@ -54,7 +54,8 @@ class ActionModule(WuAction):
             check_folder(Path(options["report"]).absolute().parent, "wu_repair_report")
         if options["evidence_dir"]:
             check_folder(Path(options["evidence_dir"]), "wu_repair_evidence_dir")
-        run = {"report": options["report"] or "", "fail_on": fail_on}
+        report_path = str(Path(options["report"]).absolute()) if options["report"] else ""
+        run = {"report": report_path, "fail_on": fail_on}
         return {"verdict": None, "msg": "The variables can be meant so.", "run": run}
 
     def _end(self, case: cases.Case, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ options:
     type: dict
   fail_on:
     description:
-      - With O(event=end) and O(event=fail), the verdicts that fail the host. V(not_this_host), the name of V(needs_action) in earlier releases, is understood for one more.
+      - With O(event=end) and O(event=fail), the verdicts that fail the host. V(not_this_host), the name of V(needs_action) in earlier releases, is
+        understood for one more.
     type: list
     elements: str
     default: []

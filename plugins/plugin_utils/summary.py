@@ -86,8 +86,12 @@ def _state(row: Row) -> str:
 
 
 def worst_first(rows: Iterable[Row]) -> list[Row]:
-    """In the order in which somebody must look at them; as they were given within one verdict."""
-    return sorted(rows, key=lambda row: WORST_FIRST.index(_state(row)))
+    """In the order in which somebody must look at them; by name within one verdict, `web9` before `web10`."""
+    return sorted(rows, key=lambda row: (WORST_FIRST.index(_state(row)), _by_name(str(row.get("host")))))
+
+
+def _by_name(name: str) -> list[tuple[int, str]]:
+    return [(int(part[:18]) if part.isdecimal() else -1, part) for part in re.split(r"([0-9]+)", name) if part]
 
 
 def _totals_line(rows: Sequence[Row]) -> str:

@@ -65,7 +65,7 @@ def test_a_thousand_hosts_are_a_number_and_five_causes_on_two_screens() -> None:
     ill = [one["host"] for one in fleet() if one["now"] != "healthy"]
     rows = said[said.index("Not healthy, worst first:") + 1 :]
     assert {host for host in ill if any(line.startswith(f"  {host} ") for line in rows)} == set(ill)
-    assert rows[0].startswith("  dc")
+    assert [line.split()[0] for line in rows[:6]] == ["dc0", "dc1", "dc2", "dc3", "app0", "app1"]
 
 
 def test_what_does_not_fit_is_counted_and_where_it_is_said() -> None:
