@@ -51,7 +51,8 @@ def checked(fleet: Fleet) -> tuple[Done, dict[str, Any], Path]:
     spec = next(spec for spec in fleet.specs if spec.name == "denied")
     spec.variables["ansible_password"] = "wrong"
     report = fleet.folder / "reports" / "wu.json"
-    done = play(fleet, "check_wu", variables={"wu_repair_report": str(report)})
+    evidence = str(fleet.folder / "evidence")
+    done = play(fleet, "check_wu", variables={"wu_repair_report": str(report), "wu_repair_evidence_dir": evidence})
     assert report.exists(), done.stdout + done.stderr
     return done, json.loads(report.read_text("utf-8")), report
 
@@ -100,14 +101,22 @@ def test_a_line_a_host_and_a_table_lie_beside_the_report(checked: tuple[Done, di
     assert not [one.name for one in path.parent.iterdir() if one.name.startswith(".")]
 
 
+def explained(fleet: Fleet, path: Path) -> dict[str, Any]:
+    """What wu_explain says of a path, as a person calls it."""
+    words = [command("ansible"), "localhost", "-m", "winfleet.wu_repair.wu_explain", "-a", f"path={path}"]
+    done = subprocess.run(words, env=environment(fleet.folder), cwd=fleet.folder, capture_output=True, text=True, check=False)
+    result: dict[str, Any] = json.loads(done.stdout.partition("=>")[2])
+    return result
+
+
 def test_the_lines_and_the_evidence_give_the_same_summary_later(fleet: Fleet, checked: tuple[Done, dict[str, Any], Path]) -> None:
-    env = environment(fleet.folder)
-    words = [command("ansible"), "localhost", "-m", "winfleet.wu_repair.wu_explain", "-a", f"path={checked[2].with_suffix('.jsonl')}"]
-    done = subprocess.run(words, env=env, cwd=fleet.folder, capture_output=True, text=True, check=False)
-    result = json.loads(done.stdout.partition("=>")[2])
     said = summary_of(checked[0].stdout)
-    assert result["summary"] == said[:-1]
-    assert result["msg"] == said[0]
+    by_lines = explained(fleet, checked[2].with_suffix(".jsonl"))
+    assert (by_lines["summary"], by_lines["msg"]) == (said[:-1], said[0])
+    # Who was not reached has no evidence.
+    by_evidence = explained(fleet, fleet.folder / "evidence")["summary"]
+    assert by_evidence[0] == "3 hosts: 1 healthy, 1 broken but repairable, 1 needs somebody."
+    assert [line for line in by_evidence if line.startswith("  full: ")] == [line for line in said if line.startswith("  full: ")]
 
 
 # The words of a command, its variables, and the hosts that it is about; the first host of the inventory is down.
