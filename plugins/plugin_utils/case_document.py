@@ -154,7 +154,7 @@ def parse_options(document: Mapping[str, Any]) -> Options:
 
 
 def _repairs(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """Names of repairs, or text as extra variables bring it (`-e wu_repair_rungs=reset,timesync`)."""
+    """Names of repairs, or text as extra variables bring it (`-e wu_repair_only=reset,timesync`)."""
     value = document.get(key)
     if isinstance(value, str):
         value = [part.strip(" []'\"") for part in value.split(",")]
@@ -167,7 +167,7 @@ def _repairs(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 # Every repair of this release; and the role's variables, by which its user knows the options.
 ALL = "all"
-_VARIABLES = {"repairs": "wu_repair_rungs", "skip": "wu_repair_skip_rungs"}
+_VARIABLES = {"repairs": "wu_repair_only", "skip": "wu_repair_skip"}
 
 
 def _parse_look(document: Mapping[str, Any]) -> Look:

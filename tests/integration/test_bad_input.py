@@ -53,7 +53,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("win_wu_reset", {"keep_backups": -1}, "option keep_backups must be"),
     ("win_wu_reset", {"stop_timeout": 10**9}, "option stop_timeout must be"),
     ("win_wu_info", {"case": {"mode": "some"}}, "option case.mode must be one of: look, routed, all"),
-    ("win_wu_info", {"case": {"repairs": ["rest"]}}, "option case.repairs (wu_repair_rungs) knows the repairs"),
+    ("win_wu_info", {"case": {"repairs": ["rest"]}}, "option case.repairs (wu_repair_only) knows the repairs"),
     ("wu_case", {"case": {"schema": 9}}, "option case must be what an earlier task of this run returned"),
     ("win_timesync", {"source": "ntpp"}, "option source must be one of: auto, domain, ntp"),
     ("win_timesync", {"servers": [f"a b {SECRET}"]}, "option servers"),
@@ -129,7 +129,7 @@ def test_no_secret_is_shown(refused: tuple[list[dict[str, Any]], str]) -> None:
 
 def test_unknown_rung_stops_the_playbook_before_any_host(fleet: Fleet) -> None:
     fleet.reset_counters()
-    done = play(fleet, "fix_wu", variables={"wu_repair_rungs": ["rest"]})
+    done = play(fleet, "fix_wu", variables={"wu_repair_only": ["rest"]})
     assert done.returncode != 0
-    assert "wu_repair_rungs" in done.stdout
+    assert "wu_repair_only" in done.stdout
     assert fleet.counters()["lost-cache"]["processes"] == 0

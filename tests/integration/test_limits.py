@@ -112,10 +112,22 @@ def test_a_host_that_hangs_does_not_hold_the_others_up(make_fleet: MakeFleet) ->
     assert time.monotonic() - began < 60
 
 
-def test_a_repair_that_may_not_be_made_is_not(make_fleet: MakeFleet) -> None:
+def test_a_repair_is_not_ended_while_it_may_be_at_work(make_fleet: MakeFleet) -> None:
+    """The limit of the tasks once ended an agent in the middle: wuauserv, BITS, UsoSvc and DoSvc stayed stopped for good."""
+    fleet = make_fleet("model", "wuauserv-will-not-stop=slow")
+    ran = {name for name, service in fleet.sim("slow").snapshot()["services"].items() if service["state"] == "running"}
+    rows, _done = fix(fleet, variables={"wu_repair_task_timeout": 5, "wu_repair_stop_timeout": 7, "wu_repair_time_limit": 20})
+    assert rows["slow"]["now"] == "failed"
+    assert "did not stop within 7000 ms" in rows["slow"]["msg"]
+    runs = {name for name, service in fleet.sim("slow").snapshot()["services"].items() if service["state"] == "running"}
+    assert ran - runs <= {"wuauserv"}
+
+
+@pytest.mark.parametrize("name", ["wu_repair_skip", "wu_repair_skip_rungs"])
+def test_a_repair_that_may_not_be_made_is_not(make_fleet: MakeFleet, name: str) -> None:
     fleet = make_fleet("model", "lost-cache=skipped")
     before = fleet.sim("skipped").snapshot()
-    rows, done = fix(fleet, variables={"wu_repair_skip_rungs": ["reset"]})
+    rows, done = fix(fleet, variables={name: ["reset"]})
     assert (rows["skipped"]["did"], rows["skipped"]["now"]) == ([], "unresolved")
     assert fleet.sim("skipped").snapshot() == before
     assert set(changed(done.stdout).values()) == {0}

@@ -173,7 +173,6 @@ class Applier(Observer):
         fact: Any = self._call("Get-FolderFact", {"Path": path})
         return fact is not None if field == "exists" else (fact or {"created": None, "reparse": False})[field]
 
-
     def _busy(self) -> bool:
         """Whether something is installed: a worker that takes no time in two spans of three seconds is waited for, at most 150 s."""
         end = time.monotonic() + 150

@@ -127,8 +127,7 @@ def reply() -> dict[str, Any]:
         "sections": {
             "host": raw({"elevated": True, "culture": "de-DE", "registry": {
                 r"MS\Windows NT\CurrentVersion": {"CurrentBuildNumber": "19045", "UBR": 4780, "EditionID": "Professional"},
-                r"CCS\Control\ProductOptions": {"ProductType": "WinNT"},
-                }}),
+                r"CCS\Control\ProductOptions": {"ProductType": "WinNT"}}}),
             "fact": raw({"domain_role": 1, "domain": "corp.example", "boot_time": NOW - 86400}),
             "clock": raw({"start_ms": 1763900000500, "end_ms": 1763900001300, "zone": "UTC", "utc_offset_s": 0, "sources": [], "registry": {
                 time + r"\Parameters": {"Type": "NTP", "NtpServer": "a,0x9 b"}, time + r"\TimeProviders\NtpClient": {"Enabled": 1},
