@@ -93,10 +93,12 @@ def _newest_success(states: States, host: Situation) -> Observation | None:
 
 def _behind(evidence: Evidence, states: States, settings: Settings, host: Situation) -> Iterator[Finding]:
     now = host.now or 0
-    held_until = max((until for _name, _who, until in conditions.pauses(evidence, now)), default=0)
-    limit = now - (settings.behind_days + deferral_days(evidence.policy)) * DAY
-    if held_until > now:
-        return
+    held_back = settings.behind_days + deferral_days(evidence.policy)
+    paused = next(conditions.pauses(evidence, now), None)
+    if paused is not None:
+        # Windows lets nobody pause for longer: a pause until 2077, which privacy tools write, excuses no old host.
+        held_back += conditions.LONGEST_PAUSE_S // DAY
+    limit = now - held_back * DAY
     newest = _newest_success(states, host)
     if newest is not None and (newest.time or 0) >= limit:
         return
@@ -105,7 +107,7 @@ def _behind(evidence: Evidence, states: States, settings: Settings, host: Situat
     last = last_quality_success(states, host) or evidence.sources.last_install
     if last is not None and last > limit:
         last = None
-    owner, next_step = _next_step(evidence, states, host)
+    owner, next_step = _next_step(evidence, states, host) if paused is None else _unpause(paused, host)
     since = (
         f"for {(now - last) // DAY} days (since {conditions.date(last)})"
         if last is not None
@@ -159,6 +161,13 @@ def _channel_reaches_back(evidence: Evidence, channel: str, limit: int) -> bool:
     if reach is None or not reach.complete or reach.oldest is None:
         return False
     return reach.oldest <= limit + _SLACK_S
+
+
+def _unpause(paused: tuple[str, str, int], host: Situation) -> tuple[str, str]:
+    """Who ends a pause: nothing is offered while it lasts, whatever else is the matter."""
+    name, who, until = paused
+    others = "management" if host.managed else "policy"
+    return "admin" if who == "a person" else others, f"End the pause of updates: {name} is set by {who} until {conditions.date(until)}."
 
 
 def _next_step(evidence: Evidence, states: States, host: Situation) -> tuple[str, str]:

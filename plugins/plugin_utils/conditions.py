@@ -24,7 +24,7 @@ STRONG_REBOOT = frozenset(
 )
 
 # A policy pause ends by itself after so long (Microsoft's policy pages: 35 days).
-_PAUSE_S = 35 * 86400
+LONGEST_PAUSE_S = 35 * 86400
 # Delayed automatic services start two minutes after the others; a busy start of Windows takes some more.
 _START_GRACE_S = 600
 DAY = 86400
@@ -33,6 +33,10 @@ DAY = 86400
 CACHE_IS_FILE = "cache_is_file"
 
 ADMIN, POLICY, MANAGEMENT = {"owner": "admin"}, {"owner": "policy"}, {"owner": "management"}
+
+
+# Where an update server is asked.
+_OF_SERVERS = ("scan", "download", "cache")
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,13 @@ class Recent:
         """Whether a search went well within so many days."""
         return now is not None and self.searched is not None and now - self.searched <= days * DAY
 
-    def is_fine(self, now: int | None, days: int) -> bool:
-        """Whether nothing fails and a search went well within so many days."""
-        return not self.failing and self.has_searched(now, days)
+    def has_installed(self, now: int | None, days: int) -> bool:
+        """Whether a quality update went in within so many days."""
+        return now is not None and self.installed is not None and now - self.installed <= days * DAY
+
+    def is_served(self, now: int | None) -> bool:
+        """Whether a search went well within a day and no search or download fails: an installer that fails asks no server."""
+        return self.has_searched(now, 1) and not any(item.layer in _OF_SERVERS for item in self.failing)
 
 
 def find(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> list[Finding]:
@@ -60,7 +68,7 @@ def find(evidence: Evidence, settings: Settings, situation: Situation, recent: R
     return [
         *_servicing(evidence),
         *_reboot(evidence),
-        *_policy(evidence, situation),
+        *_policy(evidence, situation, recent),
         *_pauses(evidence, situation),
         *_management(evidence, settings, situation, recent),
         *_clock(evidence, settings, situation, recent),
@@ -115,6 +123,18 @@ def servicing_work(evidence: Evidence) -> list[str]:
     return list(dict.fromkeys(work))
 
 
+def _until_it_ends(evidence: Evidence) -> str:
+    """What to do about work. A value of the registry that a crash left says for ever that there is work, and nothing here takes it away."""
+    data = evidence.servicing
+    left = ["HKLM\\SYSTEM\\Setup: SystemSetupInProgress = 0"] if data.setup_in_progress else []
+    left += ["HKLM\\SYSTEM\\Setup: UpgradeInProgress = 0"] if data.upgrade_in_progress else []
+    later = "Leave the host alone and run this again later"
+    if any(_works(process, data) for process in data.processes) or (not left and data.in_progress != _AT_WORK):
+        return f"{later}."
+    rest = "".join(f", then set {text}" for text in left)
+    return f"{later}; no process of it was seen, so if it says the same tomorrow restart the host{rest}."
+
+
 _INSTALLATION = "an installation by Windows Installer"
 # Values of ServicingInProgress: what ansible.windows.win_updates says of them.
 _WAITS_FOR_RESTART, _AT_WORK = 1, 2
@@ -151,7 +171,7 @@ def _servicing(evidence: Evidence) -> Iterator[Finding]:
             layer="servicing",
             meaning=f"Windows is installing updates now ({', '.join(work)})",
             answer={"wait": "servicing"},
-            next_step="Leave the host alone and run this again later.",
+            next_step=_until_it_ends(evidence),
         )
     # The key alone is what an installation leaves that was cut off: it stays for ever.
     if evidence.servicing.installer_in_progress and _INSTALLATION not in work:
@@ -188,7 +208,7 @@ def _owner(situation: Situation) -> dict[str, str]:
     return MANAGEMENT if situation.managed else POLICY
 
 
-def _policy(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
+def _policy(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
     policy = evidence.policy
     for values, where in ((policy.wu, "Policies\\Microsoft\\Windows\\WindowsUpdate"), (policy.user, "CurrentVersion\\Policies")):
         for name in ("DisableWindowsUpdateAccess", "NoWindowsUpdate"):
@@ -207,7 +227,7 @@ def _policy(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
             next_step="Set WUServer in the policy, or take UseWUServer away.",
         )
         yield replace(finding, blocking=True)
-    elif situation.wsus and server is not None and _is_this_host(server):
+    elif situation.wsus and server is not None and _is_this_host(server) and not _serves(evidence, situation, recent):
         finding = _condition(
             "wsus_is_nobody",
             order=3,
@@ -231,6 +251,11 @@ def _blocking_policy(what: str, answer: Mapping[str, str]) -> Finding:
         of=what.partition(" ")[0],
     )
     return replace(finding, blocking=True)
+
+
+def _serves(evidence: Evidence, situation: Situation, recent: Recent) -> bool:
+    """Whether a WSUS runs on the host itself: it answers, or a search of it went well. A WSUS server may well be its own client."""
+    return recent.has_searched(situation.now, 1) or any(row.ok for row in evidence.sources.endpoints if row.role == "wsus")
 
 
 def _is_this_host(server: str) -> bool:
@@ -272,8 +297,8 @@ def pauses(evidence: Evidence, now: int) -> Iterator[tuple[str, str, int]]:
             break
     for values, who in ((evidence.policy.wu, "a policy"), (evidence.policy.mdm, "device management")):
         start = _time(lookup(values, "PauseQualityUpdatesStartTime"))
-        if start is not None and start <= now < start + _PAUSE_S:
-            yield "PauseQualityUpdatesStartTime", who, start + _PAUSE_S
+        if start is not None and start <= now < start + LONGEST_PAUSE_S:
+            yield "PauseQualityUpdatesStartTime", who, start + LONGEST_PAUSE_S
 
 
 _WHEN = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d):(\d\d))?")
@@ -303,7 +328,8 @@ def moment(time: int) -> str:
 
 def _management(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> Iterator[Finding]:
     """A ConfigMgr client gets its WSUS by a local policy; where that never arrives it searches nowhere (a Registry.pol that is damaged)."""
-    if not evidence.policy.configmgr or situation.wsus_server is not None or recent.is_fine(situation.now, settings.stale_days):
+    # With the workload of updates at Intune no policy names a WSUS, and Microsoft is searched, whatever installation fails.
+    if not evidence.policy.configmgr or situation.wsus_server is not None or recent.has_searched(situation.now, settings.stale_days):
         return
     searches_fail = any(item.layer == "scan" and item.state == FAILING for item in recent.failing)
     if searches_fail or not evidence.has("policy"):
@@ -448,7 +474,13 @@ def _unconfirmed(how: str, clock: Clock) -> Finding:
             f"{how}, and its own time source is unfit: {', '.join(clock.unfit[:3])}",
             "Mend the time source, or name another one (the controller is the only reference).",
         )
-    servers = ", ".join(clock.silent[:3]) or "its time source"
+    if not clock.silent:
+        # NoSync, or a member whose domain gave no server to ask: no firewall is in the way of nobody.
+        return _disagreement(
+            f"{how}, and no time source of its own could be asked",
+            "Give W32Time a time source that answers (the controller is the only reference).",
+        )
+    servers = ", ".join(clock.silent[:3])
     return _disagreement(
         f"{how}, and its own time source did not answer ({servers})",
         f"Open UDP 123 from the host to {servers}, or name a time source that answers (the controller is the only reference).",
@@ -615,11 +647,18 @@ def _disabled(row: Service, settings: Settings, situation: Situation, recent: Re
         next_step=f"{wanted['owner_step']}.",
         of=row.name,
     )
-    if wanted["needed"] == "always" and not recent.has_searched(situation.now, _quiet_days(row.name, settings)):
+    if wanted["needed"] == "always" and not _goes_well(row.name, settings, situation, recent):
         return _by_policy(finding, situation) or finding
     if not _concerns(row.name, recent):
         return _as_notice(finding)
     return _by_policy(finding, situation) or finding
+
+
+def _goes_well(name: str, settings: Settings, situation: Situation, recent: Recent) -> bool:
+    """Whether what the service is there for went well lately. No search needs TrustedInstaller, and nothing is installed without it."""
+    if name == "TrustedInstaller":
+        return recent.has_installed(situation.now, settings.behind_days)
+    return recent.has_searched(situation.now, _quiet_days(name, settings))
 
 
 def _quiet_days(name: str, settings: Settings) -> int:
@@ -740,7 +779,7 @@ def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iter
             of=f"{row.role}:{where}",
         )
         # One connection that did not come about, beside searches that do, proves nothing.
-        yield _as_notice(finding) if recent.is_fine(situation.now, 1) else replace(finding, blocking=True)
+        yield _as_notice(finding) if recent.is_served(situation.now) else replace(finding, blocking=True)
 
 
 def _cache(evidence: Evidence, recent: Recent) -> Iterator[Finding]:

@@ -202,7 +202,7 @@ def _servicing(rest: _Rest) -> Verdict | None:
     work = rest.waiting("servicing")
     if not work:
         return None
-    return rest.verdict("busy", work, msg=f"{work[0].meaning}. Left alone; run this again later.", next_step=work[0].next_step)
+    return rest.verdict("busy", work, msg=f"{work[0].meaning}. {work[0].next_step}", next_step=work[0].next_step)
 
 
 def _restart(rest: _Rest) -> Verdict | None:

@@ -116,6 +116,21 @@ def test_what_is_held_back_is_not_behind(changes: dict[str, Any]) -> None:
     assert conditions_of(look(OLD | changes)) == []
 
 
+@pytest.mark.parametrize(("days", "name"), [(79, "healthy"), (81, "behind")])
+def test_a_pause_without_end_hides_no_old_host(days: int, name: str) -> None:
+    # Privacy tools pause until 2077; Windows lets nobody pause for longer than 35 days.
+    host = {"policy.ux": {"PauseUpdatesExpiryTime": "2077-01-01T00:00:00Z"}, "history.entries": [installed(days * 24)]}
+    verdict = judged(look(host | {"sources.last_install": NOW - days * DAY})).verdict
+    assert verdict.name == name
+    assert name == "healthy" or (verdict.owner, "End the pause of updates: PauseUpdatesExpiryTime" in verdict.msg) == ("admin", True)
+
+
+def test_a_pause_by_policy_is_ended_by_its_owner() -> None:
+    old = {"history.entries": [installed(90 * 24)], "sources.last_install": NOW - 90 * DAY}
+    paused = judged(look(old | {"policy.wu": {"PauseQualityUpdatesStartTime": "2025-11-20"}})).verdict
+    assert (paused.name, paused.owner) == ("behind", "policy")
+
+
 def test_behind_by_the_users_number_of_days() -> None:
     assert conditions_of(look(OLD), behind_days=60) == []
     assert conditions_of(look(OLD), behind_days=30) == ["behind"]

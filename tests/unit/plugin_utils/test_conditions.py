@@ -11,7 +11,23 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import conditio
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
-from unit.plugin_utils.documents import BY_WSUS, DAY, HOUR, NOW, WSUS, active, failed, find, folder, look, service, services, source, worked
+from unit.plugin_utils.documents import (
+    BY_WSUS,
+    DAY,
+    HOUR,
+    NOW,
+    WSUS,
+    active,
+    failed,
+    find,
+    folder,
+    installed,
+    look,
+    service,
+    services,
+    source,
+    worked,
+)
 from unit.plugin_utils.judging import judged
 
 SILENT = {"sources.last_search": NOW - 20 * DAY, "events.records": []}
@@ -68,6 +84,21 @@ def the(condition: str, host: Evidence, *observations: Observation) -> Finding:
 def test_servicing_at_work_is_waited_for(changes: dict[str, Any], busy: bool) -> None:
     assert (conditions_of(look(changes)) == {"servicing_at_work": "wait servicing"}) is busy
     assert (judged(look(changes), failed("scan", 0x80070002)).verdict.name == "busy") is busy
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({"servicing.setup_in_progress": True}, "restart the host, then set HKLM\\SYSTEM\\Setup: SystemSetupInProgress = 0."),
+        ({"servicing.upgrade_in_progress": True}, "restart the host, then set HKLM\\SYSTEM\\Setup: UpgradeInProgress = 0."),
+        ({"servicing.in_progress": 2}, "if it says the same tomorrow restart the host."),
+        ({"servicing.setup_in_progress": True, "servicing.processes": ["SetupHost"]}, "Leave the host alone and run this again later."),
+        ({"servicing.processes": [{"name": "msiexec", "busy_ms": 900}]}, "Leave the host alone and run this again later."),
+    ],
+)
+def test_a_value_alone_that_says_work_is_not_waited_for_without_end(changes: dict[str, Any], step: str) -> None:
+    verdict = judged(look(changes)).verdict
+    assert (verdict.name, verdict.next_step.endswith(step), step in verdict.msg) == ("busy", True, True)
 
 
 def test_servicing_in_progress_1_waits_for_a_restart() -> None:
@@ -152,8 +183,24 @@ def test_a_pause_is_told_and_no_fault(changes: dict[str, Any], who: str) -> None
     assert (result.verdict.name, who in result.verdict.msg) == ("healthy", True)
 
 
+@pytest.mark.parametrize(("ok", "hours", "blamed"), [(True, 400, False), (False, 5, False), (False, 30, True)])
+def test_a_wsus_server_may_be_its_own_client(ok: bool, hours: float, blamed: bool) -> None:
+    host = look({
+        "policy.wu": {"WUServer": "http://localhost:8530"},
+        "policy.au": {"UseWUServer": 1},
+        "host.product_type": "server",
+        "sources.endpoints": [{"role": "wsus", "host": "localhost", "port": 8530, "ok": ok, "ms": 3, "error": None if ok else "refused"}],
+        "events.records": [],
+        "sources.last_search": None,
+    })  # fmt: skip
+    found = conditions_of(host, worked("scan", hours, service=WSUS))
+    assert ("wsus_is_nobody:localhost:8530" in found) is blamed
+
+
 def test_a_configmgr_client_without_a_policy_searches_nowhere() -> None:
     lost = {"policy.configmgr": True}
+    # It searches where Intune sends it, so this is not why an installation fails.
+    assert conditions_of(look(lost), failed("install", 0x80070643)) == {}
     assert conditions_of(look(lost | SILENT)) == {"management_without_policy": "owner management"}
     assert conditions_of(look(lost)) == {}
     # A failed installation is no search, a failed search is told by itself.
@@ -192,6 +239,13 @@ def test_a_silent_source_is_told_by_its_name_and_not_followed() -> None:
     assert "UDP 123" in the("clock_disagrees", host).next_step
     assert "time.windows.com" in the("clock_disagrees", host).next_step
     assert judged(host).verdict.repairs == ()
+
+
+def test_no_firewall_is_in_the_way_of_a_source_that_is_not_named() -> None:
+    host = look({"clock.type": "NoSync", "clock.sources": []}, controller_ms=600_000)
+    found = the("clock_disagrees", host)
+    assert ("UDP" in found.next_step, "did not answer" in found.meaning) == (False, False)
+    assert found.next_step.startswith("Give W32Time a time source that answers")
 
 
 def test_three_clocks_with_three_times_are_for_a_person() -> None:
@@ -473,6 +527,14 @@ def test_a_service_is_run_by_what_windows_ships(path: str, known: bool) -> None:
     assert (conditions_of(look(rows({**service("UsoSvc"), "image_path": path}))) == {}) is known
 
 
+def test_searches_say_nothing_of_what_installs() -> None:
+    off = rows(service("TrustedInstaller", start=4))
+    assert conditions_of(look(off)) == {}
+    old = {"history.entries": [installed(60 * 24)], "sources.last_install": NOW - 60 * DAY}
+    verdict = judged(look(off | old)).verdict
+    assert (verdict.name, verdict.why, "TrustedInstaller: Start = 3" in verdict.msg) == ("needs_action", "service_disabled", True)
+
+
 # --- servers, cache, disk ---
 
 
@@ -498,6 +560,13 @@ def test_one_connection_that_did_not_come_about_is_no_fault() -> None:
     assert (conditions_of(host, well), notices_of(host, well)) == ({}, ["unreachable:wsus:wsus.corp.example:8530"])
     assert conditions_of(host, well, failed("scan", 0x80072EE2, 1, service=WSUS)) != {}
     assert conditions_of(host, worked("scan", 30, service=WSUS)) != {}
+
+
+def test_a_connection_that_did_not_come_about_hides_no_installation() -> None:
+    host = look(endpoint("proxy"))
+    assert judged(host, failed("install", 0x80070002)).verdict.repairs == ("reset",)
+    assert judged(host, failed("install", 0x80070002)).verdict.name == "sick"
+    assert judged(host, failed("download", 0x80072EE2, 50), failed("download", 0x80072EE2)).verdict.owner == "proxy"
 
 
 def test_a_server_that_nobody_asks_is_no_finding() -> None:
