@@ -338,7 +338,13 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
     )
 
 
+# What comes again every few days hides no update of the month.
+_ROLLING_ORDER = 20
+
+
 def _order(state: State, lead: Observation) -> int:
+    if subjects.is_rolling(state.subject):
+        return _ROLLING_ORDER
     return 9 if lead.source == "scan" else _ORDER.get(lead.layer, 19)
 
 

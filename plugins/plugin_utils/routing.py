@@ -422,6 +422,10 @@ def _policy(case: _Case) -> Routed:
     return _owner("management" if case.situation.managed else "policy", case)
 
 
+def _management(case: _Case) -> Routed:
+    return _owner("management", case)
+
+
 def _policy_if_wsus(case: _Case) -> Routed | None:
     return _only(_asks_wsus(case), _policy(case))
 
@@ -530,6 +534,7 @@ _WORDS: dict[str, _Word] = {
     "proxy": _proxy,
     "proxy_if_any": _proxy_if_any,
     "policy": _policy,
+    "management": _management,
     "policy_if_wsus": _policy_if_wsus,
     "feature": _feature,
     "title": _title,

@@ -297,10 +297,12 @@ def _with_others(msg: str, rest: _Rest, told: set[str]) -> str:
     """The sentence, and what else somebody must act on, as far as there is room: a host may have two faults."""
     others = [item for item in rest.failing if item.id not in told and ("owner" in item.answer or "repair" in item.answer)]
     steps = {item.next_step for item in rest.failing if item.id in told}
-    for item in [item for item in others if item.next_step not in steps]:
+    left = [item for item in others if item.next_step not in steps]
+    for place, item in enumerate(left):
         more = f" Also: {say(item, rest.now)}."
         if len(one_line(msg + more, 10 * _MOST)) > _MOST:
-            break
+            rest_of_them = f" Also: {len(left) - place} more."
+            return one_line(msg, _MOST - len(rest_of_them)) + rest_of_them
         msg += more
     return msg
 

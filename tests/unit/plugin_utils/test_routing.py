@@ -577,3 +577,30 @@ def test_no_table_says_two_things_of_one_key(table: Path) -> None:
         return dict(pairs)
 
     json.loads(table.read_text("utf-8"), object_pairs_hook=once)
+
+
+@pytest.mark.parametrize(("layer", "step"), [("scan", "wsus:not_found"), ("download", "wsus:content"), ("install", "wsus:content")])
+def test_a_file_that_a_wsus_has_not_is_no_wrong_address(layer: str, step: str) -> None:
+    assert routing.answer_for(Failure(layer, 0x80244019, asked="wsus", kb="KB5099002"), WSUS).step == step
+
+
+@pytest.mark.parametrize(
+    ("code", "lasting", "step"),
+    [
+        (0x87D00666, False, "retry:window"),
+        (0x87D00666, True, "management:window"),
+        (0x87D00667, False, "management:window"),
+        (0x87D0070C, True, "management:run_time"),
+        (0x87D00664, True, "management:configmgr"),
+        (0x87D00692, True, "policy:conflict"),
+        (0x87D01201, True, "configmgr_cache"),
+    ],
+)
+def test_a_code_of_configmgr_is_nobody_elses(code: int, lasting: bool, step: str) -> None:
+    routed = routing.answer_for(Failure("install", code, kb="KB5099002", lasting=lasting), MICROSOFT)
+    assert (routed.step.removeprefix("admin:"), "CBS.log" in routed.next_step) == (step, False)
+
+
+def test_an_update_that_does_not_fit_left_no_error_in_cbs_log() -> None:
+    assert routing.answer_for(Failure("install", 0x80240017, kb="KB5099002"), MICROSOFT).step == "admin:not_applicable"
+    assert "DISM" in routing.answer_for(Failure("scan", 0x8024D007), MICROSOFT).next_step

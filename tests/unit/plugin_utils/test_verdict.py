@@ -403,3 +403,13 @@ def test_one_line(text: str) -> None:
 
 def test_a_search_that_worked_lately_is_seen_in_the_events() -> None:
     assert judged(look({"sources.last_search": None, "events.records": [searched(5)]})).verdict.name == "healthy"
+
+
+def test_what_comes_every_few_days_hides_no_update_of_the_month() -> None:
+    title = "Security Intelligence Update for Microsoft Defender Antivirus - KB2267602 (Version 1.1)"
+    defender = failed("install", 0x80070643, 2, kb="KB2267602", title=title, count=60, first=NOW - 20 * DAY)
+    said = judged(look(), defender, failed("install", 0x800F0922, 30)).verdict
+    assert (said.why, "KB5099002" in said.next_step) == ("0x800F0922", True)
+    # There is no room for the second sentence, but for the fact that there is one.
+    assert (len(said.msg) <= 300, said.msg.endswith(" Also: 1 more.")) == (True, True)
+    assert judged(look(), defender).verdict.why == "0x80070643"
