@@ -15,7 +15,7 @@ from . import routing
 from .evidence import Evidence
 from .finding import FAILING, Finding
 from .sections import Process, Service, Servicing
-from .situation import GIB, Clock, Settings, Situation, is_set, lookup
+from .situation import GIB, Settings, Situation, is_set, lookup
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and
 # stay for months.
@@ -424,7 +424,11 @@ def is_slewed(situation: Situation) -> bool:
 
 def is_left_to_slew(situation: Situation) -> bool:
     """Whether that is all that is done: a domain follows its controllers, whose clock is not made to jump."""
-    return is_slewed(situation) and (situation.domain_role in _CONTROLLERS or situation.product_type == "domain_controller")
+    return is_slewed(situation) and _is_controller(situation)
+
+
+def _is_controller(situation: Situation) -> bool:
+    return situation.domain_role in _CONTROLLERS or situation.product_type == "domain_controller"
 
 
 # DomainRole of a backup and a primary domain controller.
@@ -452,7 +456,7 @@ def _clock_disagrees(settings: Settings, situation: Situation) -> Iterator[Findi
         # The host and its own source agree: it is the controller's clock that somebody has to look at.
         yield _as_notice(_disagreement(f"{how}, although its own time source says otherwise", "Check the clock of the controller."))
     elif clock.state == "suspect" and clock.own_ms is None:
-        yield _unconfirmed(how, clock)
+        yield _unconfirmed(how, situation)
     elif clock.state == "suspect":
         yield _disagreement(
             f"{how} and {duration(clock.own_ms or 0)} off its own time source {clock.own_server}: three clocks, three times",
@@ -460,8 +464,9 @@ def _clock_disagrees(settings: Settings, situation: Situation) -> Iterator[Findi
         )
 
 
-def _unconfirmed(how: str, clock: Clock) -> Finding:
+def _unconfirmed(how: str, situation: Situation) -> Finding:
     """The controller alone says that the clock is wrong."""
+    clock = situation.clock
     if clock.synced is not None:
         # By the clock that is in doubt: no witness, but a reason not to call the source dead.
         return _disagreement(
@@ -473,6 +478,12 @@ def _unconfirmed(how: str, clock: Clock) -> Finding:
         return _disagreement(
             f"{how}, and its own time source is unfit: {', '.join(clock.unfit[:3])}",
             "Mend the time source, or name another one (the controller is the only reference).",
+        )
+    if not clock.silent and _is_controller(situation):
+        # Its source is another domain controller, which a look does not know.
+        return _disagreement(
+            f"{how}, and a domain controller's own source is not asked here",
+            "Find out which is right, the controller's clock or the domain's: w32tm /monitor on the host compares its domain controllers.",
         )
     if not clock.silent:
         # NoSync, or a member whose domain gave no server to ask: no firewall is in the way of nobody.

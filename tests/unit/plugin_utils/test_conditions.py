@@ -246,6 +246,9 @@ def test_no_firewall_is_in_the_way_of_a_source_that_is_not_named() -> None:
     found = the("clock_disagrees", host)
     assert ("UDP" in found.next_step, "did not answer" in found.meaning) == (False, False)
     assert found.next_step.startswith("Give W32Time a time source that answers")
+    # A domain controller has a source, but a look does not know it.
+    follower = look({"clock.type": "NT5DS", "clock.sources": [], "host.domain_role": 4}, controller_ms=600_000)
+    assert "w32tm /monitor" in the("clock_disagrees", follower).next_step
 
 
 def test_three_clocks_with_three_times_are_for_a_person() -> None:
