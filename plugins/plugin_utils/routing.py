@@ -41,6 +41,8 @@ _TIME_SERVICE = "W32Time"
 # Layers at which the data store and the download cache are at work: a reset renews both, so it is an answer only there.
 _CACHE_LAYERS = ("cache", "scan", "download", "install")
 _WSUS, _STORE = "wsus", "store"
+# Codes of the update agent, of its handlers, of Delivery Optimization, by their first digits.
+_AGENT, _HANDLERS, _DELIVERY = 0x8024, 0x80242, 0x80D0
 
 # HTTP statuses that the update agent has codes of its own for: WU_E_PT_HTTP_STATUS_BAD_REQUEST (0x80244016) and on.
 _STATUSES = (400, 401, 403, 404, 405, 407, 408, 409, 410, 500, 501, 502, 503, 504, 505)
@@ -196,9 +198,18 @@ def repairable_services(situation: Situation) -> tuple[str, ...] | None:
 
 
 def _layer(failure: Failure) -> str:
-    if is_upgrade_code(failure.code) or (failure.layer == "install" and failure.subject.startswith("upgrade:")):
+    if is_upgrade_code(failure.code):
+        return "upgrade"
+    if failure.layer == "install" and failure.subject.startswith("upgrade:") and not _is_agents(failure.code):
         return "upgrade"
     return failure.layer
+
+
+def _is_agents(code: int | None) -> bool:
+    """Whether the update agent or Delivery Optimization failed by itself, before set-up began; its handlers (0x80242...) run the set-up."""
+    if code is None:
+        return False
+    return code >> 16 in (_AGENT, _DELIVERY) and code >> 12 != _HANDLERS
 
 
 def _words(failure: Failure) -> list[str]:

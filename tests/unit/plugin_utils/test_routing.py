@@ -604,3 +604,12 @@ def test_a_code_of_configmgr_is_nobody_elses(code: int, lasting: bool, step: str
 def test_an_update_that_does_not_fit_left_no_error_in_cbs_log() -> None:
     assert routing.answer_for(Failure("install", 0x80240017, kb="KB5099002"), MICROSOFT).step == "admin:not_applicable"
     assert "DISM" in routing.answer_for(Failure("scan", 0x8024D007), MICROSOFT).next_step
+
+
+def test_an_agent_that_ended_before_set_up_began_left_no_setupdiag() -> None:
+    # 0x80240069: wuauserv crashes while a WSUS serves an upgrade (Windows 11 24H2, April 2025).
+    routed = routing.answer_for(Failure("install", 0x80240069, subject="upgrade:24H2"), MICROSOFT)
+    assert ("SetupDiag" in routed.next_step, "Service Control Manager" in routed.next_step) == (False, True)
+    assert routing.answer_for(Failure("install", 0x80246007, subject="upgrade:24H2"), MICROSOFT).answer == {"repair": "reset"}
+    for code in (0x8024200B, 0x8007042B, 0xC1900101):
+        assert "SetupDiag" in routing.answer_for(Failure("install", code, subject="upgrade:24H2"), MICROSOFT).next_step
