@@ -491,8 +491,10 @@ def _reset_did_not_cure(state: State, code: int | None, host: Situation) -> bool
 
 def _tried_since(state: State, failure: routing.Failure, answer: routing.Routed, host: Situation, settings: Settings) -> int | None:
     """When, after the last try, something was done that may have cured it; None where it failed since, or nothing was done."""
-    if state.last is None or any(host.is_future(one.time) for one in state.failures):
+    if state.last is None:
         return None
+    if any(host.is_future(one.time) for one in state.failures):
+        return _reset_since_a_wrong_clock(failure, answer, host)
     done: list[int] = []
     if answer.answer.get("repair") == "reset":
         done += [host.renewed[name][0] for name in routing.reset_folders(failure.code) if name in host.renewed]
@@ -507,6 +509,13 @@ def _tried_since(state: State, failure: routing.Failure, answer: routing.Routed,
     # The look before a repair of this run saw the failure, so the repair came after it, be it within the same second.
     later += [time for name, time in settings.repaired if name in fitting and time >= state.last]
     return max(later, default=None)
+
+
+def _reset_since_a_wrong_clock(failure: routing.Failure, answer: routing.Routed, host: Situation) -> int | None:
+    """Our last reset, where a clock that ran ahead dated the failure: it seems later than any reset, and would ask for one in each run."""
+    if answer.answer.get("repair") != "reset":
+        return None
+    return max((host.reset_at[name] for name in routing.reset_folders(failure.code) if name in host.reset_at), default=None)
 
 
 def _with_proved_clock(state: State, known: States, host: Situation) -> Situation:

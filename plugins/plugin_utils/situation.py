@@ -130,8 +130,10 @@ class Situation:
         return self.domain_role in _MEMBERS
 
     def restarted_since(self, time: int | None) -> bool:
-        """Whether the host has started after that time."""
-        return self.boot_time is not None and time is not None and self.boot_time > time
+        """Whether the host has started after that time. A start in the future was dated by a wrong clock, and tells nothing."""
+        if self.boot_time is None or time is None or self.is_future(self.boot_time):
+            return False
+        return self.boot_time > time
 
     def is_future(self, time: int | None) -> bool:
         """Whether that time has not come yet by the host's own clock."""

@@ -35,6 +35,7 @@ from unit.plugin_utils.documents import (
     source,
     worked,
 )
+from unit.plugin_utils.judging import judged
 
 LAYERS = ["store", "cache", "scan", "download", "install", "upgrade", "service", "clock"]
 NO_SEARCH: dict[str, Any] = {"sources.last_search": None, "events.records": []}
@@ -478,3 +479,25 @@ def test_a_reset_is_planned_only_for_what_was_seen_at_work_with_the_cache(rows: 
         asking = [item for item in found if item.id in reset.reasons]
         assert {item.layer for item in asking} <= set(routing._CACHE_LAYERS)
     assert all(item.active or item.notice or item.superseded_by for item in found)
+
+
+def test_a_failure_that_a_wrong_clock_dated_asks_for_no_second_reset() -> None:
+    # The clock ran 300 days ahead when it was written, so it stays later than every reset until then.
+    ahead = failed("install", 0x80070002, -300 * 24)
+    assert judged(look(), ahead).verdict.name == "sick"
+    ours = f"SoftwareDistribution{situation.backup_ending(RUN)}"
+    rows = {"cache.folders": [folder("SoftwareDistribution", backups=[ours]), folder("catroot2")]}
+    (reset,) = situation.reset_at(look(rows)).values()
+    untested = judged(look(rows), ahead)
+    assert (untested.verdict.name, untested.verdict.repairs) == ("unproven", ())
+    later = NOW + 20 * DAY
+    moved = {**rows, "clock.start_ms": later * 1000 - 500, "clock.end_ms": later * 1000}
+    given_up = judged(look(moved, controller_ms=20 * DAY * 1000), ahead).verdict
+    assert later - reset > SETTINGS.stale_days * DAY
+    assert (given_up.repairs, "did not cure" in given_up.next_step) == ((), True)
+
+
+def test_a_start_that_a_wrong_clock_dated_is_no_restart_since() -> None:
+    waits = failed("install", 0x80070BC9, 3)
+    assert judged(look({"host.boot_time": NOW + 5 * DAY}), waits).verdict.name == "restart_required"
+    assert judged(look({"host.boot_time": NOW - HOUR}), waits).verdict.name == "unproven"
