@@ -80,6 +80,11 @@ class Finding:
         return self.superseded_by is None and not self.notice
 
     @property
+    def closed_by_nothing(self) -> bool:
+        """Whether it fails still, but nothing depends on it."""
+        return (self.superseded_by or "").startswith("nothing:")
+
+    @property
     def file(self) -> str | None:
         """The file that it is about, without the component that it belongs to."""
         found = _FILE.match((self.name or "")[:440])

@@ -378,8 +378,7 @@ def _absent(rest: _Rest) -> Verdict | None:
             return rest.verdict(
                 "unknown", [stale], msg=f"{stale.meaning}, and a live search was not possible. {refused}", next_step=refused
             )
-        unordered = [item for item in rest.active if item.state == UNKNOWN and item.layer == "scan"]
-        beside = f"; {say(unordered[0], rest.now)}, at an unknown time" if unordered else ", and no failure either"
+        beside = _beside_silence(rest)
         return rest.verdict(
             "stale",
             [stale],
@@ -392,6 +391,18 @@ def _absent(rest: _Rest) -> Verdict | None:
             "behind", [behind], msg=f"{behind.meaning}. {behind.next_step}", next_step=behind.next_step, search=_may_search(rest)
         )
     return None
+
+
+def _beside_silence(rest: _Rest) -> str:
+    """What is known of searches where none of those that count went well: most often nothing."""
+    unordered = [item for item in rest.active if item.state == UNKNOWN and item.layer == "scan"]
+    if unordered:
+        return f"; {say(unordered[0], rest.now)}, at an unknown time"
+    # Where automatic updates are off, a program of the administrator may be all that searches.
+    others = [item for item in rest.found if item.subject == subjects.OTHER_SEARCH and item.code and item.closed_by_nothing]
+    if others:
+        return f"; a program that searches for itself failed with {others[0].code}"
+    return ", and no failure either"
 
 
 def _may_search(rest: _Rest) -> bool:

@@ -413,3 +413,10 @@ def test_what_comes_every_few_days_hides_no_update_of_the_month() -> None:
     # There is no room for the second sentence, but for the fact that there is one.
     assert (len(said.msg) <= 300, said.msg.endswith(" Also: 1 more.")) == (True, True)
     assert judged(look(), defender).verdict.why == "0x80070643"
+
+
+def test_the_failure_of_another_programs_search_is_not_kept_quiet() -> None:
+    never = look({"events.records": [], "sources.last_search": None})
+    said = judged(never, failed("scan", 0x8024402C, 5, service=None, caller="wuauclt")).verdict
+    assert (said.name, "0x8024402C" in said.msg, "no failure" in said.msg) == ("stale", True, False)
+    assert "no failure either" in judged(never).verdict.msg
