@@ -12,7 +12,8 @@ from typing import Any
 
 from lab.fleet import Fleet
 
-RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+# A run in full, and as the ending of what it sets aside.
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}|(?<=\.wu-)[0-9a-z]{8}\b")
 
 # What a backend cannot play as the others do, and why. Everything else must be equal.
 APART = {
@@ -30,7 +31,7 @@ ON_WINE = {
     "host.culture": "Wine has the language of the machine",
 }
 TIMES = re.compile(
-    r"^(time|boot_time|start_ms|end_ms|modified|created|last_search|last_install|offset_ms|rtt_ms|ms|seconds|record|oldest)$|_ms$"
+    r"^(time|first|log_age|boot_time|start_ms|end_ms|modified|created|last_search|last_install|offset_ms|rtt_ms|ms|seconds|record|oldest)$|_ms$"
 )
 # What the modules of this collection may change, read through the platform's own functions on every backend.
 SERVICES = ["wuauserv", "BITS", "CryptSvc", "UsoSvc", "DoSvc", "W32Time", "TrustedInstaller", "msiserver", "wlidsvc"]

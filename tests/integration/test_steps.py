@@ -144,6 +144,6 @@ def test_what_was_cut_is_told(played: Seen) -> None:
     result, _before, _after = _seen(played, "much-to-tell")
     sections = result["evidence"]["sections"]
     assert (sections["policy"]["status"], sections["policy"]["why"]) == ("partial", "cut to fit")
-    assert (sections["history"]["status"], sections["history"]["why"]) == ("partial", "cut to fit")
+    assert (sections["history"]["status"], sections["history"]["why"]) == ("partial", "failures cut to fit")
     # The service's key name is read out of the binary; an event whose binary names none is told all the same.
     assert {record["data"].get("service") for record in sections["events"]["data"]["records"] if record["id"] == 7034} == {"W32Time", None}

@@ -73,6 +73,17 @@ def long_key(short: str) -> str:
     return "HKLM\\" + short
 
 
+# The usual program of a service tells nothing.
+USUAL_PROGRAM = re.compile(r"%systemroot%\\system32\\svchost\.exe ", re.IGNORECASE)
+
+
+def _telling(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a service what is as nearly everywhere."""
+    shown = {**row, "image_path": None} if USUAL_PROGRAM.match(row.get("image_path") or "") else row
+    quiet = ("delayed", "trigger", "dependents", "image_path")
+    return {name: value for name, value in shown.items() if value or name not in quiet}
+
+
 class Observer:
     """Reads a host by platform functions alone.
 
@@ -196,7 +207,8 @@ class Observer:
         return {"status": _event(texts[0])} if texts else {}
 
     def look_services(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        return {"services": self._call("Get-ServiceTable", {"Name": [*SERVICES, "vmictimesync"]})}
+        table: Any = self._call("Get-ServiceTable", {"Name": [*SERVICES, "vmictimesync"]})
+        return {"services": {name: _telling(row) for name, row in table.items()}}
 
     def look_servicing(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         return {

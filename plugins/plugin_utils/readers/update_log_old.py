@@ -296,7 +296,7 @@ class OldForm:
         if is_failure(code):
             kb = kb_of(package)
             if update is None and len(self._begun) == 1:
-                (only,) = self._begun.values()
+                only = next(iter(self._begun.values()))
                 update, kb = only.update, only.kb
             self._fail(line, "install", code, said_by, update=update, name=package, kb=kb)
         elif code == 0:

@@ -54,7 +54,7 @@ class RawServer:
 
     def recvfrom(self, most: int) -> tuple[bytes, tuple[str, int]]:
         """A question and who asked it."""
-        packet, (address, _) = self.raw.recvfrom(most)
+        packet, (address, _port) = self.raw.recvfrom(most)
         head = (packet[0] & 15) * 4
         source, target = struct.unpack(">HH", packet[head : head + 4])
         # Its own answers come back, too.

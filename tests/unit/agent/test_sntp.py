@@ -124,5 +124,5 @@ def test_silence_is_asked_again_from_port_123_where_that_is_free(tmp_path: Path)
 
 
 def test_a_name_of_more_addresses_than_are_asked(tmp_path: Path) -> None:
-    answer = ask(tmp_path, [*({} for _ in range(14)), {"ahead_s": 5}, *({} for _ in range(6))], timeout_ms=3000)
+    answer = ask(tmp_path, [*({} for _more in range(14)), {"ahead_s": 5}, *({} for _more in range(6))], timeout_ms=3000)
     assert abs(answer["offset_ms"] - 5000) < 1000
