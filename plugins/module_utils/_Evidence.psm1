@@ -408,7 +408,14 @@ function Get-sourcesSection($Look, $Data) {
   $Data['endpoints'] = @(foreach ($one in $ask | Sort-Object -Property { "$_" } -Unique) {
     $url = $one[1] -as [uri]
     if ($null -eq $url -or -not $url.Host) { continue }
-    @{ role = $one[0]; host = $url.DnsSafeHost; port = $url.Port } + (Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look['connect_ms'])
+    $row = @{ role = $one[0]; host = $url.DnsSafeHost; port = $url.Port }
+    $row += Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look['connect_ms']
+    # Its site may run while its application pool does not.
+    if ($row['ok'] -and "$($one[0])$($url.Scheme)" -eq 'wsushttp') {
+      try { $row['status'] = Get-HttpStatus -Url "http://$($url.Authority)/ClientWebService/client.asmx" -TimeoutMs 6000 }
+      catch { $row['error'] = (Get-Fault $_).why }
+    }
+    $row
   })
   return $Data
 }

@@ -219,7 +219,6 @@ function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
 }
 
 function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {
-  $clock = [Diagnostics.Stopwatch]::StartNew()
   $fault = $null
   $socket = $null
   try {
@@ -235,7 +234,21 @@ function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {
   finally {
     if ($socket) { $socket.Close() }
   }
-  return @{ ok = $null -eq $fault; ms = [long]$clock.ElapsedMilliseconds; error = $fault }
+  return @{ ok = $null -eq $fault; error = $fault }
+}
+
+function Get-HttpStatus([string] $Url, $TimeoutMs) {
+  $ask = [Net.WebRequest]::CreateHttp($Url)
+  $ask.Proxy = $null
+  $ask.AllowAutoRedirect = $false
+  $ask.Timeout = $TimeoutMs
+  try { $answer = $ask.GetResponse() }
+  catch {
+    $answer = $_.Exception.InnerException.Response
+    if (-not $answer) { throw }
+  }
+  [int]$answer.StatusCode
+  $answer.Close()
 }
 
 function Get-WinHttpProxy {

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from . import routing
 from .evidence import Evidence
 from .finding import FAILING, Finding
-from .sections import Process, Service, Servicing
+from .sections import Endpoint, Process, Service, Servicing
 from .situation import GIB, Settings, Situation, is_set, lookup
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and
@@ -775,7 +775,10 @@ def _is_known(path: str, names: Sequence[str]) -> bool:
 
 def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
     for row in evidence.sources.endpoints:
-        if row.ok or (row.role == "wsus" and not situation.wsus):
+        if row.role == "wsus" and not situation.wsus:
+            continue
+        if row.ok:
+            yield from _http(row, situation, recent)
             continue
         what = "WSUS" if row.role == "wsus" else "proxy"
         where = f"{row.host}:{row.port}"
@@ -791,6 +794,41 @@ def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iter
         )
         # One connection that did not come about, beside searches that do, proves nothing.
         yield _as_notice(finding) if recent.is_served(situation.now) else replace(finding, blocking=True)
+
+
+# What no WSUS says that works. Not 500: a site may be set not to answer a GET, which is not how a client asks.
+_HTTP_STEPS = {
+    401: "Let the site of {server} in IIS accept anonymous access",
+    403: "Let the site of {server} in IIS accept this host; where it demands TLS, name it with https in WUServer",
+    404: "Correct WUServer in the policy or the site of {server} in IIS: there is no ClientWebService at this address",
+    502: "Check what stands before {server} and its site in IIS",
+    503: "Start the application pool WsusPool on {server} and raise its private memory limit",
+    504: "Check what stands before {server} and its site in IIS",
+}
+
+
+def _http(row: Endpoint, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """A WSUS that takes the connection and cannot serve: its application pool stands still, or this is no WSUS."""
+    where = f"{row.host}:{row.port}"
+    step = None if row.status is None else _HTTP_STEPS.get(row.status)
+    answer = f"answers HTTP {row.status}"
+    if row.status is None and row.error:
+        step, answer = "Look at the application pool WsusPool on {server}", f"takes the connection and gives no HTTP answer ({row.error[:80]})"
+    if step is None:
+        return
+    finding = _condition(
+        "wsus_http",
+        order=3,
+        layer="network",
+        meaning=f"The WSUS {where} {answer} to this host",
+        answer={"owner": "wsus"},
+        next_step=step.format(server=row.host) + ".",
+        of=where,
+    )
+    searches_fail = any(item.layer == "scan" for item in recent.failing)
+    # Slow to answer is not dead, as long as no search fails.
+    certain = searches_fail if row.status is None else not recent.is_served(situation.now)
+    yield replace(finding, blocking=True) if certain else _as_notice(finding)
 
 
 def _cache(evidence: Evidence, recent: Recent) -> Iterator[Finding]:

@@ -288,7 +288,7 @@ _LOG = record(
 )
 _UPDATE_SERVICE = record(parts.UpdateService, id=fields.guid, name=_NAME, default=_FLAG, managed=_FLAG)
 _ENDPOINT = record(
-    parts.Endpoint, role=fields.one_of("wsus", "proxy"), host=_NAME, port=_COUNT, ok=_FLAG, ms=_NUMBER, error=_NAME
+    parts.Endpoint, role=fields.one_of("wsus", "proxy"), host=_NAME, port=_COUNT, ok=_FLAG, status=_COUNT, error=_NAME
 )
 _CACHE_FOLDER = record(
     parts.CacheFolder,

@@ -245,13 +245,16 @@ class UpdateService:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One server that was connected to: `role` is wsus or proxy."""
+    """One server that was connected to: `role` is wsus or proxy.
+
+    `ok`: by TCP. `status`: what the WSUS answered over plain HTTP, where it was asked; with `ok` an `error` says why it gave no answer.
+    """
 
     role: str
     host: str | None = None
     port: int | None = None
     ok: bool | None = None
-    ms: int | None = None
+    status: int | None = None
     error: str | None = None
 
 

@@ -312,7 +312,7 @@ def _explains(cause: Finding, lead: Finding) -> bool:
     code = None if lead.code is None else int(lead.code, 16)
     if cause.condition == "low_space":
         return code is not None and hresult.describe(code).area == "disk"
-    if cause.condition == "unreachable":
+    if cause.condition in ("unreachable", "wsus_http"):
         return lead.layer in ("scan", "download") and code not in _NAME_NOT_RESOLVED
     if str(cause.condition).startswith("service_"):
         return routing.is_service_code(code) or routing.is_missing_service_code(code) or lead.layer in ("scan", "download")
@@ -326,6 +326,7 @@ _NAME_NOT_RESOLVED = (0x8024402C, 0x80072EE7)
 # Conditions that explain failures, and those that decide whatever code stands beside them.
 _CAUSES = (
     "unreachable",
+    "wsus_http",
     "low_space",
     "service_missing",
     "service_program",

@@ -308,7 +308,7 @@ class Observer:
         return self._log(r"C:\Windows\Logs\CBS\CBS.log", "cbs", request, since)
 
     def look_sources(self, request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        asked = []
+        asked, scheme = [], ""
         proxies = [self._call("Get-WinHttpProxy", {})]
         if self.value(CV + r"\Internet Settings", "ProxyEnable") == 1:
             proxies.append(self.value(CV + r"\Internet Settings", "ProxyServer"))
@@ -320,12 +320,21 @@ class Observer:
         if self.value(WU_POLICY + r"\AU", "UseWUServer") == 1:
             found = re.match(r"(https?)://(?:[^@/]*@)?([^:/]+)(?::(\d+))?", str(self.value(WU_POLICY, "WUServer") or ""))
             if found:
+                scheme = found[1]
                 asked.append(("wsus", found[2], int(found[3] or {"http": 80, "https": 443}[found[1]])))
         points = []
         for role, host, port in asked:
             limit = request.get("connect_ms", 1500)
             answer: Any = self._call("Test-TcpConnect", {"Server": host, "Port": port, "TimeoutMs": limit})
-            points.append({"role": role, "host": host, "port": port, **answer})
+            row = {"role": role, "host": host, "port": port, **answer}
+            points.append(row)
+            if role != "wsus" or not row["ok"] or scheme != "http":
+                continue
+            url = f"http://{host}{'' if port == 80 else f':{port}'}/ClientWebService/client.asmx"
+            try:
+                row["status"] = self._call("Get-HttpStatus", {"Url": url, "TimeoutMs": 6000})
+            except SimError as error:
+                row["error"] = fault_of(error)["why"]
         return {"endpoints": points}
 
     def look_agent(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:

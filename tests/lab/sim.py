@@ -766,6 +766,8 @@ class Sim:
                 held = not self.endpoints.get(wanted.lower(), {}).get("ok")
             elif kind == "wsus_down":
                 held = bool(self.wsus()) and not self.wsus()["ok"]
+            elif kind == "wsus_answers":
+                held = self.wsus().get("ok") is True and self.wsus().get("http", 200) == wanted
             elif kind == "process":
                 held = wanted.lower() in [name.lower() for name in self.running()]
             elif kind == "free_below":
@@ -1273,13 +1275,20 @@ class Sim:
     def _test_tcp_connect(self, server: str, port: int, timeout_ms: int) -> dict[str, Any]:
         endpoint = self.endpoints.get(f"{server}:{port}".lower())
         if endpoint is None:
-            return {"ok": False, "ms": 1, "error": "No such host is known"}
+            return {"ok": False, "error": "No such host is known"}
         ok = bool(endpoint.get("ok"))
         return {
             "ok": ok,
-            "ms": endpoint.get("ms", 3 if ok else timeout_ms),
             "error": None if ok else endpoint.get("error", "timed out"),
         }
+
+    def _get_http_status(self, url: str, timeout_ms: int) -> int:
+        found = re.match(r"http://([^/:]+)(?::(\d+))?/", url)
+        endpoint = self.endpoints.get(f"{found[1]}:{found[2] or 80}".lower(), {}) if found else {}
+        status = endpoint.get("http", 200)
+        if not endpoint.get("ok") or status is None:
+            raise SimError(0x80131509, f"The operation has timed out after {timeout_ms} ms")
+        return int(status)
 
     def _get_win_http_proxy(self) -> str | None:
         entry = self.registry.get(_WINHTTP.lower())
@@ -1646,6 +1655,7 @@ READ = (
     "Get-DriveFact",
     "Invoke-SntpQuery",
     "Test-TcpConnect",
+    "Get-HttpStatus",
     "Get-WinHttpProxy",
     "Get-UpdateHistory",
     "Get-UpdateService",

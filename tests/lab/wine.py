@@ -847,6 +847,7 @@ _WITHOUT_SERVICES = {
     "Read-EventRecord",
     "Invoke-SntpQuery",
     "Test-TcpConnect",
+    "Get-HttpStatus",
     "Get-UpdateHistory",
     "Get-UpdateService",
     "Get-UpdateResult",

@@ -184,6 +184,16 @@ function Test-TcpConnect {
   return $result
 }
 
+function Get-HttpStatus {
+  [CmdletBinding()]
+  param(
+    [string] $Url,
+    [int] $TimeoutMs
+  )
+  $result = Invoke-Lab -Function Get-HttpStatus -Argument @{ Url = $Url; TimeoutMs = $TimeoutMs }
+  return $result
+}
+
 function Get-WinHttpProxy {
   [CmdletBinding()]
   param()

@@ -450,6 +450,27 @@ def test_restart_markers_policies_and_their_secrets(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
+    ("server", "status", "error"),
+    [
+        ("http://user:secret@wsus.example:8530", 503, None),
+        ("http://wsus.example:8530/", 200, None),
+        ("HTTP://wsus.example:8530", None, "nothing at http://wsus.example:8530/ClientWebService/client.asmx within 6000 ms"),
+        # What TLS says would need its certificate: TCP alone.
+        ("https://wsus.example:8530", None, None),
+        ("http://dead.example:8530", None, None),
+    ],
+)
+def test_a_wsus_by_plain_http_is_asked_what_it_answers(host: Host, server: str, status: int | None, error: str | None) -> None:
+    policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+    host.state["registry"].update({policy: {"WUServer": server}, policy + r"\AU": {"UseWUServer": 1}})
+    host.state["tcp"] = ["wsus.example:8530"]
+    url = "http://wsus.example:8530/ClientWebService/client.asmx"
+    host.state["http"] = {url: status, url.replace("wsus", "dead"): 503}
+    (point,) = host.observe("sources")["sources"]["data"]["endpoints"]
+    assert (point["ok"], point.get("status"), point["error"]) == ("wsus" in server, status, error)
+
+
+@pytest.mark.parametrize(
     ("server", "asked"),
     [
         ("proxy.example:8080", ("proxy.example", 8080)),

@@ -74,7 +74,7 @@ def document() -> dict[str, Any]:
             "sources": section({
                 "services": [{"id": WINDOWS_UPDATE, "name": "Windows Update", "default": True, "managed": False}],
                 "last_search": NOW - 100, "last_install": None,
-                "endpoints": [{"role": "wsus", "host": "w", "port": 8530, "ok": False, "ms": 4, "error": "refused"}]}),
+                "endpoints": [{"role": "wsus", "host": "w", "port": 8530, "ok": False, "status": 503, "error": "refused"}]}),
             "cache": section({"folders": [
                 {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "file": False, "created": NOW - 9,
                  "data_store": True, "data_store_created": NOW - 9,

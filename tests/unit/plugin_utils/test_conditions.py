@@ -544,7 +544,7 @@ def test_searches_say_nothing_of_what_installs() -> None:
 def endpoint(role: str, ok: bool = False) -> dict[str, Any]:
     return {
         "sources.endpoints": [
-            {"role": role, "host": "wsus.corp.example", "port": 8530, "ok": ok, "ms": 1500, "error": None if ok else "timed out"}
+            {"role": role, "host": "wsus.corp.example", "port": 8530, "ok": ok, "error": None if ok else "timed out"}
         ]
     }
 
@@ -575,6 +575,50 @@ def test_a_connection_that_did_not_come_about_hides_no_installation() -> None:
 def test_a_server_that_nobody_asks_is_no_finding() -> None:
     assert find(look(endpoint("wsus"))) == []
     assert find(look(BY_WSUS | endpoint("wsus", ok=True))) == []
+
+
+def http(status: int | None, error: str | None = None) -> dict[str, Any]:
+    row = {"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": True, "status": status, "error": error}
+    return BY_WSUS | {"sources.endpoints": [row]}
+
+
+@pytest.mark.parametrize(
+    ("status", "step"),
+    [
+        (503, "Start the application pool WsusPool on wsus.corp.example and raise its private memory limit."),
+        (404, "Correct WUServer in the policy or the site of wsus.corp.example in IIS: there is no ClientWebService at this address."),
+        (403, "Let the site of wsus.corp.example in IIS accept this host; where it demands TLS, name it with https in WUServer."),
+        (401, "Let the site of wsus.corp.example in IIS accept anonymous access."),
+        (502, "Check what stands before wsus.corp.example and its site in IIS."),
+    ],
+)
+def test_a_wsus_that_takes_the_connection_and_refuses_is_its_owners(status: int, step: str) -> None:
+    host = look(http(status) | SILENT)
+    assert conditions_of(host) == {"wsus_http:wsus.corp.example:8530": "owner wsus"}
+    assert judged(host).verdict.name == "needs_action"
+    assert judged(host).verdict.next_step == step
+    assert f"answers HTTP {status}" in the("wsus_http", host).meaning
+
+
+# 500: that a site does not answer a GET is how some are set, and no way a client asks.
+@pytest.mark.parametrize("status", [None, 200, 302, 405, 500])
+def test_what_a_wsus_may_answer(status: int | None) -> None:
+    assert find(look(http(status) | SILENT)) == find(look(BY_WSUS | SILENT))
+
+
+def test_a_status_beside_searches_that_go_well_is_a_notice() -> None:
+    well = worked("scan", 5, service=WSUS)
+    host = look(http(503) | {"sources.last_search": None, "events.records": []})
+    assert (conditions_of(host, well), notices_of(host, well)) == ({}, ["wsus_http:wsus.corp.example:8530"])
+    assert find(look({"sources.endpoints": http(503)["sources.endpoints"]})) == []
+
+
+def test_a_wsus_that_says_nothing_over_http_explains_a_search_that_fails_and_nothing_else() -> None:
+    host = look(http(None, "The operation has timed out") | SILENT)
+    assert (conditions_of(host), notices_of(host)) == ({}, ["wsus_http:wsus.corp.example:8530"])
+    late = failed("scan", 0x8024401C, 1, service=WSUS)
+    assert conditions_of(host, late) == {"wsus_http:wsus.corp.example:8530": "owner wsus"}
+    assert "no HTTP answer (The operation has timed out)" in the("wsus_http", host, late).meaning
 
 
 def test_a_link_is_named_only_where_a_reset_would_meet_it() -> None:

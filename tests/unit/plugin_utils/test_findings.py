@@ -110,7 +110,7 @@ def test_a_server_that_cannot_be_reached_belongs_to_whoever_was_asked(service: s
 
 
 def test_a_proxy_answers_where_there_is_one() -> None:
-    proxy = {"sources.endpoints": [{"role": "proxy", "host": "p", "port": 8080, "ok": True, "ms": 1, "error": None}]}
+    proxy = {"sources.endpoints": [{"role": "proxy", "host": "p", "port": 8080, "ok": True, "error": None}]}
     assert active(find(look(NO_SEARCH | proxy), [failed("scan", 0x80072EE2)])) == {"0x80072EE2@search:microsoft": "owner proxy"}
 
 

@@ -229,7 +229,7 @@ def test_a_host_that_another_product_patches_keeps_its_service_disabled() -> Non
 
 
 def test_one_connection_that_failed_beside_good_searches_is_a_notice() -> None:
-    point = {"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": False, "ms": 1500, "error": "timed out"}
+    point = {"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": False, "error": "timed out"}
     good = look(BY_WSUS | {"sources.endpoints": [point], "events.records": [searched(5, service=WSUS)]})
     assert active(find(good)) == {}
     silent = look(BY_WSUS | {"sources.endpoints": [point], "events.records": [], "sources.last_search": NOW - 5 * DAY})
@@ -237,7 +237,7 @@ def test_one_connection_that_failed_beside_good_searches_is_a_notice() -> None:
 
 
 def test_a_wsus_that_no_policy_puts_to_use_is_not_blamed() -> None:
-    point = {"role": "wsus", "host": "old.corp.example", "port": 8530, "ok": False, "ms": 1500, "error": None}
+    point = {"role": "wsus", "host": "old.corp.example", "port": 8530, "ok": False, "error": None}
     assert ids(find(look({"sources.endpoints": [point], "sources.last_search": NOW - 5 * DAY, "events.records": []}))) == set()
 
 

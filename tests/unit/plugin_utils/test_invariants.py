@@ -229,7 +229,7 @@ _DISABLED = [
     ("W32Time",),
     ("BITS", "W32Time"),
 ]
-_SILENT_WSUS = {"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": False, "ms": 9, "error": "timed out"}
+_SILENT_WSUS = {"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": False, "error": "timed out"}
 _CACHES = [
     [folder("SoftwareDistribution", backups=backups, data_store_created=stored), folder("catroot2")]
     for backups in ([], [BACKUP])

@@ -37,7 +37,7 @@ NEVER = {"sources.last_search": NOW - 20 * DAY, "events.records": []}
 WSUS_DOWN = {
     **BY_WSUS,
     **NEVER,
-    "sources.endpoints": [{"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": False, "ms": 9, "error": None}],
+    "sources.endpoints": [{"role": "wsus", "host": "wsus.corp.example", "port": 8530, "ok": False, "error": None}],
 }
 UNORDERED = failed("scan", 0x80070002, 6, bound_s=14 * 3600)
 

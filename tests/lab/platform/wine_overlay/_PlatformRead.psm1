@@ -9,6 +9,7 @@ Set-Item -Path function:Get-RealHostFact -Value ${function:Get-HostFact}
 Set-Item -Path function:Get-RealFolderFact -Value ${function:Get-FolderFact}
 Set-Item -Path function:Get-RealServiceTable -Value ${function:Get-ServiceTable}
 Set-Item -Path function:Invoke-RealSntpQuery -Value ${function:Invoke-SntpQuery}
+Set-Item -Path function:Get-RealHttpStatus -Value ${function:Get-HttpStatus}
 Set-Item -Path function:Test-RealTcpConnect -Value ${function:Test-TcpConnect}
 
 function Get-HostClock {
@@ -75,6 +76,16 @@ function Test-TcpConnect {
   )
   if ($Server -match '^127\.') { return Test-RealTcpConnect -Server $Server -Port $Port -TimeoutMs $TimeoutMs }
   return Invoke-Lab -Function Test-TcpConnect -Argument @{ Server = $Server; Port = $Port; TimeoutMs = $TimeoutMs }
+}
+
+function Get-HttpStatus {
+  [CmdletBinding()]
+  param(
+    [string] $Url,
+    [int] $TimeoutMs
+  )
+  if ($Url -match '^http://127\.') { return Get-RealHttpStatus -Url $Url -TimeoutMs $TimeoutMs }
+  return Invoke-Lab -Function Get-HttpStatus -Argument @{ Url = $Url; TimeoutMs = $TimeoutMs }
 }
 
 Export-ModuleMember -Function Invoke-Lab

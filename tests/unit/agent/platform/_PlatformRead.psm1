@@ -162,7 +162,8 @@ function Invoke-SntpQuery {
     return @{ offset_ms = $answer; rtt_ms = 12; stratum = 3 }
 }
 
-function Test-TcpConnect { param([string] $Server, [int] $Port, [int] $TimeoutMs) @{ ok = (Get-TestState).tcp -contains "${Server}:$Port"; ms = 3; error = $null } }
+function Get-HttpStatus { param([string] $Url, [int] $TimeoutMs) if ((Get-TestState).http.$Url) { (Get-TestState).http.$Url } else { throw "nothing at $Url within $TimeoutMs ms" } }
+function Test-TcpConnect { param([string] $Server, [int] $Port, [int] $TimeoutMs) @{ ok = (Get-TestState).tcp -contains "${Server}:$Port"; error = $null } }
 
 function Get-UpdateHistory {
     param([int] $Max)
