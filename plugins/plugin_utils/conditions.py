@@ -813,7 +813,8 @@ def _http(row: Endpoint, situation: Situation, recent: Recent) -> Iterator[Findi
     step = None if row.status is None else _HTTP_STEPS.get(row.status)
     answer = f"answers HTTP {row.status}"
     if row.status is None and row.error:
-        step, answer = "Look at the application pool WsusPool on {server}", f"takes the connection and gives no HTTP answer ({row.error[:80]})"
+        step = "Look at the application pool WsusPool on {server}"
+        answer = f"takes the connection and gives no HTTP answer ({row.error[:80]})"
     if step is None:
         return
     finding = _condition(
