@@ -81,14 +81,25 @@ def last_quality_success(states: States, host: Situation) -> int | None:
 
 
 def _newest_success(states: States, host: Situation) -> Observation | None:
+    return _newest([one for one in _successes(states, host) if not _was_taken_back(one, host)])
+
+
+def _successes(states: States, host: Situation) -> list[Observation]:
     known = [state for state in states.by_subject.values() if subjects.is_quality(state.subject)]
-    found = [
-        one
-        for state in known
-        for one in state.successes
-        if one.layer == "install" and one.time is not None and not host.is_future(one.time)
-    ]
+    installations = [one for state in known for one in state.successes if one.layer == "install"]
+    return [one for one in installations if one.time is not None and not host.is_future(one.time)]
+
+
+def _newest(found: Iterable[Observation]) -> Observation | None:
     return max(found, key=lambda one: (one.time or 0, one.line), default=None)
+
+
+def _was_taken_back(one: Observation, host: Situation) -> bool:
+    """Whether the host runs less than the update brought, although it has started since: Windows or a person took it back."""
+    brought = subjects.build_of(one.title)
+    if brought is None or host.revision is None or host.build != brought[0] or host.restart_pending:
+        return False
+    return host.revision < brought[1] and host.restarted_since(one.time)
 
 
 def _behind(evidence: Evidence, states: States, settings: Settings, host: Situation) -> Iterator[Finding]:
@@ -172,6 +183,10 @@ def _unpause(paused: tuple[str, str, int], host: Situation) -> tuple[str, str]:
 
 def _next_step(evidence: Evidence, states: States, host: Situation) -> tuple[str, str]:
     """Who acts, and how: a release out of support, nothing approved or offered, or offered and not installed."""
+    taken = _newest([one for one in _successes(states, host) if _was_taken_back(one, host)])
+    if taken is not None:
+        name = taken.kb or taken.title
+        return "admin", f"Find out why {name} was taken back at the restart: C:\\Windows\\Logs\\CBS\\CBS.log of that time names it."
     release = releases.of(host.build, host.product_type, host.edition)
     offered = _offered(evidence, states, host)
     if offered:

@@ -231,3 +231,22 @@ def test_a_wsus_that_approves_nothing_is_named() -> None:
     owner, step = step_of(host)
     assert (owner, "wsus.corp.example:8530" in step) == ("wsus", True)
     assert step_of(look(OLD | supported))[0] == "admin"
+
+
+@pytest.mark.parametrize(
+    ("changes", "behind"),
+    [
+        ({}, True),
+        ({"host.revision": 6100}, False),
+        # Its restart is still to come.
+        ({"host.boot_time": NOW - 40 * DAY}, False),
+        ({"host.build": 19044}, False),
+    ],
+)
+def test_an_update_that_windows_took_back_is_none(changes: dict[str, Any], behind: bool) -> None:
+    title = "2025-11 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5099001) (19045.6100)"
+    old = "2025-09 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5098001) (19045.5000)"
+    older = {**installed(70 * 24, old), "update_id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000102"}
+    host = look({"history.entries": [installed(20 * 24, title), older], "host.revision": 5000, "host.boot_time": NOW - 9 * DAY, **changes})
+    assert (conditions_of(host) == ["behind"]) is behind
+    assert not behind or "why KB5099001 was taken back" in judged(host).verdict.next_step
