@@ -75,6 +75,7 @@ POL\Windows\WindowsUpdate\AU;.*
 CV\Policies\WindowsUpdate;.*
 CV\Policies\Explorer;No(AutoUpdate|WindowsUpdate)
 CV\Policies\Servicing;.*
+CV\WindowsUpdate;SusClientId
 MS\WindowsUpdate\UX\Settings;(Pause|Flight|Defer|Branch|Exclude|Target|IsExpedited).*
 MS\PolicyManager\current\device\Update;(?!.*_(ProviderSet|WinningProvider|LastWrite)).*
 MS\PolicyManager\current\device\ControlPolicyConflict;MDMWinsOverGP
@@ -410,13 +411,18 @@ function Get-sourcesSection($Look, $Data) {
     if ($null -eq $url -or -not $url.Host) { continue }
     $row = @{ role = $one[0]; host = $url.DnsSafeHost; port = $url.Port }
     $row += Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look['connect_ms']
-    # Its site may run while its application pool does not.
+    # Its pool may stand still.
     if ($row['ok'] -and "$($one[0])$($url.Scheme)" -eq 'wsushttp') {
-      try { $row['status'] = Get-HttpStatus -Url "http://$($url.Authority)/ClientWebService/client.asmx" -TimeoutMs 6000 }
-      catch { $row['error'] = (Get-Fault $_).why }
+      try { $row.status = Get-HttpStatus -Url "http://$($url.Authority)/ClientWebService/client.asmx" -TimeoutMs 6000 }
+      catch { $row.error = (Get-Fault $_).why }
     }
     $row
   })
+  try {
+    $file = Read-FileTail -Path "$($Look['windows'])\System32\drivers\etc\hosts" -Bytes 999999
+    if ($file) { $Data.hosts = @(((ConvertFrom-LogByte $file.bytes) -split '\s*\n' -match '^[^#]{0,99}(windowsupdate|(update|download|mp).microsoft.com).{0,99}$')[0..8]) }
+  }
+  catch { Add-Fault $Look (Get-Fault $_) }
   return $Data
 }
 
@@ -449,7 +455,6 @@ function Get-upgradeSection($Look, $Data) {
 }
 
 function Get-scanSection($Look) {
-  $clock = [Diagnostics.Stopwatch]::StartNew()
   try { $scan = Invoke-UpdateSearch -Criteria 'IsInstalled=0 and IsHidden=0' }
   catch {
     $fault = Get-Fault $_
@@ -458,7 +463,6 @@ function Get-scanSection($Look) {
     $scan = @{ hresult = $fault.code }
   }
   foreach ($update in $scan['updates']) { $update['title'] = Limit-Title $update['title'] }
-  $scan.seconds = [int]$clock.Elapsed.TotalSeconds
   return $scan
 }
 

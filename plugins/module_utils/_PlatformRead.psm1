@@ -286,7 +286,7 @@ function Get-UpdateHistory($Max) {
 function Get-UpdateService {
   $manager = New-Object -ComObject Microsoft.Update.ServiceManager
   foreach ($service in $manager.Services) {
-    @{ id = [string]$service.ServiceID; name = [string]$service.Name; default = [bool]$service.IsDefaultAUService; managed = [bool]$service.IsManaged }
+    @{ id = [string]$service.ServiceID; default = [bool]$service.IsDefaultAUService; managed = [bool]$service.IsManaged }
   }
 }
 

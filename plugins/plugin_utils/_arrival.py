@@ -376,7 +376,8 @@ def _policy(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
         for name, keys in _POLICIES.items()
     }
     wins = _value(registry, r"MS\PolicyManager\current\device\ControlPolicyConflict", "MDMWinsOverGP")
-    return {**policies, "mdm_wins": wins, "configmgr": r"CCS\Services\CcmExec" in registry}
+    identity = _value(registry, r"CV\WindowsUpdate", "SusClientId")
+    return {**policies, "mdm_wins": wins, "configmgr": r"CCS\Services\CcmExec" in registry, "sus_client_id": identity}
 
 
 def _upgrade(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:

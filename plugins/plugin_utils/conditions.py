@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
-from . import routing
+from . import hresult, routing
 from .evidence import Evidence
 from .finding import FAILING, Finding
 from .sections import Endpoint, Process, Service, Servicing
@@ -74,6 +74,7 @@ def find(evidence: Evidence, settings: Settings, situation: Situation, recent: R
         *_clock(evidence, settings, situation, recent),
         *_services(evidence, settings, situation, recent),
         *_endpoints(evidence, situation, recent),
+        *_hosts(evidence, situation, recent),
         *_cache(evidence, recent),
         *_disk(evidence, settings),
     ]
@@ -830,6 +831,41 @@ def _http(row: Endpoint, situation: Situation, recent: Recent) -> Iterator[Findi
     # Slow to answer is not dead, as long as no search fails.
     certain = searches_fail if row.status is None else not recent.is_served(situation.now)
     yield replace(finding, blocking=True) if certain else _as_notice(finding)
+
+
+_MOST_LINES = 3
+
+
+def _hosts(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """Lines that send the servers of Windows Update elsewhere: of privacy tools, of malware, and of who runs a cache of his own."""
+    lines = [" ".join(line.split()) for line in evidence.sources.hosts]
+    if not lines:
+        return
+    more = f" and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
+    finding = _condition(
+        "hosts_file",
+        order=3,
+        layer="network",
+        meaning=f"The file hosts sends servers of Windows Update elsewhere ({'; '.join(line[:80] for line in lines[:_MOST_LINES])}{more})",
+        answer=ADMIN,
+        next_step="Take these lines out of C:\\Windows\\System32\\drivers\\etc\\hosts: "
+        f"{'; '.join(line[:80] for line in lines[:_MOST_LINES])}{more}.",
+    )
+    # Who asks a WSUS, or a proxy that looks names up itself, needs none of these; nor who searches well all the same.
+    fails = any(is_of_hosts(item) for item in recent.failing) and not situation.wsus and not situation.proxy
+    yield replace(finding, blocking=True) if fails else _as_notice(finding)
+
+
+# WU_E_PT_WINHTTP_NAME_NOT_RESOLVED, WININET_E_NAME_NOT_RESOLVED. A name that the file hosts has is known.
+NAME_NOT_RESOLVED = (0x8024402C, 0x80072EE7)
+
+
+def is_of_hosts(finding: Finding) -> bool:
+    """Whether a failure is one that lines of the file hosts bring about: no connection, or one with somebody else."""
+    if finding.code is None or finding.layer not in ("scan", "download"):
+        return False
+    code = int(finding.code, 16)
+    return code not in NAME_NOT_RESOLVED and hresult.describe(code).area in ("network", "time_tls")
 
 
 def _cache(evidence: Evidence, recent: Recent) -> Iterator[Finding]:

@@ -286,7 +286,7 @@ _LOG = record(
     oldest=fields.log_line,
     kinds=many(_LOG_KIND, 200, newest_last=True),
 )
-_UPDATE_SERVICE = record(parts.UpdateService, id=fields.guid, name=_NAME, default=_FLAG, managed=_FLAG)
+_UPDATE_SERVICE = record(parts.UpdateService, id=fields.guid, default=_FLAG, managed=_FLAG)
 _ENDPOINT = record(
     parts.Endpoint, role=fields.one_of("wsus", "proxy"), host=_NAME, port=_COUNT, ok=_FLAG, status=_COUNT, error=_NAME
 )
@@ -376,6 +376,7 @@ _SECTIONS: dict[str, Check] = {
         servicing=_VALUES,
         tls=_VALUES,
         configmgr=_FLAG,
+        sus_client_id=_NAME,
     ),
     "sources": record(
         parts.Sources,
@@ -383,6 +384,7 @@ _SECTIONS: dict[str, Check] = {
         last_search=_TIME,
         last_install=_TIME,
         endpoints=many(_ENDPOINT, 64),
+        hosts=many(_NAME, 9),
     ),
     "cache": record(parts.Cache, "folders", folders=many(_CACHE_FOLDER, 8)),
     "disk": record(parts.Disk, drive=_NAME, free=_COUNT, size=_COUNT),
@@ -400,7 +402,6 @@ _SECTIONS: dict[str, Check] = {
         result=_NUMBER,
         hresult=_CODE,
         count=_COUNT,
-        seconds=_COUNT,
         warnings=many(_CODE, 100),
         updates=many(_OFFERED_UPDATE, 30),
     ),

@@ -602,6 +602,8 @@ def _explained(finding: Finding, found: Sequence[Finding]) -> Finding:
             continue
         if item.condition in ("service_missing", "service_program") and routing.is_missing_service_code(code):
             return replace(finding, answer=item.answer, next_step=item.next_step, blocking=True)
+        if item.condition == "hosts_file" and conditions.is_of_hosts(finding):
+            return replace(finding, answer=item.answer, next_step=item.next_step, blocking=True)
         if item.condition == "clock_disagrees" and routing.is_clock_code(code):
             return replace(finding, answer=item.answer, next_step=item.next_step, blocking=True)
     return finding

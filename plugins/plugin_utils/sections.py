@@ -231,6 +231,7 @@ class Policy:
     servicing: Values = field(default_factory=dict)
     tls: Values = field(default_factory=dict)
     configmgr: bool | None = None
+    sus_client_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,6 @@ class UpdateService:
     """One service of the update agent."""
 
     id: str
-    name: str | None = None
     default: bool | None = None
     managed: bool | None = None
 
@@ -260,12 +260,13 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where updates come from; the two dates are the update agent's own."""
+    """Where updates come from; the two dates are the update agent's own. `hosts`: lines of the file hosts that name its servers."""
 
     services: tuple[UpdateService, ...] | None = None
     last_search: int | None = None
     last_install: int | None = None
     endpoints: tuple[Endpoint, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -335,6 +336,5 @@ class Scan:
     result: int | None = None
     hresult: int | None = None
     count: int | None = None
-    seconds: int | None = None
     warnings: tuple[int, ...] = ()
     updates: tuple[OfferedUpdate, ...] = ()

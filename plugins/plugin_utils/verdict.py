@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from . import absence, coverage, findings, hresult, repairs, routing, seen, subjects
+from . import absence, conditions, coverage, findings, hresult, repairs, routing, seen, subjects
 from .coverage import Coverage
 from .evidence import Evidence
 from .finding import UNKNOWN, UNTESTED, Finding
@@ -313,20 +313,20 @@ def _explains(cause: Finding, lead: Finding) -> bool:
     if cause.condition == "low_space":
         return code is not None and hresult.describe(code).area == "disk"
     if cause.condition in ("unreachable", "wsus_http"):
-        return lead.layer in ("scan", "download") and code not in _NAME_NOT_RESOLVED
+        # No port answers under a name that nobody knows.
+        return lead.layer in ("scan", "download") and code not in conditions.NAME_NOT_RESOLVED
+    if cause.condition == "hosts_file":
+        return conditions.is_of_hosts(lead)
     if str(cause.condition).startswith("service_"):
         return routing.is_service_code(code) or routing.is_missing_service_code(code) or lead.layer in ("scan", "download")
     return cause.layer == "policy"
-
-
-# WU_E_PT_WINHTTP_NAME_NOT_RESOLVED, WININET_E_NAME_NOT_RESOLVED: no port answers under a name that nobody knows.
-_NAME_NOT_RESOLVED = (0x8024402C, 0x80072EE7)
 
 
 # Conditions that explain failures, and those that decide whatever code stands beside them.
 _CAUSES = (
     "unreachable",
     "wsus_http",
+    "hosts_file",
     "low_space",
     "service_missing",
     "service_program",

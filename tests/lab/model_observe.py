@@ -56,6 +56,9 @@ _SHORT |= {"POL": r"SOFTWARE\Policies\Microsoft", "CCS": r"SYSTEM\CurrentControl
 
 Tells = tuple[bool, str, str, bool]
 
+# A line of the file hosts that names a server of Windows Update.
+_OF_UPDATES = re.compile(r"^[^#]{0,99}(windowsupdate|(update|download|mp).microsoft.com).{0,99}$", re.IGNORECASE)
+
 
 @functools.cache
 def registry_table() -> dict[str, list[tuple[str, str]]]:
@@ -335,7 +338,11 @@ class Observer:
                 row["status"] = self._call("Get-HttpStatus", {"Url": url, "TimeoutMs": 6000})
             except SimError as error:
                 row["error"] = fault_of(error)["why"]
-        return {"endpoints": points}
+        tail: Any = self._call("Read-FileTail", {"Path": r"C:\Windows\System32\drivers\etc\hosts", "Bytes": 999999})
+        if tail is None:
+            return {"endpoints": points}
+        lines = b64decode(tail["bytes"]).decode().splitlines()
+        return {"endpoints": points, "hosts": [line for line in lines if _OF_UPDATES.search(line)][:9]}
 
     def look_agent(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         data: dict[str, Any] = {"_faults": []}
@@ -373,7 +380,6 @@ class Observer:
         return {"logs": [log for log in logs if log]}
 
     def look_scan(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        begin = time.monotonic()
         try:
             answer: Any = self._call("Invoke-UpdateSearch", {"Criteria": "IsInstalled=0 and IsHidden=0"})
             data = dict(answer)
@@ -382,7 +388,7 @@ class Observer:
                 raise
             data = {"hresult": error.hresult}
         data["updates"] = [{**update, "title": middle(update["title"])} for update in data.get("updates") or []]
-        return {**data, "seconds": round(time.monotonic() - begin)}
+        return data
 
 
 def why_of(error: SimError) -> str:

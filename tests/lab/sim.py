@@ -1311,11 +1311,11 @@ class Sim:
         managed = bool(self.wsus())
         found: list[dict[str, Any]] = list(
             self.spec.get("update_services")
-            or [{"id": WINDOWS_UPDATE_ID, "name": "Windows Update", "default": not managed, "managed": False}]
+            or [{"id": WINDOWS_UPDATE_ID, "default": not managed, "managed": False}]
         )
         if managed:
             found = [{**entry, "default": False} for entry in found]
-            found.append({"id": WSUS_ID, "name": "Windows Server Update Service", "default": True, "managed": True})
+            found.append({"id": WSUS_ID, "default": True, "managed": True})
         return found
 
     def _get_update_result(self) -> dict[str, Any]:

@@ -84,7 +84,12 @@ def ask(tmp_path: Path, server: _Server, *paths: str, timeout_ms: int = 4000) ->
     )
     environment = os.environ | {"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "no_proxy": "", "NO_PROXY": ""}
     done = subprocess.run(
-        [shell, "-NoProfile", "-NonInteractive", "-File", str(script)], capture_output=True, text=True, check=False, timeout=60, env=environment
+        [shell, "-NoProfile", "-NonInteractive", "-File", str(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment,
     )
     assert done.stdout.strip(), done.stderr
     return list(json.loads(done.stdout.strip().splitlines()[-1]))

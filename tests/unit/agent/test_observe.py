@@ -449,6 +449,22 @@ def test_restart_markers_policies_and_their_secrets(host: Host) -> None:
     ] == [("wsus", "wsus.example", 8530, True)]
 
 
+def test_lines_of_hosts_that_name_servers_of_updates_and_who_a_wsus_takes_it_for(host: Host) -> None:
+    ours = ["0.0.0.0 fe3.delivery.mp.microsoft.com", "10.0.0.5\tdownload.windowsupdate.com # cache", "::1 SLS.Update.Microsoft.com"]
+    others = ["# 0.0.0.0 windowsupdate.com", " #0.0.0.0 update.microsoft.com", "127.0.0.1 localhost", "0.0.0.0 telemetry.microsoft.com", "x" * 400 + "windowsupdate"]  # noqa: E501
+    version = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate"
+    host.state["registry"][version] = {"SusClientId": "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "Other": 1}
+    path = "Windows/System32/drivers/etc/hosts"
+    host.put(path, "\r\n".join([*others, *ours]).encode())
+    sections = host.observe("sources", "policy")
+    assert sections["sources"]["data"]["hosts"] == [line.replace("\t", " ") for line in ours]
+    assert sections["policy"]["data"]["sus_client_id"] == "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+    host.put(path, b"0.0.0.0 windowsupdate.com\n" * 30)
+    assert host.observe("sources")["sources"]["data"]["hosts"] == ["0.0.0.0 windowsupdate.com"] * 9
+    host.put(path, b"127.0.0.1 localhost")
+    assert host.observe("sources")["sources"]["data"]["hosts"] == []
+
+
 @pytest.mark.parametrize(
     ("server", "status", "error"),
     [

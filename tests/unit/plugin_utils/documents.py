@@ -252,7 +252,7 @@ def scanned(code: int | None = None, time: int = NOW) -> Observation:
 def scan_section(code: int | None = None, count: int = 2) -> dict[str, Any]:
     """The section of a live search."""
     result = {"result": 2 if code is None else 4, "hresult": code or 0, "count": None if code else count}
-    return {"scan": {**result, "seconds": 12, "warnings": []}}
+    return {"scan": {**result, "warnings": []}}
 
 
 # --- carrying a plan out on paper ---

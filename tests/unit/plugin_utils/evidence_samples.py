@@ -70,11 +70,12 @@ def document() -> dict[str, Any]:
             "reboot": section({"markers": ["cbs_reboot_pending"], "file_renames": 0}),
             "policy": section({
                 "wu": {"WUServer": "http://w:8530", "UseWUServer": 1}, "au": {}, "user": {}, "ux": {}, "mdm": {"x": None},
-                "mdm_wins": None, "servicing": {}, "tls": {"Enabled": 0}, "configmgr": False}),
+                "mdm_wins": None, "servicing": {}, "tls": {"Enabled": 0}, "configmgr": False, "sus_client_id": UPDATE}),
             "sources": section({
-                "services": [{"id": WINDOWS_UPDATE, "name": "Windows Update", "default": True, "managed": False}],
+                "services": [{"id": WINDOWS_UPDATE, "default": True, "managed": False}],
                 "last_search": NOW - 100, "last_install": None,
-                "endpoints": [{"role": "wsus", "host": "w", "port": 8530, "ok": False, "status": 503, "error": "refused"}]}),
+                "endpoints": [{"role": "wsus", "host": "w", "port": 8530, "ok": False, "status": 503, "error": "refused"}],
+                "hosts": ["0.0.0.0 download.windowsupdate.com"]}),
             "cache": section({"folders": [
                 {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "file": False, "created": NOW - 9,
                  "data_store": True, "data_store_created": NOW - 9,
@@ -84,7 +85,7 @@ def document() -> dict[str, Any]:
                 "osupgrade": {"AllowOSUpgrade": 1}, "box_result": 0x80070005, "failure_count": 1, "install_attempts": 2,
                 "setupdiag": {"ProfileName": "FindRollbackFailure"}, "logs": [log("2025-11-23 12:00:00, Error  MOUPG  0xC1900101")]}),
             "scan": section({
-                "result": 3, "hresult": 0, "count": 1, "seconds": 3, "warnings": [-2147024894],
+                "result": 3, "hresult": 0, "count": 1, "warnings": [-2147024894],
                 "updates": [{"title": "B (KB5005565)", "kb": ["KB5005565"], "id": UPDATE, "classes": [SECURITY]}]}),
         },
     }  # fmt: skip
@@ -140,7 +141,8 @@ def reply() -> dict[str, Any]:
                 r"CCS\Control\ComputerName\ActiveComputerName": {"ComputerName": "A"}}}),
             "policy": raw({"registry": {
                 r"POL\Windows\WindowsUpdate": {"WUServer": "http://w:8530"}, r"POL\Windows\WindowsUpdate\AU": {"UseWUServer": 1},
-                r"MS\PolicyManager\current\device\ControlPolicyConflict": {"MDMWinsOverGP": 1}, TLS: {"Enabled": 0}}}),
+                r"MS\PolicyManager\current\device\ControlPolicyConflict": {"MDMWinsOverGP": 1}, TLS: {"Enabled": 0},
+                r"CV\WindowsUpdate": {"SusClientId": UPDATE}}}),
             "sources": raw({"endpoints": []}),
             "agent": raw({"services": [], "last_search": NOW - 100, "last_install": None}),
             "cache": raw({"folders": [

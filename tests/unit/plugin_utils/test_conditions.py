@@ -621,6 +621,35 @@ def test_a_wsus_that_says_nothing_over_http_explains_a_search_that_fails_and_not
     assert "no HTTP answer (The operation has timed out)" in the("wsus_http", host, late).meaning
 
 
+LANCACHE = {"sources.hosts": ["10.0.0.5\tdownload.windowsupdate.com"]}
+
+
+def test_lines_of_hosts_answer_a_search_that_finds_nobody() -> None:
+    host = look(LANCACHE)
+    refused = failed("scan", 0x80072EFD, 1)
+    assert (conditions_of(host), notices_of(host)) == ({}, ["hosts_file"]), "who searches well all the same runs a cache"
+    assert conditions_of(host, refused) == {"hosts_file": "owner admin"}
+    assert [item.answer for item in find(host, [refused]) if item.code] == [{"owner": "admin"}]
+    step = "Take these lines out of C:\\Windows\\System32\\drivers\\etc\\hosts: 10.0.0.5 download.windowsupdate.com."
+    assert {item.next_step for item in find(host, [refused]) if item.active and item.layer in ("scan", "network")} == {step}
+
+
+@pytest.mark.parametrize("code", [0x80072EE7, 0x8024402C, 0x80070422])
+def test_lines_of_hosts_explain_no_name_that_is_not_found(code: int) -> None:
+    assert "hosts_file" in notices_of(look(LANCACHE), failed("scan", code, 1))
+
+
+def test_lines_of_hosts_stop_nobody_who_asks_a_wsus_or_a_proxy() -> None:
+    proxy = {"sources.endpoints": [{"role": "proxy", "host": "p", "port": 8080, "ok": True, "error": None}]}
+    assert "hosts_file" in notices_of(look(BY_WSUS | LANCACHE), failed("scan", 0x80072EFD, 1, service=WSUS))
+    assert "hosts_file" in notices_of(look(proxy | LANCACHE), failed("scan", 0x80072EFD, 1))
+
+
+def test_many_lines_of_hosts_are_told_in_part() -> None:
+    host = look({"sources.hosts": [f"0.0.0.0 s{place}.update.microsoft.com" for place in range(5)]})
+    assert "s2.update.microsoft.com and 2 more" in the("hosts_file", host).meaning
+
+
 def test_a_link_is_named_only_where_a_reset_would_meet_it() -> None:
     linked = look({"cache.folders": [folder("SoftwareDistribution", reparse=True)]})
     assert (conditions_of(linked), notices_of(linked)) == ({}, ["cache_is_link:SoftwareDistribution"])

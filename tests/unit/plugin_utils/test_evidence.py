@@ -74,7 +74,7 @@ def test_every_section_has_its_dataclass() -> None:
     assert evidence.reboot.markers == ("cbs_reboot_pending",)
     assert (evidence.policy.wu["UseWUServer"], evidence.policy.tls, evidence.policy.configmgr) == (1, {"Enabled": 0}, False)
     assert evidence.sources.endpoints == (sections.Endpoint("wsus", "w", 8530, ok=False, status=503, error="refused"),)
-    assert evidence.sources.services == (sections.UpdateService(WINDOWS_UPDATE, "Windows Update", default=True, managed=False),)
+    assert evidence.sources.services == (sections.UpdateService(WINDOWS_UPDATE, default=True, managed=False),)
     folder = evidence.cache.by_name("SoftwareDistribution")
     assert folder is not None
     assert (folder.data_store, len(folder.backups)) == (True, 1)

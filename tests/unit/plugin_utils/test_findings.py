@@ -412,7 +412,7 @@ def test_a_service_event_counts_for_the_services_of_updates_alone() -> None:
 
 
 def test_a_live_search_leaves_only_the_installation() -> None:
-    scan = {"scan": {"result": 2, "hresult": 0, "count": 1, "seconds": 3, "warnings": []}}
+    scan = {"scan": {"result": 2, "hresult": 0, "count": 1, "warnings": []}}
     records = [
         event(25, 1, errorCode="0x80070002", serviceGuid=f"{{{MICROSOFT}}}"),
         event(31, 2, errorCode="0x80246010", updateTitle="Update (KB5034441)"),

@@ -210,8 +210,8 @@ _OFFSETS = [
 ]
 _SCANS: list[dict[str, Any]] = [
     {}, {}, {}, {}, scan_section(count=0), scan_section(count=2), scan_section(0x80070002), scan_section(0x80072EE2),
-    {"scan": {"result": 3, "hresult": 0, "count": 1, "seconds": 1, "warnings": [0x80070002]}},
-    {"scan": {"result": None, "hresult": -2147024891, "count": None, "seconds": 1, "warnings": []}},
+    {"scan": {"result": 3, "hresult": 0, "count": 1, "warnings": [0x80070002]}},
+    {"scan": {"result": None, "hresult": -2147024891, "count": None, "warnings": []}},
 ]  # fmt: skip
 
 

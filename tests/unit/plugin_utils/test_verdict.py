@@ -246,7 +246,7 @@ def test_a_search_of_the_store_proves_nothing() -> None:
 
 @pytest.mark.parametrize("code", [None, -2146233087])
 def test_a_search_that_the_agent_could_not_make_refutes_nothing(code: int | None) -> None:
-    broken: dict[str, Any] = {"scan": {"result": None, "hresult": code, "count": None, "seconds": 0, "warnings": []}}
+    broken: dict[str, Any] = {"scan": {"result": None, "hresult": code, "count": None, "warnings": []}}
     result = repaired("reset", look({"sources.last_search": NOW - DAY, "events.records": []}), [LOST], after=broken)
     assert (result.proof.status, result.verdict.name) == ("unproven", "unproven")
 

@@ -210,7 +210,7 @@ def test_a_file_in_the_place_of_a_folder_is_set_aside_and_proved_gone(name: str,
 
 
 def scan(result: int | None, hresult: int = 0, *warnings: int) -> dict[str, Any]:
-    section = {"result": result, "hresult": hresult, "count": 0 if result in (2, 3) else None, "seconds": 3}
+    section = {"result": result, "hresult": hresult, "count": 0 if result in (2, 3) else None}
     return {"scan": {**section, "warnings": [warning - (1 << 32) for warning in warnings]}}
 
 
@@ -255,13 +255,13 @@ def test_a_service_that_shall_run_is_proved_by_its_state() -> None:
     [(0x80070002, "refuted"), (0x80070003, "unproven"), (0x80072EFD, "proved"), (0x00240005, "proved")],
 )
 def test_a_search_that_warns_of_the_same_proves_nothing(warning: int, status: str) -> None:
-    section = {"result": 3, "hresult": 0, "count": 0, "seconds": 3, "warnings": [warning]}
+    section = {"result": 3, "hresult": 0, "count": 0, "warnings": [warning]}
     assert proved((LOST,), later({"scan": section}))[0] == status
 
 
 def test_a_warning_that_is_no_failure_is_no_failure_of_its_kind() -> None:
     # WU_S_REBOOT_REQUIRED and E_FAIL are both of no area.
-    section = {"result": 3, "hresult": 0, "count": 0, "seconds": 3, "warnings": [0x00240005]}
+    section = {"result": 3, "hresult": 0, "count": 0, "warnings": [0x00240005]}
     assert proved((failure("scan", 0x80004005),), later({"scan": section}))[0] == "proved"
 
 

@@ -342,10 +342,10 @@ def test_by_the_controller_only_where_it_is_believed() -> None:
 
 
 def test_tls_is_proved_by_a_search_and_the_clock() -> None:
-    good = {"scan": {"result": 2, "hresult": 0, "count": 1, "seconds": 1, "warnings": []}}
+    good = {"scan": {"result": 2, "hresult": 0, "count": 1, "warnings": []}}
     assert proved((TLS,), after(**good)) == ("proved", "the offset to time.windows.com, now 5 ms, and a live search that found 1 update")
     assert proved((TLS,), after())[0] == "unproven"
-    bad = {"scan": {"result": 4, "hresult": 0x80072F8F, "count": None, "seconds": 1, "warnings": []}}
+    bad = {"scan": {"result": 4, "hresult": 0x80072F8F, "count": None, "warnings": []}}
     assert proved((TLS,), after(**bad), (TLS,))[0] == "refuted"
 
 
