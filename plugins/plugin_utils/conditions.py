@@ -842,14 +842,14 @@ def _hosts(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator
     if not lines:
         return
     more = f" and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
+    told = "; ".join(line[:80] for line in lines[:_MOST_LINES]) + more
     finding = _condition(
         "hosts_file",
         order=3,
         layer="network",
-        meaning=f"The file hosts sends servers of Windows Update elsewhere ({'; '.join(line[:80] for line in lines[:_MOST_LINES])}{more})",
+        meaning=f"The file hosts sends servers of Windows Update elsewhere ({told})",
         answer=ADMIN,
-        next_step="Take these lines out of C:\\Windows\\System32\\drivers\\etc\\hosts: "
-        f"{'; '.join(line[:80] for line in lines[:_MOST_LINES])}{more}.",
+        next_step=f"Take these lines out of C:\\Windows\\System32\\drivers\\etc\\hosts: {told}.",
     )
     # Who asks a WSUS, or a proxy that looks names up itself, needs none of these; nor who searches well all the same.
     fails = any(is_of_hosts(item) for item in recent.failing) and not situation.wsus and not situation.proxy
