@@ -231,13 +231,19 @@ class HostAction(WuAction):
         return {**row, "verdict": row["now"], "changed": False, "failed": False, "next": case.next, "case": to_document(case), **ended}
 
     def _about(self) -> dict[str, Any]:
-        return {} if self.scene.evidence is None else {"about": about(self.scene.evidence)}
+        if self.scene.evidence is None:
+            return {}
+        return {"about": about(self.scene.evidence)}
 
     def _findings(self, *, active: bool) -> dict[str, Any]:
         if self.scene.judged is None:
-            return {} if active else {"findings": []}
+            if active:
+                return {}
+            return {"findings": []}
         shown = [item.to_dict() for item in self.scene.judged.findings if item.active or not active]
-        return {"findings": shown} if shown or not active else {}
+        if shown or not active:
+            return {"findings": shown}
+        return {}
 
     def _save(self, case: Case, options: Mapping[str, Any]) -> dict[str, Any]:
         """Write the evidence where the user wants it: that of the first look, and beside it that after a change."""

@@ -73,7 +73,9 @@ def of_result(host: str, result: Mapping[str, Any], earlier: Mapping[str, Any] |
 
 def _of_document(document: Mapping[str, Any], name: str) -> Sequence[str]:
     value = document.get(name)
-    return [str(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [str(item) for item in value]
+    return []
 
 
 def _finding(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,9 @@ def most_failed(given: object, hosts: int) -> int | None:
     number = int(text.rstrip("%"))
     if number == 0:
         return None
-    return max(1, hosts * number // 100) if share else number
+    if share:
+        return max(1, hosts * number // 100)
+    return number
 
 
 def is_bad(row: Mapping[str, Any]) -> bool:

@@ -178,7 +178,9 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     text = cases.line(value, 1000)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    if text.startswith(_FORMULA):
+        return f"'{text}"
+    return text
 
 
 def beside(path: Path) -> tuple[Path, Path]:
@@ -226,4 +228,6 @@ def _loaded(line: str) -> dict[str, Any] | None:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        return value
+    return None

@@ -82,7 +82,9 @@ def totals(rows: Sequence[Row]) -> dict[str, int]:
 
 def _state(row: Row) -> str:
     name = str(row.get("now") or row.get("verdict") or "")
-    return name if name in WORDS else "failed"
+    if name in WORDS:
+        return name
+    return "failed"
 
 
 def worst_first(rows: Iterable[Row]) -> list[Row]:
@@ -103,7 +105,9 @@ def _totals_line(rows: Sequence[Row]) -> str:
 def _word(name: str, count: int) -> str:
     """Words of a count; those of one host where they can stand in a list."""
     one, several = WORDS[name]
-    return one if count == 1 and "," not in one else several
+    if count == 1 and "," not in one:
+        return one
+    return several
 
 
 def _hosts(count: int) -> str:
@@ -221,12 +225,16 @@ def _cause_lines(found: Sequence[Cause], width: int) -> list[str]:
 
 def _who(cause: Cause) -> str:
     owner = OWNERS.get(str(cause.owner), "")
-    return f"{owner}: " if owner and cause.owner != "admin" else ""
+    if owner and cause.owner != "admin":
+        return f"{owner}: "
+    return ""
 
 
 def _names(hosts: Sequence[str]) -> str:
     named = ", ".join(_short(name) for name in hosts[:_MOST_NAMES])
-    return named if len(hosts) <= _MOST_NAMES else f"{named} and {len(hosts) - _MOST_NAMES} more"
+    if len(hosts) <= _MOST_NAMES:
+        return named
+    return f"{named} and {len(hosts) - _MOST_NAMES} more"
 
 
 def one_row(row: Row, width: int = 240) -> str:
@@ -273,12 +281,16 @@ def _say(row: Row, *, with_step: bool = False) -> str:
         return f"{WORDS[_state(row)][0]}: would {'; '.join(would)}{then}. {_sentence(said)}"
     if row.get("not_tried"):
         return f"not tried, {text}"
-    return text if not with_step or not step or step.lower() in said.lower() else f"{text} -> {_sentence(step)}"
+    if not with_step or not step or step.lower() in said.lower():
+        return text
+    return f"{text} -> {_sentence(step)}"
 
 
 def _sentence(text: str) -> str:
     text = text.strip()
-    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+    if not text or text.endswith((".", "!", "?")):
+        return text
+    return f"{text}."
 
 
 def _short(name: str) -> str:
@@ -293,7 +305,9 @@ def _cut_at_sentence(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     whole = text[:most].rpartition(". ")[0]
-    return whole if len(whole) > most // 4 else _cut(text, most)
+    if len(whole) > most // 4:
+        return whole
+    return _cut(text, most)
 
 
 def _cut(text: str, most: int) -> str:
