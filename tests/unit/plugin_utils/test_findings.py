@@ -487,7 +487,7 @@ def test_a_failure_that_a_wrong_clock_dated_asks_for_no_second_reset() -> None:
     assert judged(look(), ahead).verdict.name == "sick"
     ours = f"SoftwareDistribution{situation.backup_ending(RUN)}"
     rows = {"cache.folders": [folder("SoftwareDistribution", backups=[ours]), folder("catroot2")]}
-    (reset,) = situation.reset_at(look(rows)).values()
+    reset = next(iter(situation.reset_at(look(rows)).values()))
     untested = judged(look(rows), ahead)
     assert (untested.verdict.name, untested.verdict.repairs) == ("unproven", ())
     later = NOW + 20 * DAY
