@@ -15,6 +15,14 @@ from lab.hosts import HostSpec
 MakeFleet = Callable[..., Fleet]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave to make test-long what the engine does nothing of its own in: after a restart it only looks."""
+    for item in items:
+        if item.path.name == "test_restart.py" and "[engine" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 def backend_params() -> list[object]:
     """The backends that a test of behaviour runs on, each skipped with its reason where it cannot be had."""
     params: list[object] = [pytest.param("model", id="model")]

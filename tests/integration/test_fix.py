@@ -24,9 +24,9 @@ CHANGED = [name for name in SCENARIOS if PROMISES[name].get("changed")]
 LEFT_ALONE = [name for name in SIMULATED if name not in CHANGED]
 # A host that cannot be looked at has no evidence to compare.
 LOOKED_AT = [name for name in SCENARIOS if PROMISES[name]["was"] not in ("failed", "unreachable", "unsupported")]
-# Wine boots a host in a second or two and runs a PowerShell in one: a choice that touches services, folders and the clock.
-# `make test-long` plays all.
-QUICKLY = ["lost-cache", "w32time-disabled"]
+# Wine boots a host in a second or two and runs a PowerShell in one: here one that touches services, folders and searches.
+# tests/unit/lab asks Wine for each function by itself, and `make test-long` plays all hosts.
+QUICKLY = ["lost-cache"]
 ON_WINE = [pytest.param(name, marks=[] if name in QUICKLY else [pytest.mark.slow]) for name in LOOKED_AT]
 # A look of the engine takes seconds: there every repair and every way in which a look fails; what differs in data alone, such as a month
 # of real life, is played on it by `make demo` and `make test-long`.
