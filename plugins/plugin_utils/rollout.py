@@ -13,10 +13,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .verdict import RED
+
 FIRST, REST = "first", "rest"
 _SIZE = re.compile(r"[1-9]\d{0,5}|(?:[1-9]\d?|100)%")
 _LIMIT = re.compile(r"\d{1,6}|(?:\d{1,2}|100)%")
-_BAD = ("failed", "unresolved", "unreachable", "unsupported", "unknown")
 
 
 class RolloutError(ValueError):
@@ -67,7 +68,7 @@ def most_failed(given: object, hosts: int) -> int | None:
 
 def is_bad(row: Mapping[str, Any]) -> bool:
     """Whether a host that was sent a change came to no good end: failed, refuted, outcome unknown, lost."""
-    return bool(row.get("did")) and row.get("now") in _BAD
+    return bool(row.get("did")) and row.get("now") in RED
 
 
 def is_over(rows: Mapping[str, Mapping[str, Any]], canaries: Sequence[str], limit: object) -> bool:

@@ -58,6 +58,8 @@ class Run:
     asked_count: int | None = None
     previous: Mapping[str, str] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
+    # Hosts whose row was kept since a line told it: a task that ends asks of these alone.
+    _kept: dict[str, None] = field(default_factory=dict)
     _at_work: dict[str, tuple[str, int]] = field(default_factory=dict)
     _said: int = 0
 
@@ -94,6 +96,7 @@ class Run:
         """The rollout was stopped before this host."""
         if host in self.rows:
             self.rows[host].update(not_tried=True, next=cases.END)
+            self._kept[host] = None
 
     def ended_by_ansible(self, host: str, result: Mapping[str, Any], now: int) -> None:
         """A task of ours failed before it could say anything. A host that has its verdict is failed by a later task on purpose."""
@@ -106,13 +109,18 @@ class Run:
         if host in self.previous:
             row["previous"] = self.previous[host]
         self.rows[host] = row
+        self._kept[host] = None
 
     def untold(self, *, all_of_them: bool = False) -> list[dict[str, Any]]:
         """Rows of hosts that have ended and stand in no line yet, or in one that is not so any more."""
         fresh = []
-        for host, row in self.rows.items():
+        for host in list(self._kept):
+            row = self.rows[host]
+            if not all_of_them and row.get("next") != cases.END:
+                continue
+            del self._kept[host]
             told = json.dumps({**row, "seconds": 0}, sort_keys=True)
-            if (all_of_them or row.get("next") == cases.END) and self._told.get(host) != told:
+            if self._told.get(host) != told:
                 self._told[host] = told
                 fresh.append(row)
         return fresh

@@ -280,10 +280,8 @@ def _judged(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
     if seen.outcome != FAILED:
         return changed(seen, marker=None)
     code = _code(fields)
-    if code is None:
-        # Of a range None would be looked for one by one.
-        return seen if seen.marker else None
-    if code == NOT_APPLICABLE or code in _SUCCESSES_OF_AGENT:
+    # None would be compared with each number of the range.
+    if code is not None and (code == NOT_APPLICABLE or code in _SUCCESSES_OF_AGENT):
         return None
     if code in _NO_FAILURE_OF_WUSA and seen.source.startswith(f"event:{WUSA}/"):
         return None

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import subprocess
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +31,16 @@ def find_shell() -> str | None:
         if folder:
             return str(Path(folder) / "powershell")
     return shutil.which("powershell") or shutil.which("pwsh")
+
+
+def platform_script(body: str) -> str:
+    """A script that has the real functions of _PlatformRead, without the rest of the agent."""
+    module = ROOT / "plugins/module_utils/_PlatformRead.psm1"
+    return (
+        "$ErrorActionPreference = 'Stop'\n"
+        "New-Module -Name _PlatformRead -ScriptBlock ([ScriptBlock]::Create([IO.File]::ReadAllText(\n"
+        f"  '{module}'))) | Import-Module\n{textwrap.dedent(body)}"
+    )
 
 
 LABELS = (

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, find_shell
+from .conftest import find_shell, platform_script
 
 PATH = "/ClientWebService/client.asmx"
 
@@ -70,11 +69,8 @@ def ask(tmp_path: Path, server: _Server, *paths: str, timeout_ms: int = 4000) ->
     urls = ", ".join(f"'http://127.0.0.1:{server.server_port}/{path}'" for path in paths)
     script = tmp_path / "ask.ps1"
     script.write_text(
-        textwrap.dedent(
+        platform_script(
             f"""
-            $ErrorActionPreference = 'Stop'
-            New-Module -Name _PlatformRead -ScriptBlock ([ScriptBlock]::Create([IO.File]::ReadAllText(
-              '{ROOT / "plugins/module_utils/_PlatformRead.psm1"}'))) | Import-Module
             $all = @(foreach ($url in {urls}) {{
               try {{ Get-HttpStatus -Url $url -TimeoutMs {timeout_ms} }} catch {{ "$_" }}
             }})

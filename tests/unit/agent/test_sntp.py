@@ -13,13 +13,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import ROOT, find_shell
+from .conftest import find_shell, platform_script
 
 HERE = Path(__file__).resolve().parent
 
@@ -45,11 +44,8 @@ def ask(tmp_path: Path, servers: list[dict[str, Any]], *, port_taken: bool = Fal
     (folder / "servers.json").write_text(json.dumps(servers))
     script = folder / "ask.ps1"
     script.write_text(
-        textwrap.dedent(
+        platform_script(
             f"""
-            $ErrorActionPreference = 'Stop'
-            New-Module -Name _PlatformRead -ScriptBlock ([ScriptBlock]::Create([IO.File]::ReadAllText(
-              '{ROOT / "plugins/module_utils/_PlatformRead.psm1"}'))) | Import-Module
             $clock = [Diagnostics.Stopwatch]::StartNew()
             try {{ $answer = Invoke-SntpQuery -Server dc.example -TimeoutMs {timeout_ms} }} catch {{ $answer = @{{ error = "$_" }} }}
             $answer['ms'] = $clock.ElapsedMilliseconds

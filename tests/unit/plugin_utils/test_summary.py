@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,18 @@ def test_a_run_tells_each_host_once_and_again_when_it_changed() -> None:
     assert made.untold() == []
     made.take("b", returned("b", "repaired", did=["reset"]), 140)
     assert [(one["host"], one["now"], one["seconds"]) for one in made.untold()] == [("b", "repaired", 40)]
+
+
+def test_what_is_told_as_hosts_end_costs_the_thousandth_no_more_than_the_first() -> None:
+    made = run.Run(head())
+    began = time.process_time()
+    told = 0
+    for number in range(1000):
+        made.take(f"pc{number}", returned(f"pc{number}", "healthy"), 101)
+        told += len(made.untold())
+    assert told == 1000
+    # 5 s when each task that ended asked all hosts again.
+    assert time.process_time() - began < 1
 
 
 def test_a_task_that_fails_on_purpose_does_not_take_the_verdict_away() -> None:
