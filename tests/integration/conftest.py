@@ -17,9 +17,9 @@ MakeFleet = Callable[..., Fleet]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to make test-long what the engine does nothing of its own in: after a restart it only looks."""
+    """Leave to make test-long what the engine does nothing of its own in: after a restart it looks, after an update run it resets."""
     for item in items:
-        if item.path.name == "test_restart.py" and "[engine" in item.name:
+        if item.path.name in ("test_restart.py", "test_rescue.py") and "[engine" in item.name:
             item.add_marker(pytest.mark.slow)
 
 

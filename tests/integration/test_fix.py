@@ -80,9 +80,9 @@ def run_on(request: pytest.FixtureRequest, make_fleet: MakeFleet, tmp_path_facto
             found["end"] = {name: alike.end(fleet, name) for name in looked_at}
             if backend != "wine":
                 found["after"] = fleet.snapshots(simulated)
-                # A host that the first run left as it was, as a test below holds, is the same for the second.
-                only = [] if backend == "model" else ["--limit", ",".join(name for name in CHANGED if name in names)]
-                found["again"], found["second"] = fix(fleet, *only, variables=QUICK)
+            # On the engine `make demo` fixes every host a second time.
+            if backend == "model" or (backend == "engine" and slow):
+                found["again"], found["second"] = fix(fleet, variables=QUICK)
                 found["at_last"] = fleet.snapshots(simulated)
             done[backend] = found
         return done[backend]
@@ -115,6 +115,8 @@ def test_a_host_without_a_repair_is_left_as_it_was(run: Run, name: str) -> None:
 
 
 def test_the_second_run_changes_nothing(run: Run) -> None:
+    if "second" not in run:
+        pytest.skip("played on the engine by make demo and make test-long")
     counts = changed(run["second"].stdout)
     assert {name for name in CHANGED if name in run["rows"]} <= set(counts)
     assert set(counts.values()) == {0}

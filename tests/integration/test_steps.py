@@ -16,10 +16,7 @@ from lab.steps import CASES, OLD, W32TIME, Case, run, specs
 from .conftest import MakeFleet
 
 # A call of the engine takes seconds, and tests/unit/agent asks each kind of step by itself: there what needs the whole way.
-ON_ENGINE = (
-    "catalogues-held", "will-not-start", "helpers-refuse", "beyond-the-limit", "stuck-alone", "dependent", "old-backups",
-    "hung-agent", "much-to-tell",
-)  # fmt: skip
+ON_ENGINE = ("helpers-refuse", "beyond-the-limit", "stuck-alone", "hung-agent", "much-to-tell")
 REST = [case for case in CASES if case.model and case.host not in ON_ENGINE]
 # Result of the call, the host before it and after it.
 Seen = dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]

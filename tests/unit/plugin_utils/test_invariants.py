@@ -1,6 +1,6 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What holds for every host, over generated looks and logs. WU_EXAMPLES raises the number of examples (500)."""
+"""What holds for every host, over generated looks and logs. WU_EXAMPLES raises the number of examples (300)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from unit.plugin_utils.documents import (
 )
 from unit.plugin_utils.judging import judged_by
 
-EXAMPLES = int(os.environ.get("WU_EXAMPLES", "500"))
+EXAMPLES = int(os.environ.get("WU_EXAMPLES", "300"))
 many = settings(
     max_examples=EXAMPLES,
     deadline=None,
