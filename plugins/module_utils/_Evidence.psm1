@@ -29,10 +29,10 @@ function Get-Fault([object] $Record) {
 }
 
 function Add-Fault($Look, [hashtable] $Fault = @{ type = 'Cut'; why = 'cut to fit' }) {
-  if ($Fault['why'] -notin $Look['faults'].why) { $Look['faults'] += $Fault }
+  if ($Fault.why -notin $Look.faults.why) { $Look.faults += $Fault }
 }
 
-# What each section reads of the registry: a key (short, see Get-RegistryPart) and the values. -: that it is there. #: its subkeys.
+# What each section reads of the registry: a key (short, see Get-RegistryPart) and the values. -: that it is there.
 function Get-RegistryTable {
   return @{
     host = @'
@@ -56,16 +56,10 @@ SYSTEM\Setup;(SystemSetup|Upgrade)InProgress
     reboot = @'
 CBS\RebootPending;-
 CBS\RebootInProgress;-
-CBS\PackagesPending;-
 CV\WindowsUpdate\Auto Update\RebootRequired;-
-CV\WindowsUpdate\Auto Update\PostRebootReporting;-
-CV\WindowsUpdate\Services\Pending;#
-CV\RunOnce;DVDRebootSignal
 MS\ServerManager\CurrentRebootAttempts;-
 MS\ServerManager\ServicingStorage\ServerComponentCache;RestartRequired
-MS\Updates;UpdateExeVolatile
 CCS\Services\Netlogon;JoinDomain|AvoidSpnSet
-CCS\Control\Session Manager;PendingFileRenameOperations2?
 CCS\Control\ComputerName\ActiveComputerName;ComputerName
 CCS\Control\ComputerName\ComputerName;ComputerName
 '@
@@ -99,22 +93,21 @@ SYSTEM\Setup\MoSetup\Volatile\SetupDiag;.*
 # The registry's part of a section: what is there, as numbers and text, without credentials in addresses.
 function Get-RegistryPart($Look, [string] $Section) {
   $part = @{}
-  foreach ($row in $Look['table'][$Section] -split '\r?\n') {
+  foreach ($row in $Look.table[$Section] -split '\r?\n') {
     $short, $match = $row -split ';', 2
     $key = $short -replace '^CBS', 'CV\Component Based Servicing' -replace '^CV', 'MS\Windows\CurrentVersion' -replace '^MS', 'SOFTWARE\Microsoft' `
       -replace '^POL', 'SOFTWARE\Policies\Microsoft' -replace '^CCS', 'SYSTEM\CurrentControlSet'
     $read = Read-RegistryKey -Key "HKLM\$key"
     if ($null -eq $read) { continue }
     $values = @{}
-    if ($match -eq '#') { $values['#'] = @($read['subkeys']).Length }
     foreach ($name in [string[]]@($read['values'].psbase.Keys -match "^($match)$" | Sort-Object)) {
       $value = $read['values'][$name]
       if ($value -is [string]) {
         $value = Limit-Text ($value -replace '(://)[^/@\s]*@', '$1') 400
       }
       elseif ($value -isnot [ValueType]) { $value = @($value).Length }
-      $Look['room'] -= "$name$value".Length + 6
-      if ($Look['room'] -lt 0) { Add-Fault $Look }
+      $Look.room -= "$name$value".Length + 6
+      if ($Look.room -lt 0) { Add-Fault $Look }
       else { $values[$name] = $value }
     }
     if ($match -eq '-' -or $values.psbase.Count) { $part[$short] = $values }
@@ -135,14 +128,14 @@ function Select-Telling($Look, [object[]] $Item, $Room = 6500, $Extra = 0) {
   $sick = @{}
   $have = @{}
   $told = @(foreach ($one in $Item) {
-    $failed, $group, $update, $ended = $one['tells']
+    $failed, $group, $update, $ended = $one.tells
     if ($failed) {
       $sick["$update"] = $true
       $alike = if ($ended -and $update) { $update } else { "$group $update $ended" }
       if (-not $ended) { $Extra = 1000 }
       $same = $have[$alike]
       if ($same) {
-        if (-not $ended) { $same['first'] = $one['time']; $same['count'] = 1 + [Math]::Max(1, [int]$same['count']) }
+        if (-not $ended) { $same.first = $one.time; $same['count'] = 1 + [Math]::Max(1, [int]$same['count']) }
         continue
       }
       $have[$alike] = $one
@@ -153,7 +146,7 @@ function Select-Telling($Look, [object[]] $Item, $Room = 6500, $Extra = 0) {
   $count = @{}
   $alive = $first = $rest = @()
   for ($at = 0; $at -lt $told.Length; $at++) {
-    $failed, $group, $update, $ended = $told[$at]['tells']
+    $failed, $group, $update, $ended = $told[$at].tells
     $told[$at].Remove('tells')
     $rank = ++$count["$group $update"]
     $of_group = ++$count["$group"]
@@ -161,11 +154,11 @@ function Select-Telling($Look, [object[]] $Item, $Room = 6500, $Extra = 0) {
     elseif ($rank -eq 1 -and ($of_group -eq 1 -or $sick["$update"])) { $first += $at }
     elseif ($rank -eq 1 -and $update -match '^KB' -and $Extra-- -gt 0) { $rest += $at }
   }
-  $Look['cut'] = $false
+  $Look.cut = $false
   $keep = @(foreach ($at in $alive + $first + $rest) {
     $Room -= (ConvertTo-JsonText $told[$at]).Length + 1
     if ($Room -lt 0) {
-      $Look['cut'] = $true
+      $Look.cut = $true
       Add-Fault $Look @{ type = 'Cut'; why = $(if ($at -in $alive) { 'failures ' }) + 'cut to fit' }
       break
     }
@@ -190,16 +183,16 @@ function ConvertFrom-LogByte([byte[]] $Bytes) {
 
 # The tail of a log as kinds: lines with a code or a word of note, those alike as one, in order of their last line.
 function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
-  $tail = Read-FileTail -Path $Path -Bytes $Look['log_bytes']
+  $tail = Read-FileTail -Path $Path -Bytes $Look.log_bytes
   if ($null -eq $tail) { return }
-  $read = $tail['bytes'].Length
-  $log = @{ path = $Path; size = $tail['size']; read = $read; modified = $tail['modified']; oldest = $null; kinds = @() }
-  if ($tail['modified'] -lt $Look['since'] -or $read -eq 0) { return $log }
-  $text = ConvertFrom-LogByte $tail['bytes']
-  if ($read -lt $tail['size']) { $text = $text -replace '^[^\n]*\n' }
+  $read = $tail.bytes.Length
+  $log = @{ path = $Path; size = $tail.size; read = $read; modified = $tail.modified; oldest = $null; kinds = @() }
+  if ($tail.modified -lt $Look.since -or $read -eq 0) { return $log }
+  $text = ConvertFrom-LogByte $tail.bytes
+  if ($read -lt $tail.size) { $text = $text -replace '^[^\n]*\n' }
   # Lines carry local time of whatever zone: a day of grace.
-  $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look['since'] - 86400)).ToString('u') -replace 'Z'
-  if ($text -match '(?m)^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)') { $log['oldest'] = @($Matches[1], $floor | Sort-Object)[1] }
+  $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look.since - 86400)).ToString('u') -replace 'Z'
+  if ($text -match '(?m)^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)') { $log.oldest = @($Matches[1], $floor | Sort-Object)[1] }
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
   if ($text.Length -gt 300000) { $options += ', Compiled' }
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
@@ -243,72 +236,72 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       $have = $kinds[$kind]
       if ($null -eq $have) { $kinds[$kind] = $have = @{ count = 0; first = $time; tells = $tells } }
       $have['count']++
-      $have['last'] = $line -replace '\s+$'
-      $have['order'] = $match.Index, $need
+      $have.last = $line -replace '\s+$'
+      $have.order = $match.Index, $need
     }
   }
   $rank = 0
-  $log['kinds'] = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_['order'][0] } -Descending) {
+  $log.kinds = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_.order[0] } -Descending) {
     if ($rank++ -ge 2000) { break }
     # How often all went well decides nothing.
-    if ($kind['count'] -eq 1 -or -not $kind['tells'][0]) { foreach ($name in 'count', 'first') { $kind.Remove($name) } }
-    $kind['tells'][3] = $kind['tells'][3] -lt $ends["$($kind['tells'][2])"]
+    if ($kind['count'] -eq 1 -or -not $kind.tells[0]) { foreach ($name in 'count', 'first') { $kind.Remove($name) } }
+    $kind.tells[3] = $kind.tells[3] -lt $ends["$($kind.tells[2])"]
     $long = if ($Sort -eq 'reporting') { 262 } else { 300 }
-    $keep = if ($rank -le 20) { $long } else { [Math]::Min($long, [Math]::Max(160, $kind['order'][1])) }
-    $kind['last'] = Limit-Text $kind['last'] $keep
+    $keep = if ($rank -le 20) { $long } else { [Math]::Min($long, [Math]::Max(160, $kind.order[1])) }
+    $kind.last = Limit-Text $kind.last $keep
     $kind.Remove('order')
     $kind
   }))
-  [array]::Reverse($log['kinds'])
+  [array]::Reverse($log.kinds)
   return $log
 }
 
 # Each completes the data of its section, which begin with the registry's part.
 function Get-factSection($Look) {
-  return ($Look['fact'] = Get-HostFact)
+  return ($Look.fact = Get-HostFact)
 }
 
 function Get-clockSection($Look, $Data) {
   $set = @{}
   foreach ($key in 'CCS\Services', 'POL') {
-    $values = $Data['registry']["$key\W32Time\Parameters"]
+    $values = $Data.registry["$key\W32Time\Parameters"]
     if ($values) { foreach ($name in $values.Keys) { $set[$name] = $values[$name] } }
   }
   $ask = @()
-  if ($set['Type'] -in 'NTP', 'AllSync') { $ask += "$($set['NtpServer'])" -split '\s+' -replace ',.*' }
+  if ($set.Type -in 'NTP', 'AllSync') { $ask += "$($set.NtpServer)" -split '\s+' -replace ',.*' }
   # A member asks its domain, whose name is that of its controllers. A controller would ask itself.
-  if ($set['Type'] -in 'NT5DS', 'AllSync' -and $Look['fact'].domain_role -in 1, 3) { $ask += $Look['fact'].domain }
-  $Data['sources'] = @(foreach ($server in @($ask + $Look['servers'] -ne '' | Select-Object -Unique -First 6)) {
-    try { @{ server = $server; ok = $true } + (Invoke-SntpQuery -Server $server -TimeoutMs $Look['sntp_ms']) }
+  if ($set.Type -in 'NT5DS', 'AllSync' -and $Look.fact.domain_role -in 1, 3) { $ask += $Look.fact.domain }
+  $Data.sources = @(foreach ($server in @($ask + $Look.servers -ne '' | Select-Object -Unique -First 6)) {
+    try { @{ server = $server; ok = $true } + (Invoke-SntpQuery -Server $server -TimeoutMs $Look.sntp_ms) }
     catch { @{ server = $server; ok = $false; error = (Get-Fault $_).why } }
   })
   # Silent to us is not silent: W32Time's own status (from 1703 on).
-  if ($true -notin $Data['sources'].ok) {
+  if ($true -notin $Data.sources.ok) {
     $from = @{ Channel = 'Microsoft-Windows-Time-Service/Operational'; XPath = '*[System[EventID=260]]' }
-    try { $Data['status'] = ConvertFrom-EventXml (Read-EventRecord @from -Max 1 -TimeoutMs 999) } catch { }
+    try { $Data.status = ConvertFrom-EventXml (Read-EventRecord @from -Max 1 -TimeoutMs 999) } catch { }
   }
-  return $Data + @{ start_ms = $Look['start_ms']; end_ms = Get-HostClock; zone = Get-TimeZoneId; utc_offset_s = Get-UtcOffset }
+  return $Data + @{ start_ms = $Look.start_ms; end_ms = Get-HostClock; zone = Get-TimeZoneId; utc_offset_s = Get-UtcOffset }
 }
 
 function Get-historySection($Look) {
   $history = Get-UpdateHistory -Max 300
   $good = @{}
-  $entries = @(foreach ($entry in $history['entries']) {
-    $failed = $entry['result'] -notin 1, 2
+  $entries = @(foreach ($entry in $history.entries) {
+    $failed = $entry.result -notin 1, 2
     # Of what is old: the newest that went well.
-    $old = $entry['time'] -lt $Look['since']
+    $old = $entry.time -lt $Look.since
     if ($old -and $failed) { continue }
-    $entry['title'] = Limit-Title $entry['title']
-    $entry['classes'] = @($entry['classes'] | Select-Object -First 6)
+    $entry.title = Limit-Title $entry.title
+    $entry.classes = @($entry.classes | Select-Object -First 6)
     foreach ($name in 'service', 'caller', 'classes', 'hresult') { if (-not $entry[$name]) { $entry.Remove($name) } }
-    $group = "$($entry['operation']) $($entry['result'])"
-    if ($failed) { $group += " $($entry['hresult'])" } else { $group += " $($entry['service']) $($entry['classes'])" }
-    $update = if (-not $old) { Get-UpdateName $entry['title'] $entry['update_id'] }
-    $entry['tells'] = @($failed, $group, $update, ($update -and $good[$update]))
-    if ($update -and $entry['operation'] -eq 1 -and -not $failed) { $good[$update] = $true }
+    $group = "$($entry.operation) $($entry.result)"
+    if ($failed) { $group += " $($entry.hresult)" } else { $group += " $($entry.service) $($entry.classes)" }
+    $update = if (-not $old) { Get-UpdateName $entry.title $entry.update_id }
+    $entry.tells = @($failed, $group, $update, ($update -and $good[$update]))
+    if ($update -and $entry.operation -eq 1 -and -not $failed) { $good[$update] = $true }
     $entry
   })
-  return @{ total = $history['total']; entries = @(Select-Telling $Look -Item $entries -Extra 3) }
+  return @{ total = $history.total; entries = @(Select-Telling $Look -Item $entries -Extra 3) }
 }
 
 # Id, time and data fields of an event; UserData flattened.
@@ -343,7 +336,7 @@ function Get-eventsSection($Look) {
     C = 'Microsoft-Windows-Servicing'; M = 'Service Control Manager'; T = 'Microsoft-Windows-Time-Service'
   }
   # No upper bound: a clock may have been ahead.
-  $since = [DateTimeOffset]::FromUnixTimeSeconds($Look['since']).ToString('u') -replace ' ', 'T'
+  $since = [DateTimeOffset]::FromUnixTimeSeconds($Look.since).ToString('u') -replace ' ', 'T'
   $reach = [ordered]@{}
   $ends = @{}
   $records = @(foreach ($row in $rows) {
@@ -357,7 +350,7 @@ function Get-eventsSection($Look) {
       if ($from -eq 'W' -and -not $reach[$channel]) {
         $reach[$channel] = @{ channel = $channel; oldest = $null; complete = $true }
         foreach ($text in Read-EventRecord -Channel $channel -XPath '*' -Max 1 -TimeoutMs 3000 -Oldest $true) {
-          $reach[$channel].oldest = [Math]::Max($Look['since'], (ConvertFrom-EventXml $text).time)
+          $reach[$channel].oldest = [Math]::Max($Look.since, (ConvertFrom-EventXml $text).time)
         }
       }
       Read-EventRecord -Channel $channel -XPath $xpath -Max $max -TimeoutMs 3000 | ForEach-Object -Process { $null = $texts.Add($_) }
@@ -365,61 +358,61 @@ function Get-eventsSection($Look) {
     catch {
       $whole = $false
       $fault = Get-Fault $_
-      $fault['why'] = "${channel}: $($fault['why'])"
-      if ($fault['type'] -match 'NotFound') { $reach.Remove($channel) } else { Add-Fault $Look $fault }
+      $fault.why = "${channel}: $($fault.why)"
+      if ($fault.type -match 'NotFound') { $reach.Remove($channel) } else { Add-Fault $Look $fault }
     }
     $items = @(foreach ($text in $texts) {
       $record = ConvertFrom-EventXml $text
-      $data = $record['data']
+      $data = $record.data
       $data.Remove('updateRevisionNumber')
-      $service = "$($data['service'])"
+      $service = "$($data.service)"
       if ($from -eq 'M') {
-        foreach ($value in @($data.psbase.Values)) { if (-not $service -and $value -in $Look['names']) { $service = $value } }
-        if ($service -and $service -notin $Look['names']) { continue }
+        foreach ($value in @($data.psbase.Values)) { if (-not $service -and $value -in $Look.names) { $service = $value } }
+        if ($service -and $service -notin $Look.names) { continue }
       }
       $title = foreach ($name in $data.psbase.Keys) { if ($name -match 'title$|updatelist|identifier$') { $data[$name] } }
-      $update = "$(Get-UpdateName $title $data['updateGuid'])"
+      $update = "$(Get-UpdateName $title $data.updateGuid)"
       # Of searches the service that was asked.
       $about = "$channel $update"
-      if ($record['id'] -in 25, 26) { $about += $data['serviceGuid'] }
-      $failed = $record['id'] -notin ($calm -split ',')
-      if (-not $failed -and ($update -or $record['id'] -eq 26) -and -not $ends[$about]) { $ends[$about] = $record['record'] }
-      $ended = $record['record'] -le $ends[$about]
+      if ($record.id -in 25, 26) { $about += $data.serviceGuid }
+      $failed = $record.id -notin ($calm -split ',')
+      if (-not $failed -and ($update -or $record.id -eq 26) -and -not $ends[$about]) { $ends[$about] = $record.record }
+      $ended = $record.record -le $ends[$about]
       # A try that was installed since tells nothing.
       if ($ended -and $ids -eq '43,44') { continue }
-      $codes = "$($data['serviceGuid']) $($data['errorCode']) $($data.psbase.Values -like '%%*')"
-      $record += @{ of = $of + $from; tells = @($failed, "$($record['id']) $service $codes", $update, $ended) }
+      $codes = "$($data.serviceGuid) $($data.errorCode) $($data.psbase.Values -like '%%*')"
+      $record += @{ of = $of + $from; tells = @($failed, "$($record.id) $service $codes", $update, $ended) }
       $record
     })
     Select-Telling $Look -Room 4000 -Extra 5 -Item $items
-    if ($reach[$channel] -and $ids -ne '43,44' -and (-not $whole -or $texts.Count -ge $max -or $Look['cut'])) { $reach[$channel].complete = $false }
+    if ($reach[$channel] -and $ids -ne '43,44' -and (-not $whole -or $texts.Count -ge $max -or $Look.cut)) { $reach[$channel].complete = $false }
   })
-  if ($Look['faults'] -and -not $records) { return $null }
+  if ($Look.faults -and -not $records) { return $null }
   return @{ records = @($records | Sort-Object -Property { $_.time }, { $_.record } -Descending); reach = @($reach.Values) }
 }
 
 function Get-sourcesSection($Look, $Data) {
   $set = @{}
-  foreach ($values in $Data['registry'].Values) { $set += $values }
+  foreach ($values in $Data.registry.Values) { $set += $values }
   $Data.Remove('registry')
   $proxies = @()
-  if (1 -eq $set['ProxyEnable']) { $proxies += $set['ProxyServer'] }
+  if (1 -eq $set.ProxyEnable) { $proxies += $set.ProxyServer }
   $ask = @(foreach ($proxy in @(Get-WinHttpProxy) + $proxies) { , @('proxy', ('http://' + ("$proxy" -replace '^(?=.*=).*?(https?=|$)' -replace ';.*' -replace '^https?://'))) })
-  if (1 -eq $set['UseWUServer']) { $ask += , @('wsus', $set['WUServer']) }
-  $Data['endpoints'] = @(foreach ($one in $ask | Sort-Object -Property { "$_" } -Unique) {
+  if (1 -eq $set.UseWUServer) { $ask += , @('wsus', $set.WUServer) }
+  $Data.endpoints = @(foreach ($one in $ask | Sort-Object -Property { "$_" } -Unique) {
     $url = $one[1] -as [uri]
     if ($null -eq $url -or -not $url.Host) { continue }
     $row = @{ role = $one[0]; host = $url.DnsSafeHost; port = $url.Port }
-    $row += Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look['connect_ms']
+    $row += Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look.connect_ms
     # Its pool may stand still.
-    if ($row['ok'] -and "$($one[0])$($url.Scheme)" -eq 'wsushttp') {
+    if ($row.ok -and "$($one[0])$($url.Scheme)" -eq 'wsushttp') {
       try { $row.status = Get-HttpStatus -Url "http://$($url.Authority)/ClientWebService/client.asmx" -TimeoutMs 6000 }
       catch { $row.error = (Get-Fault $_).why }
     }
     $row
   })
   try {
-    $file = Read-FileTail -Path "$($Look['windows'])\System32\drivers\etc\hosts" -Bytes 999999
+    $file = Read-FileTail -Path "$($Look.windows)\System32\drivers\etc\hosts" -Bytes 999999
     if ($file) { $Data.hosts = @(((ConvertFrom-LogByte $file.bytes) -split '\s*\n' -match '^[^#]{0,99}(windowsupdate|(update|download|mp).microsoft.com).{0,99}$')[0..8]) }
   }
   catch { Add-Fault $Look (Get-Fault $_) }
@@ -428,29 +421,29 @@ function Get-sourcesSection($Look, $Data) {
 
 function Get-agentSection($Look) {
   $data = @{}
-  try { $data['services'] = @(Get-UpdateService) } catch { Add-Fault $Look (Get-Fault $_) }
+  try { $data.services = @(Get-UpdateService) } catch { Add-Fault $Look (Get-Fault $_) }
   try { $data += Get-UpdateResult } catch { Add-Fault $Look (Get-Fault $_) }
   return $data
 }
 
 function Get-cacheSection($Look) {
-  return @{ folders = @(foreach ($path in "$($Look['windows'])\SoftwareDistribution", "$($Look['windows'])\System32\catroot2") {
+  return @{ folders = @(foreach ($path in "$($Look.windows)\SoftwareDistribution", "$($Look.windows)\System32\catroot2") {
     $parent, $name = $path -split '\\(?=[^\\]*$)'
     $folder = @{ name = $name; path = $path; exists = $false; backups = @(Get-ChildName -Path $parent -Filter "$name.wu*") }
     $fact = Get-FolderFact -Path $path
     if ($fact) {
-      $folder['exists'] = $true
-      $folder['store'] = Get-FileFact -Path "$path\DataStore\DataStore.edb"
+      $folder.exists = $true
+      $folder.store = Get-FileFact -Path "$path\DataStore\DataStore.edb"
       $folder += $fact
     }
-    elseif (Get-FileFact -Path $path) { $folder['file'] = $true }
+    elseif (Get-FileFact -Path $path) { $folder.file = $true }
     $folder
   }) }
 }
 
 function Get-upgradeSection($Look, $Data) {
-  $old = $Look['drive'] + '\$WINDOWS.~BT\Sources'
-  $Data['logs'] = @(foreach ($folder in "$old\Panther", "$old\Rollback", "$($Look['windows'])\Panther") { Read-Log $Look "$folder\setuperr.log" setup 1500 })
+  $old = $Look.drive + '\$WINDOWS.~BT\Sources'
+  $Data.logs = @(foreach ($folder in "$old\Panther", "$old\Rollback", "$($Look.windows)\Panther") { Read-Log $Look "$folder\setuperr.log" setup 1500 })
   return $Data
 }
 
@@ -462,45 +455,45 @@ function Get-scanSection($Look) {
     if (-not $fault.code -or $fault.code -eq -2147024891) { throw }
     $scan = @{ hresult = $fault.code }
   }
-  foreach ($update in $scan['updates']) { $update['title'] = Limit-Title $update['title'] }
+  foreach ($update in $scan.updates) { $update.title = Limit-Title $update.title }
   return $scan
 }
 
 function Get-SectionData($Look, [string] $Name) {
   $data = @{}
-  if ($Look['table'][$Name]) { $data['registry'] = Get-RegistryPart $Look $Name }
+  if ($Look.table[$Name]) { $data.registry = Get-RegistryPart $Look $Name }
   switch ($Name) {
     { $_ -in 'reboot', 'policy' } { return $data }
     'host' { return $data + (Get-SessionFact) }
     'servicing' { return $data + @{ times = Get-ProcessTime -Name 'TiWorker', 'msiexec', 'SetupHost', 'setupprep' } }
     'services' {
-      $services = Get-ServiceTable -Name ($Look['names'] + 'vmictimesync')
+      $services = Get-ServiceTable -Name ($Look.names + 'vmictimesync')
       foreach ($row in $services.Values) {
-        if ($row['image_path'] -match '^%systemroot%\\system32\\svchost\.exe ') { $row['image_path'] = $null }
+        if ($row.image_path -match '^%systemroot%\\system32\\svchost\.exe ') { $row.image_path = $null }
         foreach ($field in 'delayed', 'trigger', 'dependents', 'image_path') { if (-not $row[$field]) { $row.Remove($field) } }
       }
       return @{ services = $services }
     }
-    'reporting' { return Read-Log $Look "$($Look['windows'])\SoftwareDistribution\ReportingEvents.log" reporting }
-    'cbs' { return Read-Log $Look "$($Look['windows'])\Logs\CBS\CBS.log" cbs 12000 }
-    'disk' { return @{ drive = $Look['drive'] } + (Get-DriveFact -Drive $Look['drive']) }
+    'reporting' { return Read-Log $Look "$($Look.windows)\SoftwareDistribution\ReportingEvents.log" reporting }
+    'cbs' { return Read-Log $Look "$($Look.windows)\Logs\CBS\CBS.log" cbs 12000 }
+    'disk' { return @{ drive = $Look.drive } + (Get-DriveFact -Drive $Look.drive) }
     default { return & "Get-${Name}Section" $Look $data }
   }
 }
 
 function Invoke-Section($Look, [string] $Name) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
-  $Look['faults'] = @()
+  $Look.faults = @()
   $section = @{ data = $null }
   try {
-    if ($Look['clock'].ElapsedMilliseconds -gt $Look['budget_ms']) { throw [TimeoutException]::new('the time of the look was over') }
+    if ($Look.clock.ElapsedMilliseconds -gt $Look.budget_ms) { throw [TimeoutException]::new('the time of the look was over') }
     $section.data = Get-SectionData $Look $Name
   }
-  catch { $Look['faults'] = @(Get-Fault $_) }
+  catch { $Look.faults = @(Get-Fault $_) }
   # .NET calls a code of the update agent as it calls a file that is not there.
-  if ($Name -in 'history', 'agent', 'scan') { foreach ($fault in $Look['faults']) { $fault['type'] = $fault['type'] -replace '.*NotFound', 'Agent' } }
-  if ($Look['faults']) { $section['faults'] = $Look['faults'] }
-  $section['ms'] = $clock.ElapsedMilliseconds
+  if ($Name -in 'history', 'agent', 'scan') { foreach ($fault in $Look.faults) { $fault.type = $fault.type -replace '.*NotFound', 'Agent' } }
+  if ($Look.faults) { $section.faults = $Look.faults }
+  $section.ms = $clock.ElapsedMilliseconds
   return $section
 }
 
@@ -509,7 +502,7 @@ function New-Look([object] $Request) {
   # -match takes letters as the culture does: a Turkish I is no i.
   [Threading.Thread]::CurrentThread.CurrentCulture = [Globalization.CultureInfo]::InvariantCulture
   $look = @{
-    clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request['servers']) -ne $null; room = 6000; faults = @(); table = Get-RegistryTable
+    clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request.servers) -ne $null; room = 6000; faults = @(); table = Get-RegistryTable
     windows = $env:SystemRoot; drive = $env:SystemDrive
     names = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
     refused = $null
@@ -517,23 +510,23 @@ function New-Look([object] $Request) {
   $limits = @{ lookback_s = 3456000; budget_ms = 30000; scan_ms = 120000; sntp_ms = 1000; connect_ms = 1500; log_bytes = 4194304 }
   foreach ($name in $limits.Keys) {
     $limit = if ($null -ne $Request[$name]) { $Request[$name] } else { $limits[$name] }
-    if (($limit -isnot [int] -and $limit -isnot [long]) -or $limit -lt 0) { $look['refused'] = "$name is not a number" }
+    if (($limit -isnot [int] -and $limit -isnot [long]) -or $limit -lt 0) { $look.refused = "$name is not a number" }
     $look[$name] = $limit
   }
   $always = 'host', 'services', 'servicing', 'reboot'
   $near = 'policy', 'disk', 'upgrade', 'reporting', 'cbs'
   # The likeliest to hang later; the search, which may take minutes, last.
   $far = 'events', 'cache', 'fact', 'clock', 'sources', 'agent', 'history', 'scan'
-  $asked = @($Request['sections']) -ne $null
-  foreach ($name in $asked) { if ($name -notin ($always + $near + $far)) { $look['refused'] = "unknown section $name" } }
-  $look['near'] = $always + @(foreach ($name in $near) { if ($name -in $asked) { $name } })
-  $look['far'] = @(foreach ($name in $far) { if ($name -in $asked -or $name -eq 'fact' -or ($name -eq 'agent' -and 'sources' -in $asked)) { $name } })
-  if ($Request['schema'] -ne 1 -or $Request['op'] -ne 'observe') { $look['refused'] = 'this agent observes by schema 1 alone' }
-  if ($look['refused']) { $look['near'] = $look['far'] = @(); return $look }
-  $look['start_ms'] = Get-HostClock
+  $asked = @($Request.sections) -ne $null
+  foreach ($name in $asked) { if ($name -notin ($always + $near + $far)) { $look.refused = "unknown section $name" } }
+  $look.near = $always + @(foreach ($name in $near) { if ($name -in $asked) { $name } })
+  $look.far = @(foreach ($name in $far) { if ($name -in $asked -or $name -eq 'fact' -or ($name -eq 'agent' -and 'sources' -in $asked)) { $name } })
+  if ($Request.schema -ne 1 -or $Request.op -ne 'observe') { $look.refused = 'this agent observes by schema 1 alone' }
+  if ($look.refused) { $look.near = $look.far = @(); return $look }
+  $look.start_ms = Get-HostClock
   # By the host's own clock: that is the one its logs were written by.
-  $look['since'] = ($look['start_ms'] - $look['start_ms'] % 1000) / 1000 - $look['lookback_s']
-  if ($look['since'] -lt 0) { $look['since'] = 0 }
+  $look.since = ($look.start_ms - $look.start_ms % 1000) / 1000 - $look.lookback_s
+  if ($look.since -lt 0) { $look.since = 0 }
   return $look
 }
 
@@ -541,8 +534,8 @@ function Invoke-Lane($Look, $Result, [string[]] $Name) {
   foreach ($one in $Name) {
     # What the worker does for a search of our own is no work.
     if ($one -eq 'scan') {
-      while (-not $Result['near']) { Start-Sleep -Milliseconds 20 }
-      try { $Result['times'] = Get-ProcessTime -Name 'TiWorker', 'msiexec' } catch { $null = $_ }
+      while (-not $Result.near) { Start-Sleep -Milliseconds 20 }
+      try { $Result.times = Get-ProcessTime -Name 'TiWorker', 'msiexec' } catch { $null = $_ }
     }
     $Result[$one] = Invoke-Section $Look $one
   }
@@ -552,7 +545,7 @@ function Invoke-FarLane([object] $Request, $Result) {
   # A thread that is stuck in Windows must not keep the process alive.
   [Threading.Thread]::CurrentThread.IsBackground = $true
   $look = New-Look $Request
-  Invoke-Lane $look $Result $look['far']
+  Invoke-Lane $look $Result $look.far
 }
 
 # The far sections beside the others: what hangs knows no cancel; its runspace is then left alone.
@@ -572,14 +565,14 @@ function Start-Lane([object] $Request, $Result) {
 # What the lane found; once one has hung, nobody waits for the next.
 function Wait-Lane($Look, $Result, [hashtable] $Lane) {
   $sections = @{}
-  $limit = $Look['budget_ms']
-  foreach ($name in $Look['far']) {
-    if ($name -eq 'scan' -and $limit) { $limit = $Look['scan_ms'] }
+  $limit = $Look.budget_ms
+  foreach ($name in $Look.far) {
+    if ($name -eq 'scan' -and $limit) { $limit = $Look.scan_ms }
     $clock = [Diagnostics.Stopwatch]::StartNew()
-    while (-not $Result[$name] -and $clock.ElapsedMilliseconds -lt $limit -and -not $Lane['wait'].AsyncWaitHandle.WaitOne(20)) { continue }
+    while (-not $Result[$name] -and $clock.ElapsedMilliseconds -lt $limit -and -not $Lane.wait.AsyncWaitHandle.WaitOne(20)) { continue }
     $sections[$name] = $Result[$name]
     if ($sections[$name]) { continue }
-    $reason = $Lane['shell'].InvocationStateInfo.Reason
+    $reason = $Lane.shell.InvocationStateInfo.Reason
     if ($null -eq $reason) { $reason = [TimeoutException]::new('no answer in time') }
     $sections[$name] = @{ data = $null; faults = @(Get-Fault @{ Exception = $reason }); ms = $limit }
     $limit = 0
@@ -589,26 +582,26 @@ function Wait-Lane($Look, $Result, [hashtable] $Lane) {
 
 # What the workers that were there took since. One that came later is none: a search starts it, and it stays for two minutes.
 function Complete-Servicing($Look, $Data, $Times) {
-  if (-not $Data -or -not ($Data['times'].ContainsKey('TiWorker') -or $Data['times'].ContainsKey('msiexec'))) { return }
+  if (-not $Data -or -not ($Data.times.ContainsKey('TiWorker') -or $Data.times.ContainsKey('msiexec'))) { return }
   if ($null -eq $Times) { $Times = Get-ProcessTime -Name 'TiWorker', 'msiexec' }
-  $Data['later'] = $Times
-  $log = Read-FileTail -Path "$($Look['windows'])\Logs\CBS\CBS.log" -Bytes 1
-  if ($log) { $Data['log_age'] = [long]((Get-HostClock) / 1000 - $log['modified']) }
+  $Data.later = $Times
+  $log = Read-FileTail -Path "$($Look.windows)\Logs\CBS\CBS.log" -Bytes 1
+  if ($log) { $Data.log_age = [long]((Get-HostClock) / 1000 - $log.modified) }
 }
 
 function Get-Observation([object] $Request) {
   $result = [hashtable]::Synchronized(@{})
-  if ($Request['lanes'] -ne 1) { $lane = Start-Lane $Request $result }
+  if ($Request.lanes -ne 1) { $lane = Start-Lane $Request $result }
   $look = New-Look $Request
-  if ($look['refused']) { return @{ schema = 1; refused = $look['refused'] } }
+  if ($look.refused) { return @{ schema = 1; refused = $look.refused } }
   $sections = @{}
   if (-not $lane) { $result = $sections }
-  Invoke-Lane $look $sections $look['near']
-  $result['near'] = $true
-  if ($lane) { $sections += Wait-Lane $look $result $lane } else { Invoke-Lane $look $sections $look['far'] }
-  try { Complete-Servicing $look $sections['servicing'].data $result['times'] } catch { $null = $_ }
+  Invoke-Lane $look $sections $look.near
+  $result.near = $true
+  if ($lane) { $sections += Wait-Lane $look $result $lane } else { Invoke-Lane $look $sections $look.far }
+  try { Complete-Servicing $look $sections.servicing.data $result.times } catch { $null = $_ }
   foreach ($name in 'near', 'times') { $sections.Remove($name) }
-  if ($sections['clock'] -and $sections['clock'].data) { $sections['clock'].data.end_ms = Get-HostClock }
+  if ($sections.clock -and $sections.clock.data) { $sections.clock.data.end_ms = Get-HostClock }
   return @{ schema = 1; op = 'observe'; sections = $sections }
 }
 

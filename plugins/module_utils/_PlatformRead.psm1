@@ -22,7 +22,6 @@ function Get-SessionFact {
     language_mode = [string]$ExecutionContext.SessionState.LanguageMode
     elevated = $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
     is_64bit = [Environment]::Is64BitProcess
-    culture = [Globalization.CultureInfo]::CurrentUICulture.Name
   }
 }
 
@@ -157,7 +156,7 @@ function Get-FileFact([string] $Path) {
 
 function Get-DriveFact([string] $Drive) {
   $info = [IO.DriveInfo]::new($Drive)
-  return @{ free = $info.TotalFreeSpace; size = $info.TotalSize }
+  return @{ free = $info.TotalFreeSpace }
 }
 
 # As W32Time asks: all addresses; the first good answer wins.
@@ -206,8 +205,6 @@ function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
         }
         $result = @{
           offset_ms = [long][Math]::Round((($stamps[0] - $sent) + ($stamps[1] - $received)) / 2)
-          rtt_ms = [long][Math]::Max(0, [Math]::Round(($received - $sent) - ($stamps[1] - $stamps[0])))
-          stratum = $stratum
         }
       }
     }

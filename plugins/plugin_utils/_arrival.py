@@ -21,21 +21,14 @@ _ACCESS_DENIED = 0x80070005
 _MOST_DEPTH = 64
 _MOST_WHY = 300
 # Keys as the agent's own table writes them: CBS, CV, MS, POL, CCS stand for the beginnings of paths below HKLM.
-_SESSION_MANAGER = r"CCS\Control\Session Manager"
 _VERSION = r"MS\Windows NT\CurrentVersion"
 _MARKERS = {
     r"CBS\RebootPending": "cbs_reboot_pending",
     r"CBS\RebootInProgress": "cbs_reboot_in_progress",
-    r"CBS\PackagesPending": "cbs_packages_pending",
     r"CV\WindowsUpdate\Auto Update\RebootRequired": "wu_reboot_required",
-    r"CV\WindowsUpdate\Auto Update\PostRebootReporting": "wu_post_reboot_reporting",
-    r"CV\WindowsUpdate\Services\Pending": "wu_services_pending",
-    r"CV\RunOnce": "dvd_reboot_signal",
     r"MS\ServerManager\CurrentRebootAttempts": "server_manager",
     r"MS\ServerManager\ServicingStorage\ServerComponentCache": "server_manager",
-    r"MS\Updates": "update_exe_volatile",
     r"CCS\Services\Netlogon": "netlogon_join",
-    _SESSION_MANAGER: "file_renames",
 }
 _POLICIES = {
     "wu": (r"POL\Windows\WindowsUpdate",),
@@ -365,9 +358,7 @@ def _reboot(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
     configured = _value(registry, r"CCS\Control\ComputerName\ComputerName", "ComputerName")
     if active and _text(active).lower() != _text(configured).lower():
         markers.add("computer_rename")
-    # A rename is a pair of source and target.
-    lengths = [length for length in registry.get(_SESSION_MANAGER, {}).values() if isinstance(length, int)]
-    return {"markers": sorted(markers), "file_renames": sum((length + 1) // 2 for length in lengths)}
+    return {"markers": sorted(markers)}
 
 
 def _policy(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
@@ -385,8 +376,6 @@ def _upgrade(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "osupgrade": registry.get(r"CV\WindowsUpdate\OSUpgrade", {}),
         "box_result": _value(registry, r"SYSTEM\Setup\MoSetup\Volatile", "BoxResult"),
-        "failure_count": _value(registry, r"SYSTEM\Setup\MoSetup\Tracking", "FailureCount"),
-        "install_attempts": _value(registry, r"SYSTEM\Setup\MoSetup\Tracking", "InstallAttempts"),
         "setupdiag": diagnosis,
     }
 

@@ -223,7 +223,7 @@ _VALUES = fields.table(fields.number_or_text, 200)
 _FLAG = fields.flag
 
 _TIME_SOURCE = record(
-    parts.TimeSource, server=_NAME, ok=_FLAG, offset_ms=_OFFSET_MS, rtt_ms=_NUMBER, stratum=_NUMBER, error=_NAME
+    parts.TimeSource, server=_NAME, ok=_FLAG, offset_ms=_OFFSET_MS, error=_NAME
 )
 _TIME_STATUS = record(
     parts.TimeStatus,
@@ -327,7 +327,6 @@ _SECTIONS: dict[str, Check] = {
         language_mode=_NAME,
         elevated=_FLAG,
         is_64bit=_FLAG,
-        culture=_NAME,
         boot_time=_TIME,
     ),
     "clock": record(
@@ -364,7 +363,7 @@ _SECTIONS: dict[str, Check] = {
         setup_in_progress=_FLAG,
         upgrade_in_progress=_FLAG,
     ),
-    "reboot": record(parts.Reboot, "markers", markers=many(_NAME, 32), file_renames=_COUNT),
+    "reboot": record(parts.Reboot, "markers", markers=many(_NAME, 32)),
     "policy": record(
         parts.Policy,
         wu=_VALUES,
@@ -387,13 +386,11 @@ _SECTIONS: dict[str, Check] = {
         hosts=many(_NAME, 9),
     ),
     "cache": record(parts.Cache, "folders", folders=many(_CACHE_FOLDER, 8)),
-    "disk": record(parts.Disk, drive=_NAME, free=_COUNT, size=_COUNT),
+    "disk": record(parts.Disk, drive=_NAME, free=_COUNT),
     "upgrade": record(
         parts.Upgrade,
         osupgrade=_VALUES,
         box_result=_CODE,
-        failure_count=_NUMBER,
-        install_attempts=_NUMBER,
         setupdiag=_VALUES,
         logs=many(_LOG, 16),
     ),

@@ -27,7 +27,6 @@ class Host:
     language_mode: str | None = None
     elevated: bool | None = None
     is_64bit: bool | None = None
-    culture: str | None = None
     boot_time: int | None = None
 
 
@@ -38,8 +37,6 @@ class TimeSource:
     server: str
     ok: bool = False
     offset_ms: int | None = None
-    rtt_ms: int | None = None
-    stratum: int | None = None
     error: str | None = None
 
 
@@ -215,7 +212,6 @@ class Reboot:
     """The markers of a pending restart, by name."""
 
     markers: tuple[str, ...] = ()
-    file_renames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -304,7 +300,6 @@ class Disk:
 
     drive: str | None = None
     free: int | None = None
-    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -313,8 +308,6 @@ class Upgrade:
 
     osupgrade: Values = field(default_factory=dict)
     box_result: int | None = None
-    failure_count: int | None = None
-    install_attempts: int | None = None
     setupdiag: Values | None = None
     logs: tuple[Log, ...] = ()
 

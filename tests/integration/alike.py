@@ -25,13 +25,9 @@ APART = {
     "reporting.size": "an event log line more or less",
     "reporting.read": "an event log line more or less",
     "disk.free": "Wine's disk is the machine's",
-    "disk.size": "Wine's disk is the machine's",
-}
-ON_WINE = {
-    "host.culture": "Wine has the language of the machine",
 }
 TIMES = re.compile(
-    r"^(time|first|log_age|boot_time|start_ms|end_ms|modified|created|last_search|last_install|offset_ms|rtt_ms|ms|seconds|record|oldest)$|_ms$"
+    r"^(time|first|log_age|boot_time|start_ms|end_ms|modified|created|last_search|last_install|offset_ms|ms|seconds|record|oldest)$|_ms$"
 )
 # What the modules of this collection may change, read through the platform's own functions on every backend.
 SERVICES = ["wuauserv", "BITS", "CryptSvc", "UsoSvc", "DoSvc", "W32Time", "TrustedInstaller", "msiserver", "wlidsvc"]
@@ -50,7 +46,7 @@ def evidence(path: Path) -> dict[str, Any]:
 
 
 def without(section: str, shown: dict[str, Any], apart: Container[str]) -> dict[str, Any]:
-    """Leave out of a section what is named as apart, such as ON_WINE: what Wine alone cannot play."""
+    """Leave out of a section what is named as apart, what one backend alone cannot play."""
     data = shown["data"]
     return {**shown, "data": data and {name: value for name, value in data.items() if f"{section}.{name}" not in apart}}
 

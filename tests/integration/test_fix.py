@@ -186,4 +186,4 @@ def test_model_and_engine_agree(run_on: Callable[[str], Run], name: str) -> None
 @pytest.mark.parametrize("name", ON_WINE)
 def test_wine_and_model_agree(run_on: Callable[[str], Run], name: str) -> None:
     # The lab's own look into a prefix knows only the keys of the scenario: test_wine.py compares the registry.
-    _agree(run_on("wine"), run_on("model"), name, alike.ON_WINE, ("services", "folders"))
+    _agree(run_on("wine"), run_on("model"), name, (), ("services", "folders"))

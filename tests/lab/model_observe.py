@@ -111,7 +111,7 @@ class Observer:
             read: Any = self._call("Read-RegistryKey", {"Key": long_key(short)})
             if read is None:
                 continue
-            values: dict[str, Any] = {"#": len(read["subkeys"])} if match == "#" else {}
+            values: dict[str, Any] = {}
             for name, value in read["values"].items():
                 if re.fullmatch(match, name, re.IGNORECASE):
                     kept = re.sub(r"(://)[^/@\s]*@", r"\1", value)[:400] if isinstance(value, str) else value

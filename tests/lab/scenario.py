@@ -77,7 +77,6 @@ KEYS = {
     "wire",
     "linux",
     "language",
-    "culture",
     "zone",
     "clock_offset",
     "controller_skew",

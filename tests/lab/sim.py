@@ -1123,7 +1123,7 @@ class Sim:
             "elevated": True,
             "is_64bit": True,
         }
-        return {**session, **(self.spec.get("session") or {}), "culture": self.spec.get("culture", "en-US")}
+        return {**session, **(self.spec.get("session") or {})}
 
     def _get_time_zone_id(self) -> str:
         return self.zone
@@ -1250,7 +1250,7 @@ class Sim:
     def _get_drive_fact(self, drive: str) -> dict[str, int]:
         if not drive.upper().startswith("C"):
             raise win32(21, "The device is not ready.")
-        return {"free": self.drive["free"], "size": self.drive["size"]}
+        return {"free": self.drive["free"]}
 
     def _invoke_sntp_query(self, server: str, timeout_ms: int) -> dict[str, Any]:
         name = server.split(",", maxsplit=1)[0]
@@ -1266,11 +1266,7 @@ class Sim:
         if why := _unfit(source):
             raise SimError(0x80131501, f"unfit: {why}")
         offset = scenario.seconds(source.get("offset", 0)) - self.clock_offset
-        return {
-            "offset_ms": round(offset * 1000),
-            "rtt_ms": source.get("rtt_ms", 4),
-            "stratum": source.get("stratum", 2),
-        }
+        return {"offset_ms": round(offset * 1000)}
 
     def _test_tcp_connect(self, server: str, port: int, timeout_ms: int) -> dict[str, Any]:
         endpoint = self.endpoints.get(f"{server}:{port}".lower())

@@ -76,7 +76,6 @@ def healthy_state() -> dict[str, Any]:
             "language_mode": "FullLanguage",
             "elevated": True,
             "is_64bit": True,
-            "culture": "de-DE",
         },
         "registry": {
             version: {"CurrentBuildNumber": "19045", "UBR": 4780, "EditionID": "Professional"},
@@ -99,7 +98,7 @@ def healthy_state() -> dict[str, Any]:
         "process_facts": {"812": {"name": "svchost", "started": NOW * 1000}},
         "processes": {},
         "channels": {"System": [], "Setup": [], "Microsoft-Windows-WindowsUpdateClient/Operational": []},
-        "disk": {"free": 50 << 30, "size": 100 << 30},
+        "disk": {"free": 50 << 30},
         "sntp": {"time.windows.com": 40},
         "tcp": [],
         "history": [],

@@ -79,7 +79,7 @@ def test_a_healthy_host(host: Host) -> None:
     assert sections["host"]["data"]["product_type"] == "client"
     assert sections["history"]["data"]["total"] == 120
     assert sections["clock"]["data"]["sources"] == [
-        {"server": "time.windows.com", "ok": True, "offset_ms": 40, "rtt_ms": 12, "stratum": 3, "error": None}
+        {"server": "time.windows.com", "ok": True, "offset_ms": 40, "error": None}
     ]
     assert sections["clock"]["data"]["utc_offset_s"] == 3600
     assert [kind["last"].split("\t")[3] for kind in sections["reporting"]["data"]["kinds"]] == ["147 [X]", "162 [X]", "183 [X]"]
@@ -431,17 +431,14 @@ def test_restart_markers_policies_and_their_secrets(host: Host) -> None:
     policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
     host.state["registry"].update({
         version + r"\WindowsUpdate\Auto Update\RebootRequired": {},
-        version + r"\WindowsUpdate\Services\Pending\{guid}": {},
-        r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager": {"PendingFileRenameOperations": ["\\??\\C:\\a", "", "\\??\\C:\\b", "\\??\\C:\\c"]},  # noqa: E501
+        # What any installer leaves says nothing of updates.
+        r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager": {"PendingFileRenameOperations": ["\\??\\C:\\a", ""]},
         policy: {"WUServer": "http://user:secret@wsus.example:8530", "keys": 1},
         policy + r"\AU": {"UseWUServer": 1},
     })  # fmt: skip
     host.state["tcp"] = ["wsus.example:8530"]
     sections = host.observe("policy", "sources")
-    assert sections["reboot"]["data"] == {
-        "markers": ["file_renames", "wu_reboot_required", "wu_services_pending"],
-        "file_renames": 2,
-    }
+    assert sections["reboot"]["data"] == {"markers": ["wu_reboot_required"]}
     assert sections["policy"]["data"]["wu"] == {"WUServer": "http://wsus.example:8530", "keys": 1}
     assert "secret" not in host.raw
     assert [

@@ -68,8 +68,6 @@ def ask(tmp_path: Path, servers: list[dict[str, Any]], *, port_taken: bool = Fal
 def test_one_server_that_answers(tmp_path: Path) -> None:
     answer = ask(tmp_path, [{"ahead_s": 3600, "stratum": 4}])
     assert abs(answer["offset_ms"] - 3_600_000) < 1000
-    assert answer["stratum"] == 4
-    assert 0 <= answer["rtt_ms"] < 1000
 
 
 def test_the_first_address_is_dead_and_the_fifth_answers(tmp_path: Path) -> None:

@@ -78,7 +78,6 @@ def source(server: str = "time.windows.com", offset_ms: int | None = 12) -> dict
         "server": server,
         "ok": offset_ms is not None,
         "offset_ms": offset_ms,
-        "rtt_ms": 20,
         "stratum": 2,
         "error": None if offset_ms is not None else "timed out",
     }
@@ -159,7 +158,7 @@ def healthy() -> dict[str, Any]:
             "setup_in_progress": False,
             "upgrade_in_progress": False,
         },
-        "reboot": {"markers": [], "file_renames": 0},
+        "reboot": {"markers": []},
         "policy": {
             "wu": {},
             "au": {},
@@ -173,12 +172,10 @@ def healthy() -> dict[str, Any]:
         },
         "sources": {"services": [], "last_search": NOW - 5 * HOUR, "last_install": NOW - 3 * DAY, "endpoints": []},
         "cache": {"folders": [folder("SoftwareDistribution"), folder("catroot2")]},
-        "disk": {"drive": "C:", "free": 50 * 1024**3, "size": 200 * 1024**3},
+        "disk": {"drive": "C:", "free": 50 * 1024**3},
         "upgrade": {
             "osupgrade": {},
             "box_result": None,
-            "failure_count": None,
-            "install_attempts": None,
             "setupdiag": None,
             "logs": [],
         },

@@ -39,13 +39,13 @@ def document() -> dict[str, Any]:
             "host": section({
                 "build": 20348, "revision": 1, "edition": "ServerStandard", "product_type": "server", "domain_role": 3,
                 "domain": "corp.example", "ps_version": "5.1.20348.1", "language_mode": "FullLanguage",
-                "elevated": True, "is_64bit": True, "culture": "de-DE", "boot_time": NOW - 86400}),
+                "elevated": True, "is_64bit": True, "boot_time": NOW - 86400}),
             "clock": section({
                 "start_ms": 1763900000500, "end_ms": 1763900001300, "zone": "UTC", "utc_offset_s": 3600, "type": "NTP",
                 "servers": ["time.windows.com,0x9"], "policy": {"Type": "NTP"}, "max_pos": 54000, "max_neg": 4294967295,
                 "client_enabled": 1, "max_slew": 300, "max_poll": 15, "special_poll": 3600, "seeding": 1, "hypervisor": 1,
                 "status": {"time": NOW - 60, "leap": 0, "stratum": 4, "reference": "0x0A000001", "source": "dc1", "poll": 10, "since_s": 5},
-                "sources": [{"server": "t", "ok": True, "offset_ms": -3, "rtt_ms": 5, "stratum": 2, "error": None}]}),
+                "sources": [{"server": "t", "ok": True, "offset_ms": -3, "error": None}]}),
             "services": section({"services": [
                 {"name": "wuauserv", "exists": True, "start": 3, "delayed": False, "state": "stopped", "trigger": True,
                  "image_path": "%systemroot%\\system32\\svchost.exe -k netsvcs -p", "service_dll": "%systemroot%\\system32\\wuaueng.dll",
@@ -67,7 +67,7 @@ def document() -> dict[str, Any]:
             "servicing": section({
                 "in_progress": 0, "processes": [{"name": "TiWorker", "busy_ms": 120}], "log_age": 4, "installer_in_progress": False,
                 "setup_in_progress": False, "upgrade_in_progress": False}),
-            "reboot": section({"markers": ["cbs_reboot_pending"], "file_renames": 0}),
+            "reboot": section({"markers": ["cbs_reboot_pending"]}),
             "policy": section({
                 "wu": {"WUServer": "http://w:8530", "UseWUServer": 1}, "au": {}, "user": {}, "ux": {}, "mdm": {"x": None},
                 "mdm_wins": None, "servicing": {}, "tls": {"Enabled": 0}, "configmgr": False, "sus_client_id": UPDATE}),
@@ -80,9 +80,9 @@ def document() -> dict[str, Any]:
                 {"name": "SoftwareDistribution", "exists": True, "path": "C:\\x", "reparse": False, "file": False, "created": NOW - 9,
                  "data_store": True, "data_store_created": NOW - 9,
                  "backups": ["SoftwareDistribution.wu-t68n42b0"]}]}),
-            "disk": section({"drive": "C:", "free": 1 << 34, "size": 1 << 37}),
+            "disk": section({"drive": "C:", "free": 1 << 34}),
             "upgrade": section({
-                "osupgrade": {"AllowOSUpgrade": 1}, "box_result": 0x80070005, "failure_count": 1, "install_attempts": 2,
+                "osupgrade": {"AllowOSUpgrade": 1}, "box_result": 0x80070005,
                 "setupdiag": {"ProfileName": "FindRollbackFailure"}, "logs": [log("2025-11-23 12:00:00, Error  MOUPG  0xC1900101")]}),
             "scan": section({
                 "result": 3, "hresult": 0, "count": 1, "warnings": [-2147024894],
@@ -126,7 +126,7 @@ def reply() -> dict[str, Any]:
         "schema": 1,
         "op": "observe",
         "sections": {
-            "host": raw({"elevated": True, "culture": "de-DE", "registry": {
+            "host": raw({"elevated": True, "registry": {
                 r"MS\Windows NT\CurrentVersion": {"CurrentBuildNumber": "19045", "UBR": 4780, "EditionID": "Professional"},
                 r"CCS\Control\ProductOptions": {"ProductType": "WinNT"}}}),
             "fact": raw({"domain_role": 1, "domain": "corp.example", "boot_time": NOW - 86400}),
@@ -137,7 +137,6 @@ def reply() -> dict[str, Any]:
             "servicing": raw({"times": {}, "registry": {
                 r"CBS\Interface": {"ServicingInProgress": 0}, r"SYSTEM\Setup": {"SystemSetupInProgress": 0, "UpgradeInProgress": 0}}}),
             "reboot": raw({"registry": {
-                r"CCS\Control\Session Manager": {"PendingFileRenameOperations": 4},
                 r"CCS\Control\ComputerName\ActiveComputerName": {"ComputerName": "A"}}}),
             "policy": raw({"registry": {
                 r"POL\Windows\WindowsUpdate": {"WUServer": "http://w:8530"}, r"POL\Windows\WindowsUpdate\AU": {"UseWUServer": 1},
@@ -154,7 +153,7 @@ def reply() -> dict[str, Any]:
             "history": raw(None, {"type": "COMException ", "code": -2145124329, "why": "x"}),
             "cbs": raw(own["cbs"]["data"], {"type": "Cut", "why": "cut to fit"}),
             "reporting": raw(None),
-            "disk": raw({"drive": "C:", "free": 1 << 34, "size": 1 << 37}),
+            "disk": raw({"drive": "C:", "free": 1 << 34}),
             "scan": raw(own["scan"]["data"]),
         },
     }  # fmt: skip

@@ -31,14 +31,14 @@ def test_a_reply_becomes_evidence() -> None:
     }  # fmt: skip
     assert evidence.host == sections.Host(
         build=19045, revision=4780, edition="Professional", product_type="client", domain_role=1, domain="corp.example", elevated=True,
-        culture="de-DE", boot_time=NOW - 86400,
+        boot_time=NOW - 86400,
     )  # fmt: skip
     assert (evidence.clock.type, evidence.clock.servers, evidence.clock.max_pos) == ("NTP", ("a,0x9", "b"), 54000)
     assert (evidence.clock.client_enabled, evidence.clock.utc_offset_s, evidence.now) == (1, 0, NOW)
     assert evidence.servicing == sections.Servicing(
         in_progress=0, installer_in_progress=False, setup_in_progress=False, upgrade_in_progress=False
     )
-    assert evidence.reboot == sections.Reboot(("computer_rename", "file_renames"), 2)
+    assert evidence.reboot == sections.Reboot(("computer_rename",))
     assert (evidence.policy.wu, evidence.policy.au) == ({"WUServer": "http://w:8530"}, {"UseWUServer": 1})
     assert (evidence.policy.mdm_wins, evidence.policy.tls, evidence.policy.configmgr) == (1, {"Enabled": 0}, False)
     assert (evidence.sources.services, evidence.sources.last_search) == ((), NOW - 100)
@@ -93,11 +93,8 @@ def test_a_policy_overrides_the_clocks_own_settings() -> None:
     [
         ({}, ()),
         ({r"CBS\RebootPending": {}}, ("cbs_reboot_pending",)),
-        ({r"MS\Updates": {"UpdateExeVolatile": 0}}, ()),
-        ({r"MS\Updates": {"UpdateExeVolatile": "0"}}, ()),
-        ({r"MS\Updates": {"UpdateExeVolatile": 2}}, ("update_exe_volatile",)),
-        ({r"CV\WindowsUpdate\Services\Pending": {"#": 0}}, ()),
-        ({r"CV\WindowsUpdate\Services\Pending": {"#": 1}}, ("wu_services_pending",)),
+        ({r"MS\ServerManager\ServicingStorage\ServerComponentCache": {"RestartRequired": 0}}, ()),
+        ({r"MS\ServerManager\ServicingStorage\ServerComponentCache": {"RestartRequired": "0"}}, ()),
         ({r"MS\ServerManager\ServicingStorage\ServerComponentCache": {"RestartRequired": 1}}, ("server_manager",)),
         ({NAMES + r"\ActiveComputerName": {"ComputerName": "A"}, NAMES + r"\ComputerName": {"ComputerName": "a"}}, ()),
         ({NAMES + r"\ActiveComputerName": {"ComputerName": "A"}, NAMES + r"\ComputerName": {"ComputerName": "B"}}, ("computer_rename",)),
@@ -106,15 +103,6 @@ def test_a_policy_overrides_the_clocks_own_settings() -> None:
 )  # fmt: skip
 def test_markers_of_a_restart(tables: dict[str, Any], markers: tuple[str, ...]) -> None:
     assert of_registry("reboot", tables).reboot.markers == markers
-
-
-@pytest.mark.parametrize(
-    ("lengths", "renames"),
-    [({}, 0), ({"PendingFileRenameOperations": 2}, 1), ({"PendingFileRenameOperations": 4, "PendingFileRenameOperations2": 3}, 4)],
-)
-def test_a_rename_is_a_pair(lengths: dict[str, int], renames: int) -> None:
-    reboot = of_registry("reboot", {r"CCS\Control\Session Manager": lengths} if lengths else {}).reboot
-    assert reboot == sections.Reboot(("file_renames",) if renames else (), renames)
 
 
 @pytest.mark.parametrize(

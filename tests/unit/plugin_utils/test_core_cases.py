@@ -583,14 +583,6 @@ def test_what_fails_the_task() -> None:
     )
 
 
-def test_a_rename_is_counted_once() -> None:
-    key = "CCS\\Control\\Session Manager"
-    host = evidence.from_reply(
-        {"schema": 1, "op": "observe", "sections": {"reboot": {"data": {"registry": {key: {"PendingFileRenameOperations": 8}}}}}}, 0, 0
-    )
-    assert host.reboot.file_renames == 4
-
-
 @pytest.mark.parametrize(
     ("result", "code", "name"), [(3, 0, "healthy"), (3, -2147024894, "sick"), (4, -2147024894, "sick"), (2, 0, "healthy")]
 )

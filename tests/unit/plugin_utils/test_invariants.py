@@ -540,7 +540,7 @@ def test_repaired_is_never_better_than_the_look_after_it(  # noqa: PLR0917
     first = judge(before, observed)
     made = plan.build(name, before, first.findings, {}, RUN, SETTINGS, force=force)
     assume(made.changes)
-    extra = {"reboot": {"markers": ["wu_reboot_required"], "file_renames": 0}} if waits else {}
+    extra = {"reboot": {"markers": ["wu_reboot_required"]}} if waits else {}
     after = carried_out(before, made, {**scan, **extra})
     everything = [*observed, *later]
     repaired_by = ((name, before.now),)

@@ -288,7 +288,7 @@ def test_tls_is_proved_by_a_search_and_not_by_the_clock() -> None:
 
 
 def test_a_restart_that_became_pending_comes_before_the_proof() -> None:
-    pending = {"reboot": {"markers": ["wu_reboot_required"], "file_renames": 0}}
+    pending = {"reboot": {"markers": ["wu_reboot_required"]}}
     assert repaired("reset", look(), [LOST], after=pending).verdict.name == "restart_required"
     assert repaired("reset", look(), [LOST], after=pending | scan_section()).verdict.name == "restart_required"
 

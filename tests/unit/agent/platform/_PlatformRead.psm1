@@ -159,7 +159,7 @@ function Invoke-SntpQuery {
     param([string] $Server, [int] $TimeoutMs)
     $answer = (Get-TestState).sntp.$Server
     if ($null -eq $answer) { throw [Net.Sockets.SocketException]::new(10060) }
-    return @{ offset_ms = $answer; rtt_ms = 12; stratum = 3 }
+    return @{ offset_ms = $answer }
 }
 
 function Get-HttpStatus { param([string] $Url, [int] $TimeoutMs) if ((Get-TestState).http.$Url) { (Get-TestState).http.$Url } else { throw "nothing at $Url within $TimeoutMs ms" } }
