@@ -273,7 +273,7 @@ def _is_ours(name: str) -> bool:
 # --- the words: each gives the answer, or None where it declines ---
 
 
-def _only(holds: bool, routed: Routed) -> Routed | None:
+def _only(holds: bool, routed: Routed | None) -> Routed | None:
     if holds:
         return routed
     return None
@@ -293,12 +293,15 @@ def _reset(case: _Case) -> Routed | None:
     return _repair("reset", case)
 
 
+def _lists(case: _Case, remedy: str) -> bool:
+    """Whether the code's own row of hresults.csv has that remedy."""
+    code = case.failure.code
+    return code is not None and remedy in hresult.describe(code).remedies
+
+
 def _listed_reset(case: _Case) -> Routed | None:
     """A reset where the code's own row lists it, and no WSUS answered: what a server says is not cured on its clients."""
-    code = case.failure.code
-    if code is None or "reset" not in hresult.describe(code).remedies or _asks_wsus(case):
-        return None
-    return _reset(case)
+    return _only(_lists(case, "reset") and not _asks_wsus(case), _reset(case))
 
 
 def _dism(case: _Case) -> Routed | None:
@@ -306,6 +309,8 @@ def _dism(case: _Case) -> Routed | None:
     failure = case.failure
     damaged = failure.code is None or hresult.nt_to_win32(failure.code) in _DAMAGE_CODES or case.situation.store_damaged
     step = "dism" if damaged else "dism_check"
+    if failure.reset_tried:
+        step = "dism_after_reset"
     return _owner("admin", replace(case, step=case.step or step))
 
 
@@ -329,10 +334,7 @@ def _timesync(case: _Case) -> Routed | None:
 
 def _listed_timesync(case: _Case) -> Routed | None:
     """The clock, where the code's own row lists it: an issuer or a name that does not fit is no matter of time."""
-    code = case.failure.code
-    if code is None or "timesync" not in hresult.describe(code).remedies:
-        return None
-    return _timesync(case)
+    return _only(_lists(case, "timesync"), _timesync(case))
 
 
 def _clock(case: _Case) -> Routed | None:
@@ -386,6 +388,11 @@ def _restart(case: _Case) -> Routed | None:
     if case.failure.layer == "install":
         return None
     return _restart_once(case)
+
+
+def _listed_restart(case: _Case) -> Routed | None:
+    """A restart where the code's own row lists it: none gives a service its account or its registration back."""
+    return _only(_lists(case, "reboot"), _restart(case))
 
 
 def _restart_once(case: _Case) -> Routed | None:
@@ -537,6 +544,7 @@ _WORDS: dict[str, _Word] = {
     "installer_service": _installer_service,
     "service_dll": _service_dll,
     "restart": _restart,
+    "listed_restart": _listed_restart,
     "restart_once": _restart_once,
     "retry": _retry,
     "wsus": _wsus,
