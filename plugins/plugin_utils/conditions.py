@@ -58,9 +58,9 @@ class Recent:
         """Whether a quality update went in within so many days."""
         return now is not None and self.installed is not None and now - self.installed <= days * DAY
 
-    def is_served(self, now: int | None) -> bool:
-        """Whether a search went well within a day and no search or download fails: an installer that fails asks no server."""
-        return self.has_searched(now, 1) and not any(item.layer in _OF_SERVERS for item in self.failing)
+    def is_served(self, now: int | None, days: int = 1) -> bool:
+        """Whether a search went well lately and no search or download fails: an installer that fails asks no server."""
+        return self.has_searched(now, days) and not any(item.layer in _OF_SERVERS for item in self.failing)
 
 
 def find(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> list[Finding]:
@@ -209,7 +209,18 @@ def _owner(situation: Situation) -> dict[str, str]:
     return MANAGEMENT if situation.managed else POLICY
 
 
+# Hosts search every 22 hours, so one miss is no sign that a policy has begun to bite.
+_SERVED_DAYS = 2
+
+
 def _policy(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """Policies that can turn updates off. Beside searches that go well they do not: a WSUS serves a host that may not ask Microsoft."""
+    served = recent.is_served(situation.now, _SERVED_DAYS)
+    for finding in _blocking(evidence, situation, recent):
+        yield _as_notice(finding) if served and finding.condition != "wsus_is_nobody" else replace(finding, blocking=True)
+
+
+def _blocking(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
     policy = evidence.policy
     for values, where in ((policy.wu, "Policies\\Microsoft\\Windows\\WindowsUpdate"), (policy.user, "CurrentVersion\\Policies")):
         for name in ("DisableWindowsUpdateAccess", "NoWindowsUpdate"):
@@ -218,18 +229,17 @@ def _policy(evidence: Evidence, situation: Situation, recent: Recent) -> Iterato
     if is_set(policy.mdm, "AllowUpdateService", 0):
         yield _blocking_policy("AllowUpdateService = 0 of the device management", MANAGEMENT)
     server = situation.wsus_server
-    if is_set(policy.au, "UseWUServer") and not lookup(policy.wu, "WUServer"):
-        finding = _condition(
+    if is_set(policy.au, "UseWUServer") and server is None:
+        yield _condition(
             "policy_incomplete",
-            order=44,
+            order=3,
             layer="policy",
             meaning="A policy sets UseWUServer = 1 but no WUServer, so there is no server to ask",
             answer=_owner(situation),
             next_step="Set WUServer in the policy, or take UseWUServer away.",
         )
-        yield replace(finding, blocking=True)
     elif situation.wsus and server is not None and _is_this_host(server) and not _serves(evidence, situation, recent):
-        finding = _condition(
+        yield _condition(
             "wsus_is_nobody",
             order=3,
             layer="policy",
@@ -238,11 +248,10 @@ def _policy(evidence: Evidence, situation: Situation, recent: Recent) -> Iterato
             next_step="Take WUServer, WUStatusServer and UseWUServer out of the policy, or name a real WSUS.",
             of=server,
         )
-        yield replace(finding, blocking=True)
 
 
 def _blocking_policy(what: str, answer: Mapping[str, str]) -> Finding:
-    finding = _condition(
+    return _condition(
         "policy_blocks_updates",
         order=3,
         layer="policy",
@@ -251,7 +260,6 @@ def _blocking_policy(what: str, answer: Mapping[str, str]) -> Finding:
         next_step=f"Have the owner of the policy take {what.partition(' ')[0]} away, if this host is to be updated by Windows Update.",
         of=what.partition(" ")[0],
     )
-    return replace(finding, blocking=True)
 
 
 def _serves(evidence: Evidence, situation: Situation, recent: Recent) -> bool:

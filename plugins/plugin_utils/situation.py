@@ -415,10 +415,28 @@ def required_class(evidence: Evidence) -> str:
         if in_force and source in (0, 1):
             return WSUS if source == 1 and wsus_server(policy) else MICROSOFT
     if wsus_server(policy):
-        return WSUS
+        return MICROSOFT if _is_dual_scan(evidence) else WSUS
     if any(row.default and row.managed for row in evidence.sources.services or ()):
         return WSUS
     return MICROSOFT
+
+
+_DEFERRALS = (
+    "DeferQualityUpdates", "DeferQualityUpdatesPeriodInDays", "DeferFeatureUpdates", "DeferFeatureUpdatesPeriodInDays",
+    "BranchReadinessLevel", "PauseQualityUpdatesStartTime", "PauseFeatureUpdatesStartTime",
+)  # fmt: skip
+_DUAL_SCAN_BUILDS = range(14393, 22000)
+
+
+def _is_dual_scan(evidence: Evidence) -> bool:
+    """Whether Windows itself is updated by Microsoft although a WSUS is set: deferrals beside it do that ("Demystifying Dual Scan").
+
+    It came with 1607; DisableDualScan = 1 switches it off, and Windows 11 has the scan source policy instead.
+    """
+    policy = evidence.policy
+    if evidence.host.build not in _DUAL_SCAN_BUILDS or is_set(policy.wu, "DisableDualScan") or is_set(policy.mdm, "DisableDualScan"):
+        return False
+    return any(lookup(values, name) is not None for values in (policy.wu, policy.mdm) for name in _DEFERRALS)
 
 
 def wsus_server(policy: Policy) -> str | None:

@@ -23,6 +23,7 @@ from unit.plugin_utils.documents import (
     folder,
     installed,
     look,
+    searched,
     service,
     services,
     source,
@@ -137,10 +138,12 @@ def test_a_weak_marker_alone_is_none(marker: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "answer"),
     [
-        ({"policy.wu": {"DisableWindowsUpdateAccess": 1}}, "owner policy"),
-        ({"policy.user": {"NoWindowsUpdate": 1}}, "owner policy"),
-        ({"policy.au": {"UseWUServer": 1}}, "owner policy"),
-        ({"policy.mdm": {"AllowUpdateService": 0}}, "owner management"),
+        (SILENT | {"policy.wu": {"DisableWindowsUpdateAccess": 1}}, "owner policy"),
+        (SILENT | {"policy.user": {"NoWindowsUpdate": 1}}, "owner policy"),
+        (SILENT | {"policy.au": {"UseWUServer": 1}}, "owner policy"),
+        # Preparation tools write a space.
+        (SILENT | {"policy.wu": {"WUServer": " "}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
+        (SILENT | {"policy.mdm": {"AllowUpdateService": 0}}, "owner management"),
         (SILENT | {"policy.wu": {"WUServer": "http://127.0.0.1:8530"}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
         (SILENT | {"policy.wu": {"WUServer": "http://localhost"}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
         ({"disk.free": 1024**3}, "owner admin"),
@@ -150,6 +153,24 @@ def test_what_is_not_the_hosts_own_fault_has_an_owner_and_blocks(changes: dict[s
     host = look(changes)
     assert list(conditions_of(host).values()) == [answer]
     assert judged(host, failed("download", 0x80246010)).verdict.name == "needs_action"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"policy.wu": {"DisableWindowsUpdateAccess": 1}},
+        {"policy.mdm": {"AllowUpdateService": 0}},
+        {"policy.au": {"UseWUServer": 1}},
+    ],
+)
+def test_a_policy_beside_searches_that_go_well_turns_nothing_off(changes: dict[str, Any]) -> None:
+    # A host that may not ask Microsoft is served by its WSUS all the same, and one search in 22 hours is enough.
+    missed = {"events.records": [searched(30)], "sources.last_search": NOW - 30 * HOUR}
+    for host in (look(changes), look(changes | missed)):
+        assert (conditions_of(host), judged(host).verdict.name) == ({}, "healthy")
+        assert len([item for item in find(host) if item.notice and item.layer == "policy"]) == 1
+    assert judged(look(changes), failed("install", 0x80073712)).verdict.why == "0x80073712"
+    assert judged(look(changes), failed("scan", 0x8024002E)).verdict.owner in ("policy", "management")
 
 
 @pytest.mark.parametrize(

@@ -356,6 +356,21 @@ def test_the_scan_source_counts_where_it_is_switched_on() -> None:
     assert situation.of(look(BY_WSUS | {"policy.wu": microsoft | {"UseUpdateClassPolicySource": 1}}), SETTINGS).wsus is False
 
 
+@pytest.mark.parametrize(
+    ("changes", "wsus"),
+    [
+        ({}, False),
+        ({"policy.wu": BY_WSUS["policy.wu"]}, True),
+        ({"policy.wu": {**BY_WSUS["policy.wu"], "DeferFeatureUpdatesPeriodInDays": 30, "DisableDualScan": 1}}, True),
+        ({"host.build": 26100}, True),
+    ],
+)
+def test_deferrals_beside_a_wsus_send_windows_to_microsoft(changes: dict[str, Any], wsus: bool) -> None:
+    # "Demystifying Dual Scan" (blogs.technet.microsoft.com/wsus); Windows 11 has the scan source policy instead.
+    both = BY_WSUS | {"policy.wu": {**BY_WSUS["policy.wu"], "DeferFeatureUpdatesPeriodInDays": 30}, "host.build": 17763}
+    assert situation.of(look(both | changes), SETTINGS).wsus is wsus
+
+
 def test_of_three_clocks_with_three_times_none_is_believed() -> None:
     three = look({"clock.sources": [source(offset_ms=7_200_000)]}, controller_ms=90_000_000)
     assert situation.of(three, SETTINGS).clock.state == "suspect"
