@@ -81,7 +81,7 @@ def last_quality_success(states: States, host: Situation) -> int | None:
 
 
 def _newest_success(states: States, host: Situation) -> Observation | None:
-    return _newest([one for one in _successes(states, host) if not _was_taken_back(one, host)])
+    return _newest([one for one in _successes(states, host) if not was_taken_back(one, host)])
 
 
 def _successes(states: States, host: Situation) -> list[Observation]:
@@ -94,7 +94,7 @@ def _newest(found: Iterable[Observation]) -> Observation | None:
     return max(found, key=lambda one: (one.time or 0, one.line), default=None)
 
 
-def _was_taken_back(one: Observation, host: Situation) -> bool:
+def was_taken_back(one: Observation, host: Situation) -> bool:
     """Whether the host runs less than the update brought, although it has started since: Windows or a person took it back."""
     brought = subjects.build_of(one.title)
     if brought is None or host.revision is None or host.build != brought[0] or host.restart_pending:
@@ -183,7 +183,7 @@ def _unpause(paused: tuple[str, str, int], host: Situation) -> tuple[str, str]:
 
 def _next_step(evidence: Evidence, states: States, host: Situation) -> tuple[str, str]:
     """Who acts, and how: a release out of support, nothing approved or offered, or offered and not installed."""
-    taken = _newest([one for one in _successes(states, host) if _was_taken_back(one, host)])
+    taken = _newest([one for one in _successes(states, host) if was_taken_back(one, host)])
     if taken is not None:
         name = taken.kb or taken.title
         return "admin", f"Find out why {name} was taken back at the restart: C:\\Windows\\Logs\\CBS\\CBS.log of that time names it."

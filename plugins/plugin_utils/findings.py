@@ -146,7 +146,7 @@ def _from_states(known: States, host: Situation, settings: Settings) -> tuple[li
     found = [_finding(state, known, host, settings) for state in first]
     host = replace(host, store_damaged=any(item.active for item in found))
     found += [_finding(state, known, host, settings) for state in every if state not in first]
-    return [*found, *_never_ending(known, host)], host
+    return [*found, *_never_ending(known, host), *_not_kept(known, host)], host
 
 
 _NEVER_ENDS = {"download": "download_never_ends"}
@@ -161,30 +161,70 @@ def _never_ending(known: States, host: Situation) -> Iterator[Finding]:
         tries = sum(max(1, one.count) for one in state.started)
         if tries < _ROLLING_TRIES or max(times, default=0) - min(times, default=0) < _ROLLING_S:
             continue
-        newest = state.started[-1]
-        name = newest.kb or newest.title or state.subject
-        marker = _NEVER_ENDS.get(newest.layer, "never_ended")
-        routed = routing.answer_for(
-            routing.Failure(newest.layer, marker=marker, subject=state.subject, kb=newest.kb, title=newest.title), host
-        )
-        yield Finding(
-            id=f"never_ends:{state.subject}",
-            subject=state.subject,
-            layer=newest.layer,
-            meaning=f"{name} was begun {tries} times in {(max(times) - min(times)) // DAY} days, and neither succeeded nor failed",
-            answer=routed.answer,
-            next_step=routed.next_step,
-            condition="never_ends",
-            kb=newest.kb,
-            title=newest.title,
-            lines=tuple(one.line for one in state.started[-1:]),
-            seen_in=_seen_in(state.started),
-            source=newest.source,
-            first_seen=min(times),
-            last_seen=max(times),
-            count=tries,
-            order=18,
-        )
+        marker = _NEVER_ENDS.get(state.started[-1].layer, "never_ended")
+        told = f"was begun {tries} times in {(max(times) - min(times)) // DAY} days, and neither succeeded nor failed"
+        yield replace(_without_code(state, state.started, marker, told, host), condition="never_ends", id=f"never_ends:{state.subject}")
+
+
+def _without_code(state: State, seen: Sequence[Observation], marker: str, told: str, host: Situation) -> Finding:
+    """What goes wrong without any failure being written; `seen` tells of it, newest last."""
+    newest = seen[-1]
+    times = [time for one in seen for time in (one.first, one.time) if time is not None]
+    failure = routing.Failure(newest.layer, marker=marker, subject=state.subject, kb=newest.kb, title=newest.title)
+    routed = routing.answer_for(failure, host)
+    return Finding(
+        id=f"{marker}:{state.subject}",
+        subject=state.subject,
+        layer=newest.layer,
+        meaning=f"{newest.kb or newest.title or state.subject} {told}",
+        answer=routed.answer,
+        next_step=routed.next_step,
+        condition=marker,
+        kb=newest.kb,
+        title=newest.title,
+        lines=(newest.line,),
+        seen_in=_seen_in(seen),
+        source=newest.source,
+        first_seen=min(times, default=None),
+        last_seen=max(times, default=None),
+        count=sum(max(1, one.count) for one in seen),
+        order=18,
+    )
+
+
+def _not_kept(known: States, host: Situation) -> Iterator[Finding]:
+    """Updates that went in and are not there: taken back at the restart, or installed and offered again and again."""
+    if host.restart_pending:
+        return
+    searches = [one for one in known.get(known.search).successes if one.found is not None and subjects.is_general(one)]
+    last = max(searches, key=lambda one: (one.source == "scan", one.time or 0), default=None)
+    for state in known.by_subject.values():
+        installed = [one for one in state.successes if one.layer == "install" and one.time is not None and not host.is_future(one.time)]
+        if state.alive or not installed or not state.subject.startswith(("update:", "driver:")):
+            continue
+        newest = max(installed, key=states.newness)
+        same = sorted((one for one in installed if one.update == newest.update and one.source == newest.source), key=states.newness)
+        if last is not None and last.found == 0 and (last.time or 0) > (newest.time or 0):
+            continue
+        if state.subject == subjects.OS and absence.was_taken_back(newest, host):
+            told = f"was installed and taken back: the host has started since and runs {host.build}.{host.revision}"
+            yield _without_code(state, same, "taken_back", told, host)
+        elif _is_installed_again(same) or _is_offered_still(newest, last, host):
+            finding = _without_code(state, same, "installed_again", "was installed and is offered again", host)
+            yield replace(finding, notice=subjects.is_rolling(state.subject))
+
+
+def _is_installed_again(same: Sequence[Observation]) -> bool:
+    """Whether one update went in three times over three days: ansible.windows calls that an update loop."""
+    times = [one.time for one in same if one.time is not None]
+    return same[0].update is not None and sum(max(1, one.count) for one in same) >= _ROLLING_TRIES and max(times) - min(times) >= _ROLLING_S
+
+
+def _is_offered_still(newest: Observation, last: Observation | None, host: Situation) -> bool:
+    """Whether a live search offers what went in a day ago or before the last start: a search before its restart does so rightly."""
+    settled = host.restarted_since(newest.time) or (host.now or 0) - (newest.time or 0) > DAY
+    offered = () if last is None or last.source != "scan" else last.offered or ()
+    return settled and newest.update is not None and newest.update.lower() in {names[0].lower() for names in offered if names}
 
 
 def _broken_services(known: States) -> tuple[str, ...]:
@@ -449,7 +489,8 @@ def _as_failure(state: State, known: States, host: Situation) -> routing.Failure
         title=next((one.title for one in named if one.title), None),
         name=inner,
         lasting=_is_lasting(state, known, host),
-        restarted_since=host.restarted_since(state.first),
+        # Whether a start came after a failure of the future nobody knows: no run after run is to ask for one.
+        restarted_since=host.restarted_since(state.first) or any(host.is_future(one.time) for one in state.failures),
         reset_tried=_reset_did_not_cure(state, lead.code, host),
     )
 

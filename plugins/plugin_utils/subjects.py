@@ -102,6 +102,9 @@ def _update(observation: Observation) -> str | None:
 
 def _line(title: str, package: str, kb: str | None) -> str | None:
     """The line of updates that supersede each other, None for an update of its own."""
+    if updates.is_winre(kb, title):
+        # Its title ends in a build, too: that of the recovery environment.
+        return None
     if package.startswith("Package_for_RollupFix") or build_of(title) or updates.is_cumulative_os(title):
         return OS
     if package.startswith("Package_for_DotNetRollup") or updates.is_dotnet(title):

@@ -205,7 +205,7 @@ def step_of(host: Any, *observations: Any) -> tuple[str | None, str]:
 def test_what_is_offered_is_to_be_installed() -> None:
     section = scan_section(count=1)
     section["scan"]["updates"] = [
-        {"title": "2025-11 Update (KB5068861)", "kb": ["KB5068861"], "id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000101", "classes": []}
+        {"title": "2025-11 Update (KB5068861)", "kb": ["KB5068861"], "id": "6f1e2d3c-0a1b-4c5d-8e9f-000000000103", "classes": []}
     ]
     owner, step = step_of(look(OLD | section))
     assert (owner, "KB5068861" in step) == ("admin", True)

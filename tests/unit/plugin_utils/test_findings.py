@@ -30,7 +30,9 @@ from unit.plugin_utils.documents import (
     healthy,
     installed,
     look,
+    scan_section,
     scanned,
+    searched,
     services,
     source,
     worked,
@@ -501,3 +503,88 @@ def test_a_start_that_a_wrong_clock_dated_is_no_restart_since() -> None:
     waits = failed("install", 0x80070BC9, 3)
     assert judged(look({"host.boot_time": NOW + 5 * DAY}), waits).verdict.name == "restart_required"
     assert judged(look({"host.boot_time": NOW - HOUR}), waits).verdict.name == "unproven"
+
+
+# --- what went in and is not there ---
+
+ID = "6f1e2d3c-0a1b-4c5d-8e9f-000000000102"
+BUILD = "2025-11 Cumulative Update for Windows 10 Version 22H2 for x64-based Systems (KB5099002) (19045.6100)"
+
+
+def offering(*updates: tuple[str, str]) -> dict[str, Any]:
+    """A live search that offers these: title, GUID."""
+    section = scan_section(count=len(updates))
+    section["scan"]["updates"] = [{"title": title, "kb": ["KB5099002"], "id": update, "classes": []} for title, update in updates]
+    return section
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"host.revision": 5000}, ["taken_back"]),
+        ({"host.revision": 6100}, []),
+        # Its restart is still to come, or Windows is about to make it.
+        ({"host.revision": 5000, "host.boot_time": NOW - 3 * DAY}, []),
+        ({"host.revision": 5000, "reboot.markers": ["wu_reboot_required"]}, []),
+    ],
+)
+def test_an_update_taken_back_at_the_restart_is_told(changes: dict[str, Any], found: list[str]) -> None:
+    base = {"history.entries": [{**installed(2 * 24, BUILD), "update_id": ID}], "host.boot_time": NOW - DAY}
+    host = look(base | {"events.records": [searched(5, found=1)]} | changes)
+    assert [item.condition for item in find(host) if item.condition in ("taken_back", "installed_again")] == found
+    # Whoever serves the updates has withdrawn it.
+    withdrawn = find(host, [worked("scan", 2, found=0, caller="UpdateOrchestrator")])
+    assert "taken_back" not in [item.condition for item in withdrawn]
+    verdict = judged(host).verdict
+    assert not found or (verdict.name, verdict.owner, "why KB5099002 was taken back" in verdict.next_step) == ("needs_action", "admin", True)
+
+
+@pytest.mark.parametrize(
+    ("title", "hours", "offered", "name"),
+    [
+        ("Security Update (KB5099002)", 30, ID, "needs_action"),
+        ("Security Update (KB5099002)", 30, ID.replace("102", "103"), "healthy"),
+        # Not yet a day ago, and no start since: the next search may find it installed.
+        ("Security Update (KB5099002)", 3, ID, "healthy"),
+        # What comes again every few days is worth a word.
+        ("Update for Windows Security platform - KB5007651 (Version 10.0.1.2)", 30, ID, "healthy"),
+    ],
+)
+def test_an_update_that_is_installed_and_offered_again_is_told(title: str, hours: float, offered: str, name: str) -> None:
+    entries = [{**installed(hours, title), "update_id": ID}, installed()]
+    host = look({"history.entries": entries, **offering((title, offered))})
+    result = judged(host).verdict
+    assert result.name == name
+    told = [item for item in find(host) if item.condition == "installed_again"]
+    assert len(told) == (offered == ID and hours == 30)
+    assert name == "healthy" or "KB5099002" in result.msg
+
+
+def findings_of_logs(*observations: Observation) -> list[Finding]:
+    return findings.from_observations(observations, SETTINGS, NOW)
+
+
+def test_an_update_loop_is_seen_in_logs_alone() -> None:
+    loop = [worked("install", hours, update=ID, kb="KB5099002") for hours in (100, 76, 52, 28, 4)]
+    search = worked("scan", 2, found=1, caller="UpdateOrchestrator")
+    assert [item.condition for item in findings_of_logs(*loop, search) if item.active] == ["installed_again"]
+    assert [item for item in findings_of_logs(*loop[:2], search) if item.active] == []
+    assert [item for item in findings_of_logs(*loop, worked("scan", 1, found=0, caller="UpdateOrchestrator")) if item.active] == []
+    versions = [worked("install", hours, update=f"{ID[:-1]}{number}", kb="KB2267602") for number, hours in enumerate((100, 76, 52, 28, 4))]
+    assert [item for item in findings_of_logs(*versions, search) if item.active or item.notice] == []
+
+
+def test_an_update_of_the_recovery_environment_is_no_line_of_windows() -> None:
+    title = "2025-11 Safe OS Dynamic Update for Windows 10 Version 22H2 for x64-based Systems (KB5071844) (19045.6999)"
+    host = look({"history.entries": [{**installed(2 * 24, title), "update_id": ID}, installed()], "host.boot_time": NOW - DAY})
+    assert judged(host).verdict.name == "healthy"
+    failing = failed("install", 0x80073712, 72)
+    assert judged(host, failing, worked("install", 2, title=title, update=ID)).verdict.why == "0x80073712"
+
+
+def test_no_restart_is_asked_for_by_a_failure_of_the_future() -> None:
+    # Whether a start came after it nobody knows: it would be asked for in each run.
+    host = look({"events.records": [], "sources.last_search": None})
+    assert judged(host, failed("scan", 0x8024A000, 30)).verdict.name == "restart_required"
+    assert judged(host, failed("scan", 0x8024A000, -48)).verdict.name == "needs_action"
+    assert judged(host, failed("scan", 0x8024A000, -48), failed("scan", 0x8024A000, 1)).verdict.name == "needs_action"
