@@ -536,7 +536,9 @@ def test_an_update_taken_back_at_the_restart_is_told(changes: dict[str, Any], fo
     withdrawn = find(host, [worked("scan", 2, found=0, caller="UpdateOrchestrator")])
     assert "taken_back" not in [item.condition for item in withdrawn]
     verdict = judged(host).verdict
-    assert not found or (verdict.name, verdict.owner, "why KB5099002 was taken back" in verdict.next_step) == ("needs_action", "admin", True)
+    if found:
+        assert (verdict.name, verdict.owner) == ("needs_action", "admin")
+        assert "why KB5099002 was taken back" in verdict.next_step
 
 
 @pytest.mark.parametrize(
