@@ -30,10 +30,11 @@ _HRESULT = re.compile(r"\[HRESULT = (0x[0-9a-fA-F]{8})")
 _GLE = re.compile(r"\[gle=(0x[0-9a-fA-F]{8})")
 _ERROR_CODE = re.compile(r"\bwith error code ([0-9]{1,5})\b")
 _FROM_WIN32 = re.compile(r"HRESULT_FROM_WIN32\((?:ERROR_[A-Z_]{1,60}|([0-9]{1,5}))\)")
+_OF_INSTALLER = re.compile(r"HRESULT_FROM_WIN32\((ERROR_[A-Z_]{1,60}|[0-9]{1,5})\)")
 _STATUS_NAME = re.compile(r"\b(STATUS_[A-Z_0-9]{4,60})\b")
 _CATEGORY = re.compile(r"category \[[^\]]{1,20}\]['\"]([A-Za-z]{1,60})['\"]")
 _SESSION = re.compile(r"[Ss]ession[^:]{0,40}: ?([0-9]{4,12}_[0-9]{1,12})")
-_INSTALLER_CODE = re.compile(r"HRESULT ?=? ?(?:0x)?([89c][0-9a-f]{7})\b", re.I)
+_INSTALLER_CODE = re.compile(r"(?:HRESULT ?=?|ErrorCode:) ?(?:0x)?([89c][0-9a-f]{7})\b", re.I)
 _NEW_STACK = re.compile(r"requires (?:newer servicing stack|Servicing Stack v)", re.I)
 _ORIGINAL = re.compile(r"Setting original failure status: (0x[89cC][0-9a-fA-F]{7})\b")
 _STATUS = re.compile(r"\b(?:status|hrStatus|result): (0x[0-9a-fA-F]{1,8})\b")
@@ -95,6 +96,9 @@ _REGENERATED = re.compile(r"Failed on regenerating file \[[^\]]{1,40}\]['\"]([^'
 _NOT_FOUND = re.compile(r"Failed to find file: ?([^\s\[]{3,150})")
 _FILE_LOOKUP = re.compile(r"FileSystemProvider::|SysCreateFile|CreateFile|QueryAttributes")
 _SERVICE = re.compile(r"StartService for \[[^\]]{1,20}\]['\"]([^'\"]{1,80})['\"]")
+# Of the drivers that an update brings: `INSTALL index: 55, phase: 2, result 2, inf: flpydisk.inf`; without `result` or with 0 all is well.
+_DRIVER_FAILED = re.compile(r"\bindex: [0-9]{1,6}, phase: [0-9]{1,3}, result (?!0\b)[0-9]{1,10}, inf: ([\w.-]{1,80}\.inf)\b", re.I)
+_OF_DRIVERS = re.compile(r"driver (?:updates|operations)|\bDoqe: ", re.I)
 _SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
 
 
@@ -118,6 +122,7 @@ class Store(Reader):
         self._rollback: Observation | None = None
         self._coded: Observation | None = None
         self._failed_sessions: set[tuple[str, int]] = set()
+        self._failed_driver: str | None = None
 
     def close(self) -> None:
         """No more lines: what no success survived has failed."""
@@ -336,7 +341,10 @@ class Store(Reader):
             self._pending = nothing
             self._rolled_back(line)
             return
+        self._failed_driver = part(_DRIVER_FAILED.search(message)) or self._failed_driver
         subject = subject_of(message)
+        if subject == NOTHING and _OF_DRIVERS.search(message):
+            subject = Subject(self._failed_driver)
         session = self._remember(message, subject)
         fetched = searched(_DOWNLOAD, message)
         if is_failure(fetched):
@@ -374,10 +382,7 @@ class Store(Reader):
         """A line in the middle of an operation."""
         original = searched(_ORIGINAL, line.message)
         if original is not None:
-            # The errors before it say no more than that it failed, and it comes back from that whatever succeeds later.
-            self._pending = [seen for seen in self._pending if seen.code not in (E_FAIL, original)]
-            self._keep(self._seen(line, layer_of(original, line.message), subject, code=original))
-            self._settle(succeeded=False)
+            self._originally(line, original, subject)
             return
         if code is None or not is_failure(code) or code == NOT_APPLICABLE:
             return
@@ -403,6 +408,14 @@ class Store(Reader):
         if subject.name or subject.kb:
             # The first one is what was looked for; the stack then gives up from the inside out.
             self._named_beside.setdefault(code, subject)
+
+    def _originally(self, line: Line, code: int, subject: Subject) -> None:
+        """Why it is rolled back. The errors before it say no more than that it failed; whatever succeeds later, it comes back from that."""
+        told = self._coded
+        self._pending = [seen for seen in self._pending if seen.code not in (E_FAIL, code)]
+        if told is None or told.code != code or not _is_near(told.time, line.time) or told.time is None:
+            self._keep(self._seen(line, _layer_of_step(code, line.message), subject, code=code))
+        self._settle(succeeded=False)
 
     def _verdict(self, line: Line, code: int, session: str, subject: Subject) -> None:
         if not (subject.name or subject.kb):
@@ -513,7 +526,7 @@ def _csi_marker(message: str) -> str | None:
 def _csi_code(message: str) -> int | None:
     """The code of a CSI message that does not end with a telling one."""
     if INSTALLER.search(message):
-        return searched(_INSTALLER_CODE, message)
+        return searched(_INSTALLER_CODE, message) or searched(_OF_INSTALLER, message)
     for pattern in (_ERROR_CODE, _FROM_WIN32):
         code = searched(pattern, message)
         if code is not None:

@@ -66,6 +66,9 @@ _DONE_IN_VAIN = re.compile(
     r"Failed while processing command ([a-z-]{3,40})|processed the command line but failed|- Dism[A-Za-z]{3,40}\(hr:"
 )
 _OF_A_REPAIR = re.compile(r"restore the image|cleanup-image|RestoreHealth|ScanHealth|CheckHealth|StoreCorruption|ImageHealth", re.I)
+_MAPPED = re.compile(r"\bFeature ([\w.~-]{2,120}) with CBS state")
+# `Failed opening package @Foundation. - CDISM...`; a path is no name.
+_OPENED = re.compile(r"Failed opening package (@?[A-Za-z][\w.~-]{2,120}?)\. - ")
 _OPENING = re.compile(r"\bopen", re.I)
 # Who called made a mistake, and nothing is broken: ERROR_INVALID_PARAMETER, ERROR_INVALID_NAME, ERROR_NOT_SUPPORTED,
 # ERROR_ELEVATION_REQUIRED.
@@ -108,6 +111,8 @@ class Dism(Reader):
         super().__init__(out)
         self._open: list[_Session] = []
         self._current: _Session | None = None
+        # What the lines of a command whose beginning is not in the log tell of.
+        self._features: tuple[str, ...] = ()
 
     @property
     def is_offline(self) -> bool:
@@ -126,6 +131,9 @@ class Dism(Reader):
         if message.startswith("DISM.EXE:"):
             self._console(line)
             return
+        feature = part(_MAPPED.search(message)) if "with CBS state" in message else None
+        if feature is not None and feature not in self._features:
+            self._features = (*self._features, feature)[:2]
         session = self._session_of(line)
         if session is None:
             return
@@ -159,6 +167,8 @@ class Dism(Reader):
         if len(self._open) >= _MAX_SESSIONS:
             self._failed(self._open.pop(0))
         session = _Session(began=line.time)
+        if "Starting Dism.exe session" in line.message:
+            self._features = ()
         self._open.append(session)
         self._current = session
         return session
@@ -266,7 +276,7 @@ class Dism(Reader):
 
     def _error(self, line: Line, session: _Session) -> None:
         message = line.message
-        _learn(session, message)
+        _learn(session, message, self._features)
         code = to_code(part(_HRESULT_BARE.search(message)) or part(_HR.search(message)))
         rank = _rank(message, code)
         if rank == 0 and not (session.offline and _ends_a_command(message)):
@@ -351,10 +361,13 @@ def _telling(session: _Session) -> int | None:
     return next((code for code in session.codes if code != E_FAIL), session.code)
 
 
-def _learn(session: _Session, message: str) -> None:
+def _learn(session: _Session, message: str, features: tuple[str, ...]) -> None:
     """What an error says of the command itself."""
     if session.kind == GUESSED:
-        _guess(session, message)
+        _guess(session, message, features)
+    opened = part(_OPENED.search(message))
+    if opened is not None and session.subject == NOTHING:
+        session.subject = _named([opened])
     manager = part(_PROCESSED.search(message))
     if manager not in (None, "DISM Package Manager") and not session.offline:
         session.kind = OTHER
@@ -364,7 +377,7 @@ def _learn(session: _Session, message: str) -> None:
         session.mistaken = True
 
 
-def _guess(session: _Session, message: str) -> None:
+def _guess(session: _Session, message: str, features: tuple[str, ...]) -> None:
     """What a command was whose beginning is not in the log, by what its errors say."""
     if _OF_A_REPAIR.search(message):
         session.kind = RESTORE
@@ -372,6 +385,9 @@ def _guess(session: _Session, message: str) -> None:
     word = part(_DONE_IN_VAIN.search(message)) or ""
     if word in _COMMAND_WORDS:
         session.kind = _COMMAND_WORDS[word]
+    if word.endswith("-feature") and len(features) == 1 and session.subject == NOTHING:
+        # What lists features tells of hundreds.
+        session.subject = _named(list(features))
 
 
 def _forget(session: _Session) -> None:

@@ -19,11 +19,14 @@ from .stack import DATED, HEAD, Line
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x"
     r"|Failed to find file|Failed repairing file"
-    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v"
+    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v|, inf: "
 )
 # What a search (`findstr /n`, `grep -r`), a quotation or a list sets before a line: a file, a number, a mark.
-_BEGINS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}|(?:Info|Warning|Error) {2}")
-_BEFORE = re.compile(r"[\w :\\/.()~$%>*+\t-]{1,170}")
+# Who writes an article sets `<DateTime>,` in the place of the date.
+_BEGINS = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}|(?:Info|Warning|Error)(?: {2}|[ \t]{1,8}(?:CBS|CSI|DISM)[ \t])"
+)
+_BEFORE = re.compile(r"[\w :\\/.()~$%<>,*+\t-]{1,170}")
 # Of a line without date or level: `CSI    0000001a [SR] ...`, `DISM.EXE: ...`.
 _NAMED_PART = re.compile(r"[ \t>*]{0,8}(CBS|CSI|DISM|DEPLOY)[ \t]{1,8}(?=\S)")
 _OF_DISM = re.compile(r"[ \t>*]{0,8}(?:DISM\.EXE: |DISM [A-Z][A-Za-z ]{2,30}: PID=|API: PID=)")
@@ -173,7 +176,7 @@ _SERVICING_SIGN = re.compile(
     r"(?:^|\n)\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, )?"
     r"[ \t]*(?:Info|Warning|Error)[ \t]{1,24}"
     r"(?:\[0x[0-9a-f]{2,8}\][ \t]{1,8})?(?:CBS|CSI|DISM|SP|MOUPG|MIG|IBS|IBSLIB|CONX|SYSPRP|DEPLOY|PANTHR)[ \t]"
-    r"|, (?:Info|Warning|Error) {2,24}(?:CBS|CSI|DISM|DEPLOY)[ \t]"
+    r"|, (?:Info|Warning|Error) {1,24}(?:\[0x[0-9a-f]{2,8}\] {1,8})?(?:CBS|CSI|DISM|DEPLOY)[ \t]"
     r"|(?:^|\n)[ \t>*]{0,8}(?:CSI[ \t]{1,8}[0-9a-f]{8}[ @]|(?:CBS|DISM) {3,8}[A-Z])"
     r"|\[HRESULT = 0x[0-9a-f]{8} - |\[Pnp\] Failed repairing file"
     r"|\[SR\] |Total Detected Corruption:|DISM\.EXE: (?:Executing command line|<-----|DISM Package Manager)|DISM Package Manager: PID="

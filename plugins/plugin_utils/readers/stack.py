@@ -23,6 +23,8 @@ _PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z0-9][\w.-]{3,120}~[\w.~-]{0,120})")
 # What ran inside of an installation: the component, or the installer with a GUID behind it.
 INSTALLER = re.compile(
     r"Installer Generic Command failed for ([^\s\[\]]{2,120})|Failed execution of queue item Installer: ([^(\[\r\n]{2,80})"
+    # The summary of all that failed: `(F) Installer: NAME<TAB>Binary Name: X.dll<TAB>ErrorCode: 80070005<TAB>Phase: 39`.
+    r"|\(F\) Installer: ([^\t\r\n\[]{2,80}?)\s{1,8}Binary Name:"
 )
 E_FAIL = 0x80004005
 _STORE_AREAS = ("store",)
@@ -45,7 +47,7 @@ def subject_of(message: str) -> Subject:
     """The installer, component or package that a line names, and its KB."""
     installer = INSTALLER.search(message)
     if installer:
-        return Subject((installer.group(1) or installer.group(2)).strip(" .,'\""), kb_of(message))
+        return Subject(next(filter(None, installer.groups())).strip(" .,'\""), kb_of(message))
     package = (part(_PACKAGE.search(message)) or "").strip(" .,")[:120]
     return Subject(package or None, kb_of(message))
 
