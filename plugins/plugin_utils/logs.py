@@ -31,6 +31,7 @@ from .readers.setup import SetupLog, is_device_setup, is_setup, nothing, setup
 from .readers.setupdiag import is_setupdiag, setupdiag
 from .readers.stack import DATED
 from .readers.update_log import is_update_log, wulog
+from .readers.update_screen import is_update_screen, update_screen
 from .sections import LogKind
 
 __all__ = [
@@ -104,6 +105,7 @@ _KINDS = (
     # A paste may hold lines of CBS.log between what programs wrote to the console.
     _Kind("console", is_console, console),
     _Kind("servicing", is_servicing, servicing),
+    _Kind("update history", is_update_screen, update_screen),
 )
 _SAMPLE_HEAD, _SAMPLE_TAIL = 300_000, 100_000
 

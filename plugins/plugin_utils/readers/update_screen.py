@@ -1,0 +1,107 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: what people copy from the windows of Windows Update: its history, the details of one update, the sentence of an event.
+
+Words are translated. What is not: a code at the end of the line below a title, and a title behind a code (`0x80070643: TITLE (KB...)`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..observation import OK, Observation, changed
+from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, title_of, to_code
+
+_MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
+# `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
+_ENDS_IN_CODE = re.compile(r"[^\W\d_].{2,80}\s[-\u2013\u2014:]\s?\(?(0x[89c][0-9a-f]{7})\)?[.)]?\s{0,4}$", re.I)
+# `Error details: Code 80070643`.
+_DETAIL = re.compile(r"\s{0,8}[^\W\d_][^:\uff1a\n]{3,40}[:\uff1a]\s?[^\W\d_]{3,12} (?:0x)?([89c][0-9a-f]{7})\s{0,4}$", re.I)
+_A_DATE = re.compile(r"[0-9]{1,4}[-/.] ?[0-9]{1,2}[-/.] ?[0-9]{1,4}\.?$")
+_INSTALLED = re.compile(
+    r"Successfully installed|Erfolgreich installiert|Installation r.{1,2}ussie|Se instal.{1,2} correctamente|Instalado com", re.I
+)
+_DOWNLOAD = re.compile(r"download|herunterlad|t.{1,2}l.{1,2}charge|descarga|scaric", re.I)
+_TITLE = re.compile(r"\b(?:Windows|Microsoft|Office|\.NET|Defender|Server|Update)\b|\(KB[0-9]{6,8}\)", re.I)
+_TITLE_ABOVE, _DETAILS_BELOW = 2, 8
+# A sentence of an event, with the blanks gone in which a console or a ticket has wrapped it.
+_SENTENCE = re.compile(
+    r"(?<=[^\W\d_])(0x[89c][0-9a-f]{7})[:\uff1a](?=[^:]{0,200}(?:Windows|\.NET|Microsoft|Office))([^;]{3,250}?)\((KB[0-9]{6,8})\)", re.I
+)
+_ENGLISH = re.compile(r"failed to install the following update with error (0x[89c][0-9a-f]{7}): ([^\r\n]{3,250})", re.I)
+_MOST, _MAX_TEXT = 200, 400_000
+
+
+class _Said(NamedTuple):
+    place: int
+    code: int | None
+    layer: str
+    title: str
+    line: str
+
+
+def is_update_screen(sample: str, _name: str) -> bool:
+    """Whether an update is named beside what came of it."""
+    return any(one.code is not None for one in _said(sample[:_MAX_TEXT]))
+
+
+def update_screen(text: str, out: Collector) -> None:
+    """Read each update and what came of it. Lists have the newest first."""
+    for one in _said(text[:_MAX_TEXT]):
+        title = clean(one.title).rstrip(" .") or None
+        seen = Observation("screen", one.layer, OK, place=-one.place, channel=out.channel, title=title, kb=kb_of(title), line=one.line)
+        if one.code is not None:
+            seen = changed(seen, outcome=outcome_of_failure(one.layer, one.code), code=one.code)
+        out.add(seen)
+
+
+def _said(text: str) -> list[_Said]:
+    text = text.translate(_MARKS)
+    listed = list(_listed(text))
+    return (listed or list(_sentences(text)))[:_MOST]
+
+
+def _listed(text: str) -> Iterator[_Said]:
+    """Titles, each with a line below that ends in a date or a code."""
+    titles: list[tuple[int, str]] = []
+    for place, raw in enumerate(each_line(text)):
+        line = raw.strip()
+        if not line:
+            continue
+        ended, detail = _ENDS_IN_CODE.match(line), _DETAIL.match(line)
+        near = [title for at, title in titles if place - at <= (2 * _DETAILS_BELOW if detail else 2 * _TITLE_ABOVE)]
+        own = line[: _own_title(line)]
+        title = own or (near[-1] if near else "")
+        found = ended or detail
+        if found and title:
+            code = to_code(found.group(1))
+            layer = "download" if ended and _DOWNLOAD.search(line[len(own) :]) else "install"
+            if is_failure(code):
+                yield _Said(place, code, layer, title, f"{title}: {line[len(own):].strip()}")
+        elif title and not own and _INSTALLED.search(line) and _A_DATE.search(line):
+            yield _Said(place, None, "install", title, f"{title}: {line}")
+        elif len(line) <= 250 and kb_of(line) and _TITLE.search(line):
+            titles = [*titles[-3:], (place, line)]
+
+
+def _own_title(line: str) -> int:
+    """Where a title ends that stands on the line of its result."""
+    end = re.match(r".{5,220}\(KB[0-9]{6,8}\)", line)
+    return end.end() if end else 0
+
+
+def _sentences(text: str) -> Iterator[_Said]:
+    told: set[tuple[int | None, str]] = set()
+    for found in _ENGLISH.finditer(text):
+        title = title_of(f": {found.group(0)}") or found.group(2)
+        kb = kb_of(title)
+        if kb or _TITLE.search(title):
+            told.add((to_code(found.group(1)), kb or title))
+            yield _Said(0, to_code(found.group(1)), "install", title, found.group(0))
+    for found in _SENTENCE.finditer(re.sub(r"\s+", "", text)):
+        code, kb = to_code(found.group(1)), found.group(3).upper()
+        if (code, kb) not in told:
+            told.add((code, kb))
+            yield _Said(0, code, "install", kb, f"{found.group(1)}: {kb}")
