@@ -38,7 +38,10 @@ _OUTER = (
     "CSetupManager::Execute(",
     "CSetupManager::ExecuteInstallMode(",
     "CSetupManager::ExecuteDownlevelMode(",
+    "CDlpTask::Execute(",
 )
+# The window of set-up, where its user said that he wants to leave it.
+_USER_LEFT = "CInstallUI::ConfirmCanceled: User cancel confirmed"
 _BEGINS_ANEW = 0x800705BB
 # So long the diagnostics tool may run after the end, at most.
 _AFTER_END_S = 120
@@ -119,6 +122,8 @@ class Setup(Reader):
             self._final(line)
         elif line.message.startswith(_OUTER):
             self._outermost(line)
+        elif line.message.startswith(_USER_LEFT):
+            self._try.outer[_CANCELLED_BY_USER] = line
         elif not self._marks(line) and line.is_error:
             self._on_the_way(line)
 
