@@ -27,11 +27,14 @@ class _Program(NamedTuple):
     read: _Reader | None
 
 
+_SFC_WRITES = (
+    "resource", "windir", "repair", "sfc", "integri", "violation", "ihlali", "ressourcen", "ressources", "recursos", "risorse", "kaynak",
+    "zasob", "bronbesch", "resurs", "prost", "\u0440\u0435\u0441\u0443\u0440\u0441", "\u8d44\u6e90", "\u8cc7\u6e90",
+    "\u30ea\u30bd\u30fc\u30b9",
+)  # fmt: skip
 _PROGRAMS = (
     _Program(("dism", "10.0.", "6.1.", "6.2.", "6.3.", "%"), is_dism, dism),
-    _Program(
-        ("resource", "windir", "repair", "sfc", "integri", "violation", "recursos de windows", "ihlali", "windows kaynak"), is_sfc, sfc
-    ),
+    _Program(_SFC_WRITES, is_sfc, sfc),
     _Program(
         ("w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]"), is_time, clock
     ),

@@ -56,7 +56,7 @@ _DONE = "The operation completed successfully"
 # A typing error, and a console without rights: nothing was tried.
 _MISTAKES = (0x80070057, 0x800702E4)
 _MOUNT = 0xC142
-_SAME_RUN, _LONG_LINE = 15, 200
+_SAME_RUN, _LONG_LINE, _SENTENCE = 15, 200, 220
 # A feature whose files were not found, where the command that names it was not pasted.
 _SOME_FEATURE = "a Windows feature"
 _NO_SOURCE = (0x800F081F, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
@@ -257,6 +257,19 @@ _SFC_SENTENCES = (
     (re.compile(r"recursos de Windows no pudo realizar"), FAILED, "sfc_could_not_run"),
     (re.compile(r"Windows Kaynak Korumas.{1,3} istenen i.{1,3}lemi ger.{1,3}ekle"), FAILED, "sfc_could_not_run"),
 )
+# As it calls itself, whatever code page has made of it.
+_SFC_NAMES = re.compile(
+    r"Windows-Ressourcenschutz|protection des ressources Windows|Protecci.{1,3}n de recursos de Windows|Prote.{1,5}o de Recursos do Windows"
+    r"|Protezione risorse (?:di )?Windows|Windows-bronbescherming|Ochrona zasob.{1,3}w systemu Windows|Windows resursskydd"
+    r"|Windows Kaynak Korumas|Ochrana prost.{1,3}edk.{1,3} syst.{1,3}mu Windows"
+    r"|\u0417\u0430\u0449\u0438\u0442\u0430 \u0440\u0435\u0441\u0443\u0440\u0441\u043e\u0432 Windows"
+    r"|Windows ?\u8d44\u6e90\u4fdd\u62a4|Windows ?\u8cc7\u6e90\u4fdd\u8b77|Windows ?\u30ea\u30bd\u30fc\u30b9\u4fdd\u8b77",
+    re.I,
+)
+_SFC_DAMAGE = re.compile(
+    r"besch.{1,3}dig|corromp|corrupt|da\u00f1ad|endommag|danneggiat|uszkodzon|bozuk|po.kozen|skadad|\u043f\u043e\u0432\u0440\u0435\u0436\u0434"
+    r"|\u635f\u574f|\u640d\u6bc0|\u7834\u640d", re.I
+)
 # In a language that is not known: that it ran, no more.
 _SFC_RAN = re.compile(r"> ?sfc(?:\.exe)?[\"']? {1,3}/(?:scannow|verifyonly|scanfile|verifyfile)", re.I)
 _FULL = re.compile(r"100 ?%|% ?100\b")
@@ -267,7 +280,8 @@ _SFC_PENDING = re.compile(r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1
 _SFC_LOG = re.compile(r"windir%?\\Logs\\CBS\\CBS\.log.{0,80}?[A-Z]:\\Windows\\Logs\\CBS\\CBS\.log", re.I | re.S)
 # Whether all was repaired stands in words alone. A text in none of these languages says that files were damaged, no more.
 _SFC_LEFT = (
-    "einige der Dateien jedoch nicht", "no pudo", "n'a pas ", "n\u2019a pas ", "mas n\u00e3o ", "ma non ", "maar kan ", "men kunne ",
+    "einige der Dateien jedoch nicht", "konnte einige", "konnte jedoch einige", "no pudo", "n'a pas ", "n\u2019a pas ",
+    "mas n\u00e3o ", "ma non ", "maar kan ", "men kunne ",
     "\u043d\u043e \u043d\u0435 ", "ale nie ", "ale nepoda", "ancak ",
     "\u65e0\u6cd5\u4fee\u590d", "\u7121\u6cd5\u4fee\u5fa9", "\u4fee\u5fa9\u3067\u304d\u307e\u305b\u3093",
 )  # fmt: skip
@@ -282,7 +296,7 @@ def is_sfc(screen: Screen) -> bool:
     """Whether SFC wrote to this console."""
     if any(_sfc_result(found.group(1)) for found in _SFC.finditer(screen.text)):
         return True
-    if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen):
+    if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen) or _sfc_alone(screen) is not None:
         return True
     return _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None
 
@@ -305,6 +319,20 @@ def _sfc_said(screen: Screen) -> Iterator[tuple[Piece, str, str]]:
                 yield screen.pieces[index], outcome, marker
 
 
+def _sfc_alone(screen: Screen) -> tuple[int, str, str] | None:
+    """The one sentence of a result in another language, where it names damage and no log: a text that explains has several."""
+    told = []
+    for found in _SFC_NAMES.finditer(screen.text):
+        words = screen.text[found.start() : found.start() + _SENTENCE]
+        if not _SFC_DAMAGE.search(words):
+            continue
+        result = next(((FAILED, "sr_cannot_repair") for said in _SFC_LEFT if said in words), None)
+        result = result or next(((OK, "sr_repaired") for said in _SFC_DONE if said in words), None)
+        if result is not None:
+            told.append((found.start(), *result))
+    return told[0] if len(told) == 1 else None
+
+
 def _sfc_result(words: str) -> tuple[str, str] | None:
     plain = " ".join(words.split()).lower()
     return next(((outcome, marker) for part, outcome, marker in _SFC_RESULTS if part in plain), None)
@@ -323,6 +351,10 @@ def sfc(screen: Screen, out: Collector) -> None:
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=found.group(0)))
     for piece, outcome, marker in _sfc_said(screen):
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
+    alone = _sfc_alone(screen)
+    if alone is not None and not told and not _SFC_LOG.search(screen.text):
+        piece = screen.at(alone[0])
+        out.add(Observation("sfc", "store", alone[1], place=piece.place, channel=out.channel, marker=alone[2], line=piece.text))
     for found in _SFC_PENDING.finditer(screen.text):
         piece = screen.at(found.start())
         out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=found.group(0)))

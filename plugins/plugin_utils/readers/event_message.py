@@ -34,6 +34,7 @@ _QUOTED = re.compile(
     r"[\"\u201c\u201e\u00ab\u300c\u300e] ?([^\"\u201c\u201d\u00ab\u00bb\u300d\u300f]{2,80}?) ?[\"\u201c\u201d\u00bb\u300d\u300f]"
 )
 _AFTER_COLON = re.compile(r"[ \u00a0]?(?::\s|\uff1a)\s?")
+_HELP = re.compile(r"(?<=[.\u3002]) [^.:]{5,80}https?://go\.microsoft\.com/fwlink/events\.asp")
 # What the viewer and PowerShell set behind a message that they cut.
 _CUT = ("...", "\u2026")
 
@@ -104,6 +105,8 @@ def _title(text: str) -> str | None:
     """What stands behind the sentence; nothing where the message was cut within it."""
     if text.endswith(_CUT):
         return None
+    # Windows Server 2003 sets a pointer to its help behind the message, and the data in hexadecimal.
+    text = _HELP.split(text, maxsplit=1)[0].strip()
     title = title_of(text)
     if title is not None:
         return title.rstrip(" .\u3002")

@@ -23,10 +23,15 @@ _HEADS = re.compile(rf"^{_START}{_NUMBERS}[A-Za-z]\w", re.M)
 # What a ticket quotes of the old form often has lost date, process and thread: `Agent   * WARNING: Exit code = 0x80244010`.
 _COMPONENTS = "Agent|AU|PT|Handler|Misc|Setup|COMAPI|DnldMgr"
 _UNDATED = re.compile(rf"[ \t>|]{{0,8}}({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S)
+# These say by themselves whose they are.
+_BARE = re.compile(
+    r"[ \t>|]{0,8}(?:[*#-]{1,2}[ \t]{1,4})?(?:WARNING: )?((?:WU client failed |Failed to find updates with error code ).*)", re.S
+)
 _UNDATED_SIGN = re.compile(
-    r"^[ \t>|]{0,8}(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
+    r"^[ \t>|]{0,8}WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8"
+    r"|^[ \t>|]{0,8}(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
     r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)",
-    re.M,
+    re.M | re.I,
 )
 # Lines of Windows Vista to 8.1 and of its servers have milliseconds; Get-WindowsUpdateLog writes seven digits.
 _OLD_DIGITS = 3
@@ -112,6 +117,9 @@ class Lines:
     def _undated(self, place: int, raw: str) -> AgentLine | None:
         """A line that was quoted without its time, in a text that has no other."""
         found = _UNDATED.match(raw) if self._is_undated else None
+        bare = _BARE.match(raw) if self._is_undated and found is None else None
+        if bare is not None:
+            return AgentLine(place, None, "", "", "Agent", bare.group(1), is_old=True)
         if found is None:
             return None
         return AgentLine(place, None, "", "", found.group(1), found.group(2), is_old=True)
