@@ -492,6 +492,7 @@ def _as_failure(state: State, known: States, host: Situation) -> routing.Failure
         # Whether a start came after a failure of the future nobody knows: no run after run is to ask for one.
         restarted_since=host.restarted_since(state.first) or any(host.is_future(one.time) for one in state.failures),
         reset_tried=_reset_did_not_cure(state, lead.code, host),
+        source=lead.source,
     )
 
 

@@ -65,6 +65,7 @@ class Failure:
         name: component, package, installer, Windows service; of an upgrade its phase, a driver or file, or both (`0x20017 filter.sys`).
         lasting: it has not passed: no success for a day, or it was tried for longer than a day.
         restarted_since: the host has started since the first failure of it.
+        source: what told of it, where that decides with which tool it is mended.
         reset_tried: a reset of ours lies between two failures of it, without a success since.
     """
 
@@ -79,6 +80,7 @@ class Failure:
     lasting: bool = True
     restarted_since: bool = False
     reset_tried: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,8 @@ def _listed_reset(case: _Case) -> Routed | None:
 def _dism(case: _Case) -> Routed | None:
     """DISM, then SFC. That the store is damaged is said only where its own codes, SFC or the look say so."""
     failure = case.failure
+    if failure.source == "checksur":
+        return _owner("admin", replace(case, step="checksur"))
     damaged = failure.code is None or hresult.nt_to_win32(failure.code) in _DAMAGE_CODES or case.situation.store_damaged
     step = "dism" if damaged else "dism_check"
     if failure.reset_tried:

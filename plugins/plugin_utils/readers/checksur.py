@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..observation import OK, Observation
 from .records import PROOFS, Collector, failure_or_none, kb_of, stamp, to_code
@@ -43,6 +43,10 @@ class Damage(NamedTuple):
 def damage_of(message: str) -> Damage | None:
     """The damage that a line names, None for another line and for what was mended by the tool of Windows 7."""
     found = _DAMAGE.match(message)
+    if "\\\\" in message:
+        # A page of Markdown has set a mark before each backslash and tilde.
+        message = message.replace("\\\\", "\\").replace("\\~", "~")
+        found = _DAMAGE.match(message)
     if not found or found.group(1) == "fix":
         return None
     rest = message[found.end() :]
@@ -100,9 +104,12 @@ class CheckSur(Reader):
             self._running, self._time = True, stamp(began.group(1), f"{began.group(2)}:00")
             return True
         if _NONE_FOUND.match(raw):
-            self._end(self._seen(self._line(raw, place), "store", NOTHING, outcome=OK, marker=PROOFS[False]))
+            self._end(self._of_tool(self._line(raw, place), NOTHING, outcome=OK, marker=PROOFS[False]))
             return True
         return self._damage(raw, place)
+
+    def _of_tool(self, line: Line, subject: Subject = NOTHING, **fields: Any) -> Observation:
+        return self._seen(line, "store", subject, "checksur", **fields)
 
     def _line(self, raw: str, place: int) -> Line:
         return Line(self._time, "", "CBS", raw.strip(), 1, None, place)
@@ -117,7 +124,7 @@ class CheckSur(Reader):
             return False
         stem = file.group(1).rpartition("\\")[2].rpartition(".")[0]
         if len(self._unavailable) < _MOST_UNAVAILABLE:
-            seen = self._seen(self._line(raw, place), "store", Subject(stem[-150:], kb_of(stem)), marker="repair_file_missing")
+            seen = self._of_tool(self._line(raw, place), Subject(stem[-150:], kb_of(stem)), marker="repair_file_missing")
             self._unavailable.setdefault(stem.lower(), seen)
         return True
 
@@ -130,7 +137,7 @@ class CheckSur(Reader):
         if damage is None:
             return False
         self._any = True
-        self._hold(self._seen(self._line(raw, place), "store", damage.subject, marker=damage.marker, code=damage.code))
+        self._hold(self._of_tool(self._line(raw, place), damage.subject, marker=damage.marker, code=damage.code))
         return True
 
     def _hold(self, seen: Observation) -> None:
@@ -144,9 +151,9 @@ class CheckSur(Reader):
         if what == "Found":
             self._found = number
             if not self._pending and not self._any:
-                self._hold(replace(self._seen(line, "store", marker="store_corrupt"), line=f"{number} errors found"))
+                self._hold(replace(self._of_tool(line, marker="store_corrupt"), line=f"{number} errors found"))
         elif self._found and number >= self._found:
-            self._end(self._seen(line, "store", NOTHING, outcome=OK, marker=PROOFS[True]))
+            self._end(self._of_tool(line, NOTHING, outcome=OK, marker=PROOFS[True]))
 
     def _end(self, proof: Observation | None) -> None:
         listed = list((self._unavailable or {}).values())
