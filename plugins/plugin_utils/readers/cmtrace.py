@@ -41,6 +41,8 @@ _WHOSE = (
     (re.compile(r"Scan failed with error ?= ?0x[0-9A-Fa-f]{8}"), "WUAHandler"),
     (re.compile(r"Group policy settings were overwritten by a higher authority \("), "WUAHandler"),
     (re.compile(r"Failed to Add Update Source for WUAgent of type \("), "WUAHandler"),
+    (re.compile(r"HResult: 0x[0-9A-Fa-f]{8} Context: uec|Received 'SucceededWithErrors' code"), "WUAHandler"),
+    (re.compile(r"WU Agent reported the following [0-9]{1,4} warning"), "WUAHandler"),
     (re.compile(r"Failed to get final installation result of updates\. Error = 0x"), "WUAHandler"),
     (re.compile(r"Update [0-9]{1,4} \([0-9A-Fa-f-]{36}\) finished installing \(0x"), "WUAHandler"),
     (re.compile(r"(?:ScanJob\(\{?[0-9A-Fa-f-]{36}\}?\): )?CScanJob::\w{3,30}[ -]"), "ScanAgent"),

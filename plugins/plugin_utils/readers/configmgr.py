@@ -36,6 +36,7 @@ _SEARCH_FAILED = (
     ("source", re.compile(rf"Failed to Add Update Source for WUAgent.{{0,120}}? Error = {_HEX}")),
     ("job", re.compile(rf"Failed at AddUpdateSource, Error = {_HEX}")),
     ("completion", re.compile(rf"[Ss]can completion received.{{0,60}}? result = {_HEX}")),
+    ("warning", re.compile(rf"HResult: {_HEX} Context: uec")),
     ("initiate", re.compile(rf"Failed to (?:initiate|start|perform) (?:async )?(?:scan|search).{{0,80}}? [Ee]rror ?= ?{_HEX}")),
 )
 _CONFLICT = re.compile(r"settings were overwritten by a higher authority.{0,60}? to: Server (https?://[^\s,;\"']{1,200})?")

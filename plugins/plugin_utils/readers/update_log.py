@@ -41,6 +41,8 @@ _INSTALLED = (
 # A search that came back with half of its answer (WU_E_PT_ECP_SUCCEEDED_WITH_ERRORS), and what stopped the other half, on its thread.
 _HALF_FOUND = 0x8024402F
 _SENT = re.compile(rf"\*FAILED\* \[{_HEX}\] WinHttp: Send")
+# A talk with a server that failed. In a part of a log it is all there is of a search that has no end in it.
+_TALK = re.compile(rf"\*FAILED\* \[{_HEX}\] (?:Library download error|WinHttp: Send|SyncUpdates_WithRecovery failed)")
 _SUCCEEDED = re.compile(rf"called for update id ({GUID})\.[0-9]{{1,5}}, code = Update success")
 _HANDLER = re.compile(
     rf"FATAL: .{{0,80}}?0x{_HEX}|CBS called Error with 0x{_HEX}|install completed\. Return code = 0x{_HEX}, Result = Failed"
@@ -62,7 +64,7 @@ _WORTH = (
     "xit code = 0x", "Return code is", "hrDeploy = ", "Failed to ", "occurred while down", "[hr = 0x", "CBS called", "FATAL",
     "WinHttp: Send", "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of",
     "Top level update id", "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ",
-    "Begin Downl",
+    "Begin Downl", "Library download error",
 )  # fmt: skip
 _ROW = "REPORT EVENT"
 _WORTH_READING = tuple(dict.fromkeys((_ROW, *_WORTH, *WORTH)))
@@ -87,6 +89,8 @@ class _NewForm:
         self._running: dict[str, int] = {}
         # Why the last request of a thread failed, since it began to search.
         self._sent: dict[tuple[str, str], int] = {}
+        self._searched = False
+        self._talk: tuple[AgentLine, int] | None = None
 
     def line(self, line: AgentLine) -> bool:
         """Take a line; whether it meant something."""
@@ -128,6 +132,7 @@ class _NewForm:
         found = _ENDED.search(line.message)
         if found is None or line.component != "Agent":
             return False
+        self._searched = True
         code, caller = int(found.group(1), 16), part(_CALLER.search(line.message)) or ""
         inner = self._sent.pop(line.key, None)
         related: tuple[int, ...] = ()
@@ -148,7 +153,17 @@ class _NewForm:
             self._told.failed(seen, "end")
         return True
 
+    def close(self) -> None:
+        """No more lines: where no search has ended, the talk that failed is told."""
+        if self._talk is None or self._searched or self._told.has_failed("scan"):
+            return
+        line, code = self._talk
+        self._told.failed(self._bad(line, "scan", code), "talk")
+
     def _request(self, line: AgentLine) -> None:
+        talk = part(_TALK.search(line.message))
+        if talk is not None and is_failure(int(talk, 16)):
+            self._talk = line, int(talk, 16)
         code = part(_SENT.search(line.message))
         if code is not None and len(self._sent) < _MOST_CALLS:
             self._sent[line.key] = int(code, 16)
@@ -255,4 +270,5 @@ def wulog(text: str, out: Collector) -> None:
         if line.is_old or not new.line(line):
             old.line(line, listed)
     old.close()
+    new.close()
     told.close()

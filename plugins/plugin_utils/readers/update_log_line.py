@@ -16,7 +16,7 @@ from .told import Told
 
 # The separators are those of the culture of whoever wrote the file: `2024.05.06 10.00.01.1000000`. Quoted lines begin with `> `.
 _CLOCK = r"([0-9]{1,2})[:.]([0-9]{2})[:.]([0-9]{2})(?:[:.,]([0-9]{3,7}))?(?: ?([AaPp])\.? ?[Mm]\b\.?)?"
-_START = rf"\ufeff?[ \t>|]{{0,8}}{DATE}[ \t]{{1,4}}{_CLOCK}"
+_START = rf"\ufeff?[ \t>|#*-]{{0,8}}{DATE}[ \t]{{1,4}}{_CLOCK}"
 _NUMBERS = r"[ \t]{1,8}([0-9]{1,6})[ \t]{1,8}([0-9a-fA-F]{1,6})[ \t]{1,8}"
 _HEAD = re.compile(rf"{_START}{_NUMBERS}([A-Za-z]\w{{1,29}})[ \t]{{1,24}}(.*)", re.S)
 _HEADS = re.compile(rf"^{_START}{_NUMBERS}[A-Za-z]\w", re.M)
@@ -27,7 +27,14 @@ _UNDATED = re.compile(rf"[ \t>|]{{0,8}}({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,
 _BARE = re.compile(
     r"[ \t>|]{0,8}(?:[*#-]{1,2}[ \t]{1,4})?(?:WARNING: )?((?:WU client failed |Failed to find updates with error code ).*)", re.S
 )
+# Of the new form: process and thread may be left, and a page sets a mark before each star.
+_NEW_UNDATED = (
+    r"[ \t>|#-]{0,8}(?:[0-9a-f]{1,6}[ \t]{1,8}[0-9a-f]{1,6}[ \t]{1,8})?(?:([A-Z][A-Za-z]{1,29})[ \t]{1,24})?"
+    r"(\\?\*FAILED\\?\* \[8[0-9a-f]{7}\] "
+)
+_NEW_BARE = re.compile(rf"{_NEW_UNDATED}.*)", re.S | re.I)
 _UNDATED_SIGN = re.compile(
+    rf"^{_NEW_UNDATED}(?:Send request|WinHttp: Send|Library download|SyncUpdates_W|Error occurred while|Background download))|"
     r"^[ \t>|]{0,8}WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8"
     r"|^[ \t>|]{0,8}(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
     r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)",
@@ -116,8 +123,13 @@ class Lines:
 
     def _undated(self, place: int, raw: str) -> AgentLine | None:
         """A line that was quoted without its time, in a text that has no other."""
-        found = _UNDATED.match(raw) if self._is_undated else None
-        bare = _BARE.match(raw) if self._is_undated and found is None else None
+        if not self._is_undated:
+            return None
+        new = _NEW_BARE.match(raw)
+        if new is not None:
+            return AgentLine(place, None, "", "", new.group(1) or "Agent", new.group(2).replace("\\*", "*"), is_old=False)
+        found = _UNDATED.match(raw)
+        bare = _BARE.match(raw) if found is None else None
         if bare is not None:
             return AgentLine(place, None, "", "", "Agent", bare.group(1), is_old=True)
         if found is None:
