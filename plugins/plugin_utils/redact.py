@@ -44,8 +44,9 @@ class _Form(NamedTuple):
 
 
 def _labelled(labels: str, value: str) -> re.Pattern[str]:
-    """A value behind its label: `Serial Number: 4711`, `"user"="jdoe"`."""
-    return re.compile(rf"(?<!{_WORD})(?:{labels})[\"']?\s{{0,3}}(?:[:=#]|\s-\s)\s{{0,3}}[\"'<]?({value})", re.I)
+    """A value behind its label: `Serial Number: 4711`, `"user"="jdoe"`, `Host Name . . . . :   PC1`; the labels in any language."""
+    between = r"(?:\s{0,3}|[ .]{0,60})(?:[:=#\uff1a]|\s-\s)(?:\s{0,3}|[ \t]{0,40})"
+    return re.compile(rf"(?<!{_WORD})(?:{labels})[\"']?{between}[\"'<]?({value})", re.I)
 
 
 _GUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
@@ -54,6 +55,16 @@ _NAME = r"[\w.$-]{2,64}"
 # In this order: the longer form first, for what is replaced is not looked at again by a later one.
 _FORMS = (
     _Form("user", re.compile(r"(?<=://)([^/\s@]{1,128})(?=@)"), True),
+    # What lets somebody in: in an address, behind its name, and the form that nearly all such have.
+    _Form(
+        "key",
+        re.compile(
+            r"[?&;](?:sig|signature|(?:\w{1,20}_)?token|code|(?:api_?)?key|password|pwd|secret|sas|auth|ticket)=([^&\s\"'<>]{3,2000})", re.I
+        ),
+    ),
+    _Form("key", re.compile(r"\b(?:Bearer|Basic|Negotiate|NTLM) ((?=[^\s]{0,4000}[0-9=+/])[A-Za-z0-9+/=._~-]{12,4000})")),
+    _Form("key", re.compile(r"(?<![\w-])(eyJ[\w-]{8,4000}\.[\w-]{2,4000}(?:\.[\w-]{0,4000})?)")),
+    _Form("key", _labelled(_DATA["labels"]["secret"], r"[^\s\"'<>,;]{3,128}"), True),
     _Form("email", re.compile(r"(?<![\w.+-])([\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})")),
     _Form("sid", re.compile(r"(?<![\w-])(S-1-(?!5-32-)[0-9]{1,15}(?:-[0-9]{1,12}){2,15})", re.I)),
     _Form(
@@ -65,20 +76,17 @@ _FORMS = (
         ),
         True,
     ),
+    _Form("machine", re.compile(rf"\bmachine guid \{{?({_GUID})", re.I), True),
     # As ConfigMgr writes the identity of a client.
     _Form("machine", re.compile(rf"(?<!\w)GUID:({_GUID})"), True),
     _Form("key", re.compile(r"(?<![\w-])([A-Z0-9]{5}(?:-[A-Z0-9]{5}){4})(?![\w-])", re.I), True),
     _Form("key", re.compile(r"(?<![\w-])([0-9]{5}-[0-9A-Z]{3,5}-[0-9A-Z]{5,7}-[0-9A-Z]{5})(?![\w-])", re.I), True),
-    _Form(
-        "serial",
-        _labelled(
-            r"serial(?:[ _-]?(?:number|no\.?|nr\.?))?|seriennummer|num[e\u00e9]ro de s[e\u00e9]rie|service[ _-]?tag|asset[ _-]?tag|S/N|SN",
-            r"[A-Za-z0-9][\w-]{2,40}",
-        ),
-        True,
-    ),
+    # What opens a disk that BitLocker has locked.
+    _Form("key", re.compile(r"(?<![\w-])([0-9]{6}(?:-[0-9]{6}){7})(?![\w-])"), True),
+    _Form("serial", _labelled(_DATA["labels"]["serial"], r"[A-Za-z0-9][\w-]{2,40}"), True),
     _Form("mac", re.compile(r"(?<![\w:-])((?:[0-9A-F]{2}[:-]){5}[0-9A-F]{2})(?![\w:-])", re.I)),
     _Form("mac", re.compile(r"(?<![\w.])((?:[0-9A-F]{4}\.){2}[0-9A-F]{4})(?![\w.])", re.I)),
+    _Form("mac", re.compile(r"\bMAC(?: ?-?address| ?-?adresse)?[ .:=]{1,40}([0-9A-F]{12})(?![\w-])", re.I)),
     _Form("dn", re.compile(r"(?<!\w)((?:CN|OU|DC)=[^,;\"<>\r\n]{1,80}(?:,(?:CN|OU|DC)=[^,;\"<>\r\n]{1,80}){1,12})", re.I)),
     _Form(
         "user",
@@ -94,37 +102,44 @@ _FORMS = (
         re.compile(r"(?:\\|/)(?:Users|Documents and Settings|Benutzer|Utilisateurs)(?:\\{1,2}|/)([^\\/:*?\"<>|\s,;)\]]{1,64})", re.I),
         True,
     ),
-    _Form("user", re.compile(r"(?<![\w.])/home/([^/\s:\"']{1,64})"), True),
+    # A folder of homes on a server: `\\nas\profiles$\zoe`.
     _Form(
         "user",
-        _labelled(
-            r"(?:subject|target|sam|logon)?[ _-]?(?:user|account)(?:[ _-]?name)?|logged on as|log(?:on|in)[ _-]?name|upn|"
-            r"benutzer(?:name)?|utilisateur|usuario|run ?as|started by",
-            _NAME,
+        re.compile(
+            r"\\(?:\\|UNC\\)[\w.-]{1,253}\\(?:profiles?|homes?|users?|userdata|redirect\w{0,12})\$?\\([^\\\s:*?\"<>|]{1,64})", re.I
         ),
         True,
     ),
+    _Form("user", re.compile(r"(?<![\w.])/home/([^/\s:\"']{1,64})"), True),
+    _Form("user", _labelled(_DATA["labels"]["owner"], r"[^\s\"'<>,;|][^\r\n\"'<>,;|]{1,63}"), True),
+    _Form("user", _labelled(_DATA["labels"]["user"], _NAME), True),
+    # The prompt of a shell over ssh.
+    _Form("user", re.compile(r"(?:^|\n)\[?([\w.-]{1,32})(?=@[A-Za-z][\w-]{1,30}[ :])"), True),
     _Form("user", re.compile(r"Name=['\"](?:Subject|Target)?(?:User|Account)Name['\"]>([^<]{2,64})<"), True),
     _Form("domain", re.compile(r"Name=['\"](?:Subject|Target)?DomainName['\"]>([^<]{2,64})<"), True),
     _Form("domain", _labelled(r"domain(?:[ _-]?name)?|dom[a\u00e4]ne|domaine|dominio|forest", _NAME), True),
+    _Form("net", _labelled(r"SSID", r"[^\r\n\"'<>,;|]{1,64}"), True),
 )
 # Here stands a machine and nothing else, so that it goes although its name is an ordinary word: the computer of an event, a share.
 _SURE_HOST_FORMS = (
     re.compile(r"<Computer>([^<]{1,253})</Computer>"),
     re.compile(r"(?<![\\\w:])\\\\([A-Za-z0-9][\w.-]{0,252})(?=\\)"),
+    re.compile(r"\\\\\?\\UNC\\([A-Za-z0-9][\w.-]{0,252})(?=\\)", re.I),
+    # Where a prompt or a program tells on which machine it runs.
+    re.compile(r"(?<!\w)\[([A-Za-z][\w.-]{1,252})\]: PS [A-Z]:\\"),
+    re.compile(r"(?:^|\n)\[?[\w.-]{1,32}@([A-Za-z][\w-]{1,30})(?=[ :])"),
+    re.compile(r"(?:logon ?server|anmeldeserver)[ .]{0,40}[:=]\s{0,40}\\\\([A-Za-z0-9][\w.-]{0,252})", re.I),
 )
 _NO_HOST = ("localhost", "null", "none")
 _HOST_FORMS = (
     re.compile(r"\b(?:https?|ftp|ldaps?|tcp|udp|rpc)://(?:[^/\s@]{1,128}@)?([A-Za-z0-9_][A-Za-z0-9._-]{0,252})", re.I),
-    _labelled(
-        r"computer(?:[ _-]?name)?|(?:fq|dns )?host(?:[ _-]?name)?|machine(?:[ _-]?name)?|workstation(?: name)?|server(?:[ _-]?name)?|fqdn|"
-        r"wu(?:status)?server|update ?server|dns name|netbios name|rechner(?:name)?|nom de l'ordinateur|equipo|node|"
-        r"proxy(?:[ _-]?server)?|site ?server",
-        r"(?![0-9.]{1,15}\b)[A-Za-z0-9][\w.-]{1,252}"),
+    _labelled(_DATA["labels"]["host"], r"(?![0-9.]{1,15}\b)[A-Za-z0-9][\w.-]{1,252}"),
     re.compile(r"(?<![\w-])((?:DESKTOP|LAPTOP)-[A-Z0-9]{4,11}|WIN-[A-Z0-9]{8,12}|MININT-[A-Z0-9]{4,8})(?![\w-])", re.I),
     re.compile(r"(?<![\w$%\\-])([A-Za-z][\w-]{2,14})\$(?![\w$])"),
 )  # fmt: skip
 _FQDN = re.compile(rf"(?<![\w.~@-])((?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{{0,61}}[A-Za-z0-9_])?\.){{1,8}}{_TOP})(?![\w-]|\.\w)", re.I)
+# `contoso.com/Berlin/Clients/PC1`: where an object stands in a directory.
+_CANONICAL = re.compile(rf"(?<![\w/:.@-])((?:[A-Za-z0-9-]{{1,63}}\.){{1,6}}{_TOP})(?:/[^/\s\"'<>?,;]{{1,64}}){{2,8}}(?![/?])", re.I)
 _ACCOUNT = re.compile(rf"(?<![\\/:%\w.-])([A-Za-z][\w.-]{{0,62}})\\{{1,2}}(?!\S{{1,64}}\.{_FILES}\b)([\w.$-]{{1,64}})(?![\w\\$-])", re.I)
 _IPV4 = re.compile(r"(?<![\w.~-])((?:[0-9]{1,3}\.){3}[0-9]{1,3})(?![\w~-]|\.[0-9])")
 _IPV6 = re.compile(r"(?<![\w:.])([0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.[0-9.]{5,13})?)(?:%\w{1,16})?(?![\w:])")
@@ -297,6 +312,7 @@ class Redactor:
     def _by_form(self, text: str) -> str:
         for form in _FORMS:
             text = form.found.sub(self._replacing(partial(self._of_form, form)), text)
+        text = _CANONICAL.sub(self._canonical, text)
         text = _ACCOUNT.sub(self._account, text)
         for pattern in _SURE_HOST_FORMS:
             text = pattern.sub(self._replacing(self.host), text)
@@ -330,6 +346,13 @@ class Redactor:
             self._host(name.partition("@")[2])
         return self._pseudonym(form.kind, name, learnt=form.learnt)
 
+    def _canonical(self, found: re.Match[str]) -> str:
+        if _PUBLIC.fullmatch(found.group(1)):
+            return found.group(0)
+        self._pseudonym("host", found.group(0).rpartition("/")[2], learnt=True)
+        self._domain(found.group(1))
+        return self._pseudonym("dn", found.group(0))
+
     def _account(self, found: re.Match[str]) -> str:
         domain, user = found.groups()
         if (
@@ -356,7 +379,7 @@ class Redactor:
         return self._literals.sub(lambda found: self._learnt[found.group(0).lower()], text)
 
 
-_PSEUDONYM = re.compile(r"(?:host|user|domain|email|sid|machine|key|serial|mac|dn|ip|file)-[0-9]{1,6}(?:\.domain-[0-9]{1,6})?")
+_PSEUDONYM = re.compile(r"(?:host|user|domain|email|sid|machine|key|serial|mac|dn|ip|net|file)-[0-9]{1,6}(?:\.domain-[0-9]{1,6})?")
 
 
 def _is_pseudonym(name: str) -> bool:
