@@ -11,6 +11,7 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import rollout
 
 # The registered variable that holds the newest case of a host.
 VARIABLE = "wu_repair_result"
+NOBODY = "all:!all"
 
 
 def is_over(hosts: Sequence[str], hostvars: Mapping[str, Any], canaries: Sequence[str], limit: object) -> bool:
@@ -23,9 +24,18 @@ def has_canary(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> bool:
     return rollout.has_canary(rollout.known_rows(hosts, hostvars, VARIABLE))
 
 
+def at_one_server(hosts: Sequence[str], hostvars: Mapping[str, Any], repairable: Sequence[str]) -> list[str]:
+    """Those of the hosts to be repaired that fail alike at one server; as a play takes hosts, a pattern of nobody where there are none."""
+    if not repairable:
+        return [NOBODY]
+    # A play has no host yet whose variables it could ask for.
+    least = hostvars[repairable[0]].get("wu_repair_shared_server", rollout.SHARED_SERVER)
+    return rollout.at_one_server(rollout.asking_rows(hosts, hostvars, VARIABLE), least) or [NOBODY]
+
+
 class FilterModule:
     """Gives ansible-core the filters by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Called by ansible-core."""
-        return {"batches": rollout.batches, "has_canary": has_canary, "is_over": is_over}
+        return {"at_one_server": at_one_server, "batches": rollout.batches, "has_canary": has_canary, "is_over": is_over}

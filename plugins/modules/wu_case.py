@@ -16,11 +16,12 @@ options:
   event:
     description:
       - What happened. V(end) ends the case, and drops the evidence that was kept for it. V(restarted) tells that the host was restarted.
-      - V(begin) checks, before any host is looked at, that O(report) and O(evidence_dir) can be written, and O(fail_on), O(serial) and O(max_failed).
+      - V(begin) checks, before any host is looked at, that O(report) and O(evidence_dir) can be written, and O(fail_on), O(serial), O(max_failed) and O(shared_server).
+      - V(one_server) leaves the host to whoever runs the server that it fails at. Nothing is sent to it.
       - V(fail) fails a host whose verdict O(fail_on) names, with one short line that is the same for all hosts. Its sentence is told elsewhere, by O(say)
         or by the summary of the playbooks.
     type: str
-    choices: [begin, end, fail, restarted]
+    choices: [begin, end, fail, one_server, restarted]
     default: end
   result:
     description:
@@ -62,6 +63,11 @@ options:
     description: With O(event=begin), how many failed repairs end a rollout, or which share of the hosts. V(0) means no limit.
     type: raw
     default: 0
+    version_added: 1.1.0
+  shared_server:
+    description: With O(event=begin), how many hosts that fail alike at one server are left to it. V(0) means never.
+    type: raw
+    default: 5
     version_added: 1.1.0
 attributes:
   check_mode:

@@ -20,6 +20,9 @@ from ._options import OptionError, argument_spec, option_error
 from .case import line
 from .case_document import CaseError
 from .evidence import Evidence, EvidenceError
+from .report import VerdictError
+from .rollout import RolloutError
+from .situation import update_server
 from .verdict import Verdict
 
 COLLECTION = "winfleet.wu_repair"
@@ -40,7 +43,7 @@ class ActionError(Exception):
         self.verdict = name
 
 
-_ERRORS = (ActionError, OptionError, CaseError, FileError, EvidenceError, AgentError)
+_ERRORS = (ActionError, RolloutError, VerdictError, OptionError, CaseError, FileError, EvidenceError, AgentError)
 
 
 def verdict_of_error(error: Exception) -> Verdict:
@@ -197,6 +200,7 @@ def about(evidence: Evidence) -> dict[str, Any]:
         "free_bytes": evidence.disk.free,
         "controller_offset_ms": offset[0] if offset else None,
         "client_id": _client_id(evidence),
+        "server": line(update_server(evidence), 100),
     }
     return {name: value for name, value in known.items() if value not in (None, "")}
 

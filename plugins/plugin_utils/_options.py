@@ -20,7 +20,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _KNOWN_KEYS = {"aliases", "choices", "default", "description", "elements", "required", "suboptions", "type", "version_added"}
 
 # Least and most of each number. Days: a host's log can hold ten years; seconds: W32Time and the service manager know no more.
-_RANGES = {
+RANGES = {
     "lookback": (1, 3650),
     "max_skew": (1, 86400),
     "stale_after": (1, 3650),
@@ -92,7 +92,7 @@ def option_error(
         name = aliases.get(given, given)
         alone = ArgumentSpecValidator({name: {**spec[name], "required": False}}).validate({name: value})
         if alone.error_messages:
-            return _must_be(name, spec[name])
+            return must_be(name, spec[name])
     absent = sorted(name for name, option in spec.items() if option.get("required") and name not in arguments)
     if absent:
         return f"missing option {', '.join(absent)}"
@@ -103,7 +103,8 @@ def option_error(
     return "the options do not fit together"
 
 
-def _must_be(name: str, option: Mapping[str, Any]) -> str:
+def must_be(name: str, option: Mapping[str, Any]) -> str:
+    """What an option must be, by its spec."""
     choices = option.get("choices")
     if choices and option.get("type") == "list":
         return f"option {name} must be one or more of: {', '.join(map(str, choices))}"
@@ -123,7 +124,7 @@ def settings_of(options: Mapping[str, Any]) -> Settings:
     Raises:
         OptionError: a number out of its range, a server that is no name.
     """
-    for name, (least, most) in _RANGES.items():
+    for name, (least, most) in RANGES.items():
         if name in options and not least <= options[name] <= most:
             raise OptionError(f"option {name} must be a number from {least} to {most}")
     for server in options.get("servers") or ():

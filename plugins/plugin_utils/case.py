@@ -314,6 +314,13 @@ def _declined(case: Case, event: Declined) -> Case:
     return replace(case, tried=_with(case.tried, event.repair), declined=refused, due="")
 
 
+def declined_at_all(case: Case, said: Verdict) -> Case:
+    """Nothing is sent to the host, whatever repair the newest look asks for; `said` is why."""
+    for name in _wanted(case):
+        case = advance(case, Declined(name, said.name, said.msg, said.next_step, said.owner))
+    return case
+
+
 def _would(case: Case, event: Would) -> Case:
     if case.would:
         return case

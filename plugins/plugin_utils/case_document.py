@@ -99,6 +99,7 @@ def _verdict_document(judged: Verdict) -> dict[str, Any]:
         "attempts": list(judged.attempts),
         "why": judged.why,
         "searchable": judged.search,
+        "server": judged.server,
     }
 
 
@@ -184,6 +185,7 @@ def _parse_verdict(document: Mapping[str, Any]) -> Verdict:
         attempts=_names(document, "attempts"),
         why=_text(document, "why"),
         search=_flag(document, "searchable"),
+        server=_text(document, "server"),
     )
 
 

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from . import hresult, routing
 from .evidence import Evidence
-from .finding import FAILING, Finding
+from .finding import FAILING, Finding, named_server
 from .sections import Endpoint, Process, Service, Servicing
 from .situation import GIB, Settings, Situation, is_set, lookup
 
@@ -81,7 +81,15 @@ def find(evidence: Evidence, settings: Settings, situation: Situation, recent: R
 
 
 def _condition(
-    condition: str, *, order: int, layer: str, meaning: str, answer: Mapping[str, str], next_step: str, of: str | None = None
+    condition: str,
+    *,
+    order: int,
+    layer: str,
+    meaning: str,
+    answer: Mapping[str, str],
+    next_step: str,
+    of: str | None = None,
+    server: str = "",
 ) -> Finding:
     name = condition if of is None else f"{condition}:{of}"
     return Finding(
@@ -94,6 +102,7 @@ def _condition(
         condition=condition,
         name=of,
         source=layer,
+        server=server,
         order=order,
     )
 
@@ -586,6 +595,7 @@ def _time_silent(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
             meaning=f"No time source may be followed: {', '.join(unfit[:3])}{_off(situation)}",
             answer=answer,
             next_step="Let the time source synchronise itself first, or name another one.",
+            server=named_server("time", ", ".join(name.partition(" ")[0] for name in unfit[:3])),
         )
         return
     servers = ", ".join(silent[:3])
@@ -599,6 +609,7 @@ def _time_silent(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
         meaning=f"No time source answered{us}: {servers}{_off(situation)}",
         answer=answer,
         next_step=f"Open UDP 123 from the host to {servers}.",
+        server=named_server("time", servers),
     )
 
 

@@ -21,6 +21,8 @@ _FILE = re.compile(
     re.I,
 )
 
+_MOST_OF_A_SERVER = 80
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -43,6 +45,7 @@ class Finding:
         superseded_by: what made it history; None while it counts.
         blocking: no search can succeed while it holds, so it comes before repairs of the host (architecture: needs_action, blocked).
         pending: Windows itself waits (a strong marker of a restart), not a mere remedy to try.
+        server: with a repair, the server of one's own (`wsus:NAME`, `proxy:NAME`, `time:NAME`) that may be behind it instead; '' for none.
         attempt: a change that may be tried once although it is not known to cure (`osupgrade`), or None.
     """
 
@@ -70,6 +73,7 @@ class Finding:
     notice: bool = False
     blocking: bool = False
     pending: bool = False
+    server: str = ""
     attempt: str | None = None
     order: int = 50
     related_codes: tuple[str, ...] = ()
@@ -129,6 +133,13 @@ class Finding:
             "answer": dict(self.answer),
             "next_step": self.next_step,
         }
+
+
+def named_server(kind: str, name: str | None) -> str:
+    """A server by its kind (`wsus`, `proxy`, `time`) and name; '' where it has no name."""
+    if name:
+        return f"{kind}:{name[:_MOST_OF_A_SERVER]}"
+    return ""
 
 
 def as_text(time: int | None) -> str | None:

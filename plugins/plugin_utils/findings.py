@@ -372,6 +372,7 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
         notice=routed.notice,
         # No search succeeds until its owner has acted: nothing that a repair here does could be proved.
         blocking=state.subject.startswith("search:") and "owner" in routed.answer and not routed.notice,
+        server=routing.server_of(failure, routed, host),
         attempt=routed.attempt,
         order=_order(state, lead),
         related_codes=_related(state),

@@ -37,6 +37,8 @@ WORDS = {
     "repaired": ("repaired", "repaired"),
     "healthy": ("healthy", "healthy"),
 }
+# Names of the first release, for one more.
+_ALIASES = {"not_this_host": "needs_action"}
 FIELDS = tuple(cases.row(cases.start("", "")))
 # What a result may hold beside the row, each bounded where it is made.
 BESIDE = ("about", "evidence_path", "not_tried")
@@ -44,6 +46,24 @@ _MOST_FINDINGS = 6
 _OF_FINDING = ("id", "code", "condition", "kb", "name", "meaning")
 
 __all__ = ["RED", "VERDICTS", "WELL", "WORDS", "WORST_FIRST", "connection", "is_of_case", "of_result", "row", "without_case"]
+
+
+class VerdictError(ValueError):
+    """A name that is no verdict; one line says which are."""
+
+
+def verdicts(given: Sequence[str]) -> list[str]:
+    """The verdicts that a person names.
+
+    Raises:
+        VerdictError: one is none.
+    """
+    names = [_ALIASES.get(name, name) for name in given]
+    unknown = sorted(set(names) - set(VERDICTS))
+    if unknown:
+        names_of_none = ", ".join(unknown)
+        raise VerdictError(f"option fail_on has no verdict named {names_of_none}; verdicts are {', '.join(VERDICTS)}")
+    return names
 
 
 def row(case: Case) -> dict[str, Any]:

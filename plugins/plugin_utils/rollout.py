@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The brakes of a repair of many hosts: its batches, and whether it goes on.
 
+Hosts that fail alike at one server (a WSUS, a proxy, a time source) are left to whoever runs it: a repair of each would only ask it again.
+
 The first batch is the canary. A host that was lost before anything was sent to it is no canary: the next one takes its place. Of those
 that were sent a change all must come to a good end; later so many may fail as the user allows. A host counts once it was sent a change,
 whatever came back.
@@ -13,11 +15,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .verdict import RED
+from .case import END, line
+from .verdict import RED, Verdict
 
 FIRST, REST = "first", "rest"
 _SIZE = re.compile(r"[1-9]\d{0,5}|(?:[1-9]\d?|100)%")
 _LIMIT = re.compile(r"\d{1,6}|(?:\d{1,2}|100)%")
+_NUMBER = re.compile(r"\d{1,6}")
+# So many hosts that fail alike at one server are left to it, where they are half of those that ask it or more.
+SHARED_SERVER = 5
+# The kinds of servers in words, and who acts on one.
+_SERVERS = {"wsus": ("WSUS ", "wsus"), "proxy": ("the proxy ", "proxy"), "time": ("the time source ", "admin")}
 
 
 class RolloutError(ValueError):
@@ -97,4 +105,76 @@ def known_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str)
         case = registered.get("case") if isinstance(registered, Mapping) else None
         known = case if isinstance(case, Mapping) else {}
         found[host] = {"did": list(known.get("did") or ()), "now": known.get("verdict")}
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------- one server
+
+
+def fewest_alike(given: object) -> int | None:
+    """How many hosts that fail alike at one server are left to it; None for never.
+
+    Raises:
+        RolloutError: it is no number.
+    """
+    text = str(given).strip()
+    if isinstance(given, bool) or not _NUMBER.fullmatch(text):
+        raise RolloutError("wu_repair_shared_server must be a number of hosts; 0 repairs each, whatever server they share")
+    return int(text) or None
+
+
+def at_one_server(rows: Mapping[str, Mapping[str, Any]], least: object) -> list[str]:
+    """The hosts that fail alike at one server, at least so many, and at least half of those that are known to ask it.
+
+    Where most hosts that ask it do well the server is sound, and each that fails has a reason of its own.
+
+    Args:
+        rows: of every host that was looked at: `fails_at` (the server that may be behind all that a repair would answer), `why`, and
+            `asks`, the server that it is sent to for updates.
+        least: as `wu_repair_shared_server`.
+    """
+    fewest = fewest_alike(least)
+    if fewest is None:
+        return []
+    alike: dict[tuple[str, str], list[str]] = {}
+    for host, row in rows.items():
+        if row["fails_at"]:
+            alike.setdefault((row["fails_at"], row["why"]), []).append(host)
+    found = []
+    for (server, _why), hosts in alike.items():
+        ask = sum(server in (row["asks"], row["fails_at"]) for row in rows.values())
+        if len(hosts) >= fewest and 2 * len(hosts) >= ask:
+            found += hosts
+    return found
+
+
+def left_to_its_server(judged: Verdict) -> Verdict:
+    """What is said of such a host, by the verdict of its look."""
+    kind, _colon, name = judged.server.partition(":")
+    words, owner = _SERVERS.get(kind, ("the server ", "admin"))
+    server = f"{words}{name}"
+    said = judged.msg.partition(" To do: ")[0].rstrip(".")
+    return Verdict(
+        name="needs_action",
+        msg=line(f"{said}. Many hosts fail alike at {server}, so it is mended first and none of them is changed."),
+        next_step=f"Mend {server}. Where it is sound, repair one host (--limit); if that cures it, all with -e wu_repair_shared_server=0.",
+        owner=owner,
+        why=judged.why,
+    )
+
+
+def asking_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str) -> dict[str, dict[str, str]]:
+    """What `at_one_server` wants to know, of the hosts that registered a case."""
+    found = {}
+    for host in hosts:
+        registered = hostvars[host].get(variable)
+        case = registered.get("case") if isinstance(registered, Mapping) else None
+        if not isinstance(case, Mapping):
+            continue
+        look, about = case.get("look") or {}, registered.get("about") or {}
+        found[host] = {
+            "fails_at": str(look.get("server") or "") * (case.get("next") != END),
+            "why": str(look.get("why") or ""),
+            "asks": str(about.get("server") or ""),
+        }
     return found

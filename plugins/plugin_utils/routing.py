@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import hresult, updates
+from .finding import named_server
 
 if TYPE_CHECKING:
     from .situation import Situation
@@ -30,6 +31,8 @@ _SPACE_CODES = frozenset(int(code, 16) for code in _TABLE["space_codes"])
 _SIGNATURES = tuple((int(low, 16), int(high, 16)) for low, high in _TABLE["signature_codes"])
 _MISSING_SERVICE = frozenset(int(code, 16) for code in _TABLE["missing_service_codes"])
 _DISABLED_SERVICE = 0x80070422
+# What a server sent may be behind these: damaged metadata, files and packages.
+_DELIVERED = frozenset(int(code, 16) for code in _TABLE["delivered_codes"])
 _BOTH_FOLDERS = frozenset(int(code, 16) for code in _TABLE["both_folders"])
 _UPGRADES = range(int(_TABLE["upgrade_codes"]["from"], 16), int(_TABLE["upgrade_codes"]["to"], 16) + 1)
 _RANGES = tuple((range(int(span["from"], 16), int(span["to"], 16) + 1), span) for span in _TABLE["ranges"])
@@ -40,6 +43,8 @@ _TIME_SERVICE = "W32Time"
 
 # Layers at which the data store and the download cache are at work: a reset renews both, so it is an answer only there.
 _CACHE_LAYERS = ("cache", "scan", "download", "install")
+# What of it asks a server, or uses what a server sent.
+_ASKING_LAYERS = ("scan", "download", "install")
 _WSUS, _STORE = "wsus", "store"
 # Codes of the update agent, of its handlers, of Delivery Optimization, by their first digits.
 _AGENT, _HANDLERS, _DELIVERY = 0x8024, 0x80242, 0x80D0
@@ -147,6 +152,21 @@ def _is_blocking(routed: Routed, failure: Failure) -> bool:
 def is_signature_code(code: int | None) -> bool:
     """Whether the code is about catalogues and signatures, whose cache is catroot2."""
     return code is not None and any(low <= code <= high for low, high in _SIGNATURES)
+
+
+def server_of(failure: Failure, routed: Routed, situation: Situation) -> str:
+    """The server of one's own that may be behind a failure which a repair would answer, as `wsus:NAME` or `proxy:NAME`; else ''.
+
+    What a server sent may be damaged, and its certificate wrong. What is of the host's own data store, services, disk or clock is not.
+    """
+    code = failure.code
+    by_code = code in _DELIVERED or is_signature_code(code) or is_clock_code(code)
+    is_repaired = "repair" in routed.answer and situation.clock.state != "off"
+    if failure.layer not in _ASKING_LAYERS or not by_code or not is_repaired:
+        return ""
+    if _asks_wsus(_Case(failure, situation)):
+        return named_server("wsus", situation.wsus_server)
+    return named_server("proxy", situation.proxy_server)
 
 
 def reset_folders(code: int | None) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from statistics import median_low
 from urllib.parse import urlsplit
 
 from .evidence import Evidence
+from .finding import named_server
 from .sections import Policy, TimeSource, TimeStatus, Values
 
 GIB = 1024**3
@@ -437,6 +438,14 @@ def _is_dual_scan(evidence: Evidence) -> bool:
     if evidence.host.build not in _DUAL_SCAN_BUILDS or is_set(policy.wu, "DisableDualScan") or is_set(policy.mdm, "DisableDualScan"):
         return False
     return any(lookup(values, name) is not None for values in (policy.wu, policy.mdm) for name in _DEFERRALS)
+
+
+def update_server(evidence: Evidence) -> str:
+    """The server of one's own that is asked for updates, as `wsus:NAME` or `proxy:NAME`; '' where Microsoft is asked directly."""
+    if required_class(evidence) == WSUS:
+        return named_server("wsus", wsus_server(evidence.policy))
+    proxies = (named_server("proxy", f"{row.host}:{row.port}") for row in evidence.sources.endpoints if row.role == "proxy")
+    return next(proxies, "")
 
 
 def wsus_server(policy: Policy) -> str | None:

@@ -75,6 +75,7 @@ class Verdict:
         why: code or condition of the finding that decided.
         findings: ids of the findings behind it.
         search: a live search would tell more.
+        server: with `sick`, the one server (`wsus:NAME`, `proxy:NAME`, `time:NAME`) that may be behind all that asks for a repair.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Verdict:
     why: str = ""
     findings: tuple[str, ...] = ()
     search: bool = False
+    server: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,16 @@ def _sick(rest: _Rest) -> Verdict | None:
         msg=_with_others(f"{words}. To do: {to_do}.", rest, {item.id for item in asking}),
         next_step=f"Run fix_wu: it will {_deed(names[0], asking)}.",
     )
-    return replace(verdict, owner=None, findings=tuple(dict.fromkeys(item.id for item in asking)))
+    behind = tuple(dict.fromkeys(item.id for item in asking))
+    return replace(verdict, owner=None, findings=behind, server=_one_server(asking))
+
+
+def _one_server(asking: Sequence[Finding]) -> str:
+    """The server that may be behind all of these, where it is one."""
+    servers = {item.server for item in asking}
+    if len(servers) > 1:
+        return ""
+    return servers.pop()
 
 
 def _deed(name: str, asking: Sequence[Finding]) -> str:

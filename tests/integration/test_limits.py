@@ -5,21 +5,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from lab.controller import changed, fix, play
-from lab.fleet import Fleet
+from lab.fleet import scenario_path
 from lab.wire import Host
 
 from .conftest import MakeFleet
 
+# What a look and a search may take, where a task's own limit is short.
+SHORT = {"wu_repair_time_limit": 5, "wu_repair_scan_timeout": 5}
 STOPPED = "The rollout was stopped: {} of {} hosts that were sent a change failed, {} hosts not tried."
-
-
-@pytest.fixture(scope="module")
-def one(make_fleet: MakeFleet) -> Fleet:
-    return make_fleet("model", "lost-cache=one")
 
 
 def test_failed_repairs_end_the_run_before_its_next_batch(make_fleet: MakeFleet) -> None:
@@ -90,13 +88,54 @@ def test_later_failures_stop_by_their_number_and_no_limit_is_none(make_fleet: Ma
     assert [len(row["did"]) for row in rows.values()] == [1, 1]
 
 
-@pytest.mark.parametrize(("name", "value"), [("serial", "0"), ("max_failed", "many"), ("fail_on", ["faild"])])
-def test_a_limit_that_cannot_be_meant_so_is_one_line_before_any_host(one: Fleet, name: str, value: object) -> None:
-    one.reset_counters()
-    done = play(one, "fix_wu", variables={f"wu_repair_{name}": value})
-    assert done.returncode != 0
-    assert f"wu_repair_{name} must be" in done.stdout or f"option {name} has no verdict named faild" in done.stdout
-    assert one.counters()["one"]["processes"] == 0
+def wsus_client(fleet_folder: Path, wsus: str) -> str:
+    """A scenario's file: a host whose WSUS sends metadata that it cannot use (WU_E_UH_INVALIDMETADATA)."""
+    text = scenario_path("wsus-unreachable").read_text("utf-8").replace("0x80072ee2", "0x80242006").replace("0x80072EE2", "0x80242006")
+    text = text.replace("{ok: false, error: timed out, gives: 0x80242006}", "{ok: true}").replace("wsus.corp.example", wsus)
+    path = fleet_folder / f"{wsus}.yml"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_hosts_that_fail_alike_at_one_server_are_left_to_it(make_fleet: MakeFleet, tmp_path: Path) -> None:
+    bad, other = wsus_client(tmp_path, "wsus1"), wsus_client(tmp_path, "wsus2")
+    hosts = [*(f"{bad}=alike-{number}" for number in (1, 2, 3)), f"{other}=alone", "german-host=own-cache"]
+    fleet = make_fleet("model", *hosts)
+    untouched = fleet.snapshots([f"alike-{number}" for number in (1, 2, 3)])
+    # As the inventory says it, for a play has no host yet.
+    for spec in fleet.specs:
+        spec.variables["wu_repair_shared_server"] = 3
+    rows, done = fix(fleet)
+    assert fleet.snapshots(untouched) == untouched
+    for name in untouched:
+        row = rows[name]
+        assert (row["was"], row["now"], row["owner"], row["did"], row["why"]) == ("sick", "needs_action", "wsus", [], "0x80242006")
+        assert "Many hosts fail alike at WSUS wsus1:8530" in row["msg"]
+        assert row["next_step"].startswith("Mend WSUS wsus1:8530. Where it is sound, repair one host (--limit)")
+    assert (rows["alone"]["did"], rows["own-cache"]["now"]) == (["reset"], "repaired"), done.stdout
+    (cause,) = [line for line in done.stdout.splitlines() if line.startswith("  3 hosts: ")]
+    assert "0x80242006" in cause
+    assert done.stdout.count("whoever runs the WSUS: Mend WSUS wsus1:8530") == 1
+    assert not {name for name in untouched if f"fatal: [{name}]" in done.stdout}
+    # One of them alone, as the next step says.
+    rows, done = fix(fleet, "--limit", "alike-1", "--check")
+    assert rows["alike-1"]["would"], done.stdout
+
+
+def test_the_variables_of_every_host_are_checked_before_the_first_connection(make_fleet: MakeFleet) -> None:
+    fleet = make_fleet("model", "healthy-client=first", "healthy-client=second", "healthy-client=third")
+    fleet.specs[1].variables["wu_repair_stop_timeout"] = 0
+    fleet.specs[2].variables["wu_repair_task_timeout"] = 30
+    everywhere = {"serial": "0", "max_failed": "many", "shared_server": "few", "fail_on": ["faild"]}
+    done = play(fleet, "fix_wu", variables={f"wu_repair_{name}": value for name, value in everywhere.items()})
+    assert done.returncode == 2
+    told = done.stdout.splitlines()
+    for name in ("serial", "max_failed", "shared_server"):
+        assert [line for line in told if line.startswith(f"first, second, third: wu_repair_{name} must be")], name
+    assert [line for line in told if line.startswith("first, second, third: option fail_on has no verdict named faild")]
+    assert "second: wu_repair_stop_timeout must be a number from 1 to 3600" in told, done.stdout
+    assert "third: wu_repair_task_timeout must be at least the 360 s of wu_repair_time_limit and wu_repair_scan_timeout together" in told
+    assert sum(cost["messages"] for cost in fleet.counters().values()) == 0
 
 
 def test_a_host_that_hangs_does_not_hold_the_others_up(make_fleet: MakeFleet) -> None:
@@ -105,7 +144,7 @@ def test_a_host_that_hangs_does_not_hold_the_others_up(make_fleet: MakeFleet) ->
     next(spec for spec in fleet.specs if spec.name == "odd").variables["wu_repair_max_skew"] = "{{ nosuch }}"
     (fleet.folder / "ansible.cfg").write_text("[defaults]\nany_errors_fatal = true\n")
     began = time.monotonic()
-    rows, _done = fix(fleet, variables={"wu_repair_task_timeout": 6, "wu_repair_time_limit": 5})
+    rows, _done = fix(fleet, variables={"wu_repair_task_timeout": 10, **SHORT})
     assert rows["hanging-host"]["now"] in ("failed", "unreachable")
     assert (rows["sick-one"]["now"], rows["well"]["now"], rows["odd"]["now"]) == ("repaired", "healthy", "failed")
     assert "nosuch" in rows["odd"]["msg"]
@@ -116,9 +155,9 @@ def test_a_repair_is_not_ended_while_it_may_be_at_work(make_fleet: MakeFleet) ->
     """The limit of the tasks once ended an agent in the middle: wuauserv, BITS, UsoSvc and DoSvc stayed stopped for good."""
     fleet = make_fleet("model", "wuauserv-will-not-stop=slow")
     ran = {name for name, service in fleet.sim("slow").snapshot()["services"].items() if service["state"] == "running"}
-    rows, _done = fix(fleet, variables={"wu_repair_task_timeout": 5, "wu_repair_stop_timeout": 7, "wu_repair_time_limit": 20})
+    rows, _done = fix(fleet, variables={"wu_repair_task_timeout": 10, "wu_repair_stop_timeout": 12, **SHORT})
     assert rows["slow"]["now"] == "failed"
-    assert "did not stop within 7000 ms" in rows["slow"]["msg"]
+    assert "did not stop within 12000 ms" in rows["slow"]["msg"]
     runs = {name for name, service in fleet.sim("slow").snapshot()["services"].items() if service["state"] == "running"}
     assert ran - runs <= {"wuauserv"}
 

@@ -16,7 +16,7 @@ from lab.sim import Sim
 from .conftest import MakeFleet
 
 HOST = "reboot-pending"
-RESTART = {"wu_repair_restart": True, "wu_repair_task_timeout": 60}
+RESTART = {"wu_repair_restart": True, "wu_repair_task_timeout": 60, "wu_repair_scan_timeout": 20, "wu_repair_time_limit": 40}
 REQUIRED = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired"
 
 

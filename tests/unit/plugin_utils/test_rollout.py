@@ -7,7 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import rollout
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case as cases
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case_document, rollout
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.verdict import OWNERS, Verdict
 
 
 @pytest.mark.parametrize(
@@ -86,3 +88,71 @@ def test_rows_out_of_what_hosts_registered() -> None:
     case = {"did": ["reset"], "verdict": "failed"}
     known = rollout.known_rows(["a", "b", "c"], {"a": {"wu": {"case": case}}, "b": {"wu": {"msg": "x"}}, "c": {}}, "wu")
     assert known == {"a": {"did": ["reset"], "now": "failed"}, "b": {"did": [], "now": None}, "c": {"did": [], "now": None}}
+
+
+# --- one server ---
+
+
+def at(server: str, why: str = "0x80242006", asks: str | None = None) -> dict[str, str]:
+    """A host, by the server that may be behind its failure and the one that it asks."""
+    return {"fails_at": server, "why": why, "asks": server if asks is None else asks}
+
+
+WSUS = "wsus:wsus1:8530"
+
+
+@pytest.mark.parametrize(
+    ("others", "least", "spared"),
+    [
+        ({}, 3, True),
+        ({}, 4, False),
+        ({}, 0, False),
+        # One that does well asks the same server; three that do are more than half.
+        ({"well": at("", asks=WSUS)}, 3, True),
+        ({f"well{number}": at("", asks=WSUS) for number in range(4)}, 3, False),
+        ({f"else{number}": at("", asks="wsus:wsus2:8530") for number in range(4)}, 3, True),
+        ({"other": at(WSUS, why="0x80246007")}, 3, True),
+    ],
+)
+def test_hosts_that_fail_alike_at_one_server(others: dict[str, Any], least: int, spared: bool) -> None:
+    alike = {f"alike{number}": at(WSUS) for number in range(3)}
+    assert rollout.at_one_server({**others, **alike}, least) == list(alike) * spared
+
+
+def test_what_is_said_of_them_names_the_server_and_who_runs_it() -> None:
+    proxy, time = ("proxy:p:8080", "the proxy p:8080", "proxy"), ("time:ntp1", "the time source ntp1", "admin")
+    kinds = ((WSUS, "WSUS wsus1:8530", "wsus"), proxy, time)
+    for server, words, owner in kinds:
+        said = rollout.left_to_its_server(Verdict("sick", "0x1 in searches. To do: reset the cache.", why="0x1", server=server))
+        assert (said.name, said.owner, said.why) == ("needs_action", owner, "0x1")
+        assert said.owner in OWNERS
+        assert said.msg.startswith(f"0x1 in searches. Many hosts fail alike at {words}, ")
+        assert said.next_step.startswith(f"Mend {words}.")
+
+
+def sick() -> cases.Case:
+    judged = Verdict("sick", "m", repairs=("timesync", "reset"), why="0x1", server=WSUS)
+    return cases.advance(cases.start("a", "r", cases.Options("routed", ("timesync", "reset"))), cases.Looked(cases.Look(judged)))
+
+
+def test_nothing_is_left_to_do_for_a_host_that_is_left_to_its_server() -> None:
+    case = sick()
+    case = cases.declined_at_all(case, rollout.left_to_its_server(case.look.verdict))  # type: ignore[union-attr]
+    again = case_document.parse(case_document.to_document(case))
+    assert (again.next, cases.verdict_of(again).name, again.did, again.changed) == ("end", "needs_action", (), False)
+
+
+def test_servers_out_of_what_hosts_registered() -> None:
+    document = case_document.to_document(sick())
+    over = {**document, "next": "end"}
+    hostvars = {
+        "a": {"wu": {"case": document, "about": {"server": WSUS}}}, "b": {"wu": {"case": over}}, "c": {}, "d": {"wu": {"msg": "x"}}
+    }  # fmt: skip
+    known = rollout.asking_rows("abcd", hostvars, "wu")
+    assert known == {"a": at(WSUS, "0x1"), "b": at("", "0x1", "")}
+
+
+@pytest.mark.parametrize("given", ["few", -1, True, None, "10%"])
+def test_a_number_of_alike_that_is_none_is_one_line(given: object) -> None:
+    with pytest.raises(rollout.RolloutError, match="wu_repair_shared_server must be a number"):
+        rollout.fewest_alike(given)

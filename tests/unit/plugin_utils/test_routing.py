@@ -613,3 +613,33 @@ def test_an_agent_that_ended_before_set_up_began_left_no_setupdiag() -> None:
     assert routing.answer_for(Failure("install", 0x80246007, subject="upgrade:24H2"), MICROSOFT).answer == {"repair": "reset"}
     for code in (0x8024200B, 0x8007042B, 0xC1900101):
         assert "SetupDiag" in routing.answer_for(Failure("install", code, subject="upgrade:24H2"), MICROSOFT).next_step
+
+
+# --- which server may be behind it ---
+
+PROXY = replace(MICROSOFT, proxy=True, proxy_server="proxy.corp.example:8080")
+
+
+@pytest.mark.parametrize(
+    ("code", "layer", "situation", "server"),
+    [
+        # WU_E_UH_INVALIDMETADATA: what the server sent of the update cannot be used.
+        (0x80242006, "scan", WSUS, "wsus:wsus.corp.example:8530"),
+        (0x80242006, "scan", PROXY, "proxy:proxy.corp.example:8080"),
+        (0x80242006, "scan", MICROSOFT, ""),
+        # TRUST_E_CERT_SIGNATURE of a download.
+        (0x80096004, "download", WSUS, "wsus:wsus.corp.example:8530"),
+        # Of the host's own cache, its data store and its services.
+        (0x80070002, "scan", WSUS, ""),
+        (0xC80003FA, "scan", WSUS, ""),
+        (0x80070422, "scan", replace(WSUS, disabled=("wuauserv",)), ""),
+        # What a server's owner answers is no repair of a host.
+        (0x80244007, "scan", WSUS, ""),
+        # A clock that is wrong is the cause.
+        (0x80072F8F, "scan", replace(WSUS, clock=OFF), ""),
+        (0x80072F8F, "scan", replace(WSUS, clock=UNKNOWN), "wsus:wsus.corp.example:8530"),
+    ],
+)
+def test_the_server_that_may_be_behind_a_failure(code: int, layer: str, situation: Situation, server: str) -> None:
+    failure = Failure(layer, code)
+    assert routing.server_of(failure, routing.answer_for(failure, situation), situation) == server
