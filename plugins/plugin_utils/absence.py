@@ -56,14 +56,14 @@ def _stale(evidence: Evidence, states: States, settings: Settings, host: Situati
         return
     since = f"{settings.stale_days} days and more"
     if last is not None:
-        since = f"{(now - last) // DAY} days"
+        since = f"{(now - last) // DAY} days (since {conditions.date(last)})"
     yield Finding(
         id=STALE,
         subject=states.search,
         layer="scan",
         meaning=f"No successful search for updates for {since}",
         answer={"wait": "search"},
-        next_step="Let the host search for updates (usoclient StartScan, or this role with wu_repair_scan).",
+        next_step="Let the host search for updates: run fix_wu, which searches, or usoclient StartScan on the host.",
         condition=STALE,
         source="sources",
         last_seen=last,

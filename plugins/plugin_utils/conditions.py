@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -172,6 +172,25 @@ def reboot_markers(evidence: Evidence) -> list[str]:
     return markers
 
 
+# What a marker stands for, to a person.
+_WAITS_FOR = {
+    "cbs_reboot_pending": "component servicing",
+    "cbs_reboot_in_progress": "component servicing",
+    f"ServicingInProgress = {_WAITS_FOR_RESTART}": "component servicing",
+    "wu_reboot_required": "Windows Update",
+    "server_manager": "a role or feature",
+    "netlogon_join": "a domain join",
+    "computer_rename": "a new computer name",
+}
+
+
+def _all_of(names: Iterable[str]) -> str:
+    *first, last = names
+    if not first:
+        return last
+    return f"{', '.join(first)} and {last}"
+
+
 def _servicing(evidence: Evidence) -> Iterator[Finding]:
     work = servicing_work(evidence)
     if work:
@@ -204,7 +223,7 @@ def _reboot(evidence: Evidence) -> Iterator[Finding]:
             "restart_pending",
             order=2,
             layer="reboot",
-            meaning=f"Windows waits for a restart ({', '.join(markers)})",
+            meaning=f"Windows waits for a restart (for {_all_of(dict.fromkeys(_WAITS_FOR.get(name, name) for name in markers))})",
             answer={"wait": "restart"},
             next_step="Restart the host, or run again with -e wu_repair_restart=true.",
         )
@@ -337,6 +356,11 @@ def _time(value: object) -> int | None:
 def date(time: int) -> str:
     """A moment as a person reads it."""
     return datetime.fromtimestamp(max(0, min(time, 253402300799)), tz=UTC).strftime("%Y-%m-%d")
+
+
+def minute(time: int) -> str:
+    """A time as a person reads it, wherever he is."""
+    return datetime.fromtimestamp(max(0, min(time, 253402300799)), tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def moment(time: int) -> str:

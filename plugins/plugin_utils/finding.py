@@ -47,6 +47,7 @@ class Finding:
         pending: Windows itself waits (a strong marker of a restart), not a mere remedy to try.
         server: with a repair, the server of one's own (`wsus:NAME`, `proxy:NAME`, `time:NAME`) that may be behind it instead; '' for none.
         attempt: a change that may be tried once although it is not known to cure (`osupgrade`), or None.
+        until: with the answer `retry`, when it has not passed by itself any more, Unix seconds; None where that is not known.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Finding:
     attempt: str | None = None
     order: int = 50
     related_codes: tuple[str, ...] = ()
+    until: int | None = None
 
     @property
     def active(self) -> bool:

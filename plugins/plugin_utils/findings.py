@@ -376,6 +376,7 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
         attempt=routed.attempt,
         order=_order(state, lead),
         related_codes=_related(state),
+        until=_retried_until(routed, state, known, host),
     )
 
 
@@ -504,15 +505,27 @@ def _results(state: State) -> list[Observation]:
 
 def _is_lasting(state: State, known: States, host: Situation) -> bool:
     """Whether it has not passed by itself: searches until the last success is a day old, all else a day after it began."""
-    now = host.now or state.last
-    if now is None:
+    now, until = host.now or state.last, _passes_until(state, known, host)
+    if now is None or until is None or now > until:
         return True
+    return not state.subject.startswith("search:") and (state.last or 0) - (state.first or 0) > _RECURS_S
+
+
+def _retried_until(routed: routing.Routed, state: State, known: States, host: Situation) -> int | None:
+    if routed.answer.get("wait") != "retry":
+        return None
+    return _passes_until(state, known, host)
+
+
+def _passes_until(state: State, known: States, host: Situation) -> int | None:
+    """How long it may still pass by itself; None where nobody knows."""
+    now = host.now or state.last
     if state.subject.startswith("search:"):
         good = [time for name in (state.subject, known.search) if (time := known.get(name).last_success()) is not None]
-        return not any(0 <= now - time <= _passes_within(state) for time in good)
+        return max((time + _passes_within(state) for time in good if now is not None and time <= now), default=None)
     if state.first is None or state.last is None:
-        return True
-    return now - state.first > PASSES_WITHIN_S or state.last - state.first > _RECURS_S
+        return None
+    return state.first + PASSES_WITHIN_S
 
 
 def _passes_within(state: State) -> int:

@@ -117,7 +117,7 @@ def _hosts(count: int) -> str:
 # ------------------------------------------------------------------------------------------------------------- causes
 
 # Said of one host alone: how often and when.
-_OF_ONE = re.compile(r", (?:once|\d+ times)\b|, last (?:just now|in the host's own future|\d+ \w+ ago)")
+_OF_ONE = re.compile(r", (?:once|\d+ times)\b|, last (?:in the host's own future|[0-9-]{10} [0-9:]{5} UTC)")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*:)")
 
 

@@ -301,7 +301,16 @@ def _action(rest: _Rest, owned: Sequence[Finding]) -> Verdict:
     step = _sentence(step)
     ordered = [lead, *(item for item in owned if item is not lead)]
     told = {lead.id, "" if cause is None else cause.id}
-    return rest.verdict("needs_action", ordered, msg=_with_others(f"{words}. {step}", rest, told), next_step=step)
+    return rest.verdict("needs_action", ordered, msg=_with_others(_fitted(words, step), rest, told), next_step=step)
+
+
+def _fitted(words: str, step: str) -> str:
+    """What is wrong and what to do. Where both have no room, the step goes without its reason: the next step has all of it."""
+    msg, short = f"{words}. {step}", step
+    while len(one_line(msg, 10 * _MOST)) > _MOST and ": " in short:
+        short = short.rpartition(": ")[0]
+        msg = f"{words}. {short}."
+    return msg
 
 
 def _with_others(msg: str, rest: _Rest, told: set[str]) -> str:
@@ -310,12 +319,20 @@ def _with_others(msg: str, rest: _Rest, told: set[str]) -> str:
     steps = {item.next_step for item in rest.failing if item.id in told}
     left = [item for item in others if item.next_step not in steps]
     for place, item in enumerate(left):
-        more = f" Also: {say(item, rest.now)}."
-        if len(one_line(msg + more, 10 * _MOST)) > _MOST:
+        ways = (f" Also: {said}." for said in (say(item, rest.now), _briefly(item)))
+        more = next((way for way in ways if len(one_line(msg + way, 10 * _MOST)) <= _MOST), None)
+        if more is None:
             rest_of_them = f" Also: {len(left) - place} more."
             return one_line(msg, _MOST - len(rest_of_them)) + rest_of_them
         msg += more
     return msg
+
+
+def _briefly(item: Finding) -> str:
+    """A finding by its name alone."""
+    if item.code is None:
+        return one_line(item.meaning, 60)
+    return f"{item.code} in {findings.LAYERS.get(item.layer, item.layer)}"
 
 
 def _explains(cause: Finding, lead: Finding) -> bool:
@@ -356,9 +373,16 @@ def _retry(rest: _Rest) -> Verdict | None:
     return rest.verdict(
         "busy",
         retry,
-        msg=f"{say(retry[0], rest.now)}. It may pass by itself; run this again later.{_not_all(rest)}",
+        msg=f"{say(retry[0], rest.now)}. It may pass by itself{_until(retry[0])}.{_not_all(rest)}",
         next_step=retry[0].next_step,
     )
+
+
+def _until(item: Finding) -> str:
+    """Until when it is left alone: what is still there then does not pass by itself."""
+    if item.until is None:
+        return " and is left alone for now"
+    return f" and is left alone until {conditions.minute(item.until)}"
 
 
 def _not_all(rest: _Rest) -> str:
@@ -373,7 +397,7 @@ def _untested(rest: _Rest) -> Verdict | None:
     untested = [item for item in rest.active if item.state == UNTESTED]
     if not untested:
         return None
-    msg = f"{say(untested[0], rest.now)}. Something was done about it since, and nothing was tried yet."
+    msg = f"{say(untested[0], rest.now)}. The host was repaired or restarted since, and updates were not tried again yet."
     step = "Let the host search for updates and install them (ansible.windows.win_updates), then look again."
     verdict = rest.verdict(
         "unproven", untested, msg=msg, next_step=step, search=_may_search(rest) and any(item.layer == "scan" for item in untested)
@@ -497,7 +521,7 @@ def say(item: Finding, now: int | None = None) -> str:
         parts.append(_how_named(item, thing))
     told = [" ".join(parts), _times(item.count)]
     if item.last_seen is not None and now is not None:
-        told.append(f"last {ago(now - item.last_seen)}")
+        told.append(f"last {when(item.last_seen, now)}")
     return ", ".join(told)
 
 
@@ -505,6 +529,8 @@ def _how_named(item: Finding, thing: str) -> str:
     if item.layer == "scan":
         # A search is made at a server, all else is of a thing.
         return f"at {thing}"
+    if item.layer == "store":
+        return f"({thing})"
     if item.layer == "upgrade" and thing.startswith("0x"):
         # An upgrade's name may be the phase alone in which it ended.
         return f"(phase {thing})"
@@ -520,18 +546,16 @@ def _times(count: int) -> str:
 def _thing(item: Finding) -> str:
     """What the finding is about, by name: the update, then the component that failed in it."""
     update = item.kb or (item.title or "")[:80]
-    return ", ".join(dict.fromkeys(part for part in (update, item.name or "") if part and part not in update[:-1]))
+    if not update or not item.name or item.name in update:
+        return update or item.name or ""
+    return f"{update} ({item.name})"
 
 
-def ago(seconds: int) -> str:
-    """How long ago, for a person."""
-    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= size:
-            amount = seconds // size
-            return f"{amount} {unit}{'s' * (amount != 1)} ago"
-    if seconds > -60:
-        return "just now"
-    return "in the host's own future"
+def when(time: int, now: int) -> str:
+    """A moment that a person may read days later."""
+    if time > now + 60:
+        return "in the host's own future"
+    return conditions.minute(time)
 
 
 # --- the verdict after a change ---
@@ -586,11 +610,11 @@ __all__ = [
     "Proof",
     "Verdict",
     "after_change",
-    "ago",
     "is_failure",
     "judge",
     "logs",
     "look",
     "one_line",
     "say",
+    "when",
 ]

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import report, rollout, run, summary
 
 CHECK = "Check wsus3 and TCP 8530."
-SILENT = "WSUS wsus3:8530 does not answer (timed out); 0x80072EE2 in searches for updates, {} times, last {} hours ago. " + CHECK
+SILENT = "WSUS wsus3:8530 does not answer (timed out); 0x80072EE2 in searches for updates, {} times, last 2026-11-2{} 10:15 UTC. " + CHECK
 
 
 def row(host: str, now: str = "healthy", msg: str = "Windows Update works.", **more: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def row(host: str, now: str = "healthy", msg: str = "Windows Update works.", **m
 
 def wsus(number: int) -> dict[str, Any]:
     """One of many hosts that ask the same dead WSUS, each with its own count and time."""
-    said = SILENT.format(number + 2, number + 1)
+    said = SILENT.format(number + 2, number % 10)
     return row(f"web{number:03}", "needs_action", said, why="0x80072EE2", owner="wsus", next_step=CHECK)
 
 

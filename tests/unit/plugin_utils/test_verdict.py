@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, verdict
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.conditions import minute
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.repairs import PROVED, REFUTED, UNPROVEN, Proof
@@ -99,7 +101,7 @@ def test_a_host_that_said_nothing_is_not_judged_healthy() -> None:
 def test_a_sick_host_is_told_code_place_time_and_repair() -> None:
     said = judged(look(), failed("scan", 0x80070002, 2, count=3)).verdict
     assert said.msg == (
-        "0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last 2 hours ago. "
+        f"0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last {minute(NOW - 7200)}. "
         "To do: reset the download cache and the update services."
     )
     assert (said.why, said.owner, said.findings) == ("0x80070002", None, ("0x80070002@search:microsoft",))
@@ -139,7 +141,7 @@ def test_an_update_is_called_by_its_name() -> None:
     said = judged(
         look(), failed("install", 0x80070005, 2, kb="KB5034441", title="2024-01 Security Update (KB5034441)", name="lab-component")
     ).verdict
-    assert "of KB5034441, lab-component" in said.msg.replace("2024-01 Security Update (KB5034441)", "KB5034441")
+    assert "of KB5034441 (lab-component)" in said.msg.replace("2024-01 Security Update (KB5034441)", "KB5034441")
     assert "None" not in said.msg
 
 
@@ -376,20 +378,15 @@ def test_a_plan_that_was_carried_out_is_no_failure() -> None:
 # --- words ---
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "just now"),
-        (59, "just now"),
-        (60, "1 minute ago"),
-        (7200, "2 hours ago"),
-        (86400, "1 day ago"),
-        (-30, "just now"),
-        (-3600, "in the host's own future"),
-    ],
-)
-def test_how_long_ago(seconds: int, text: str) -> None:
-    assert verdict.ago(seconds) == text
+@pytest.mark.parametrize(("time", "text"), [(1795000000, "2026-11-18 11:06 UTC"), (1795000000 + 3600, "in the host's own future")])
+def test_when_is_a_date(time: int, text: str) -> None:
+    assert verdict.when(time, 1795000000) == text
+
+
+def test_a_passing_failure_says_until_when_it_is_left_alone() -> None:
+    said = judged(look(), failed("scan", 0x80072EE2, 30), failed("scan", 0x80072EE2, 1)).verdict
+    assert (said.name, said.msg.count("It may pass by itself and is left alone until ")) == ("busy", 1)
+    assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC", said.msg)
 
 
 @pytest.mark.parametrize("text", ["a\nb\x00c\u202ed", "word " * 200, "x" * 1000, ""])
@@ -410,8 +407,8 @@ def test_what_comes_every_few_days_hides_no_update_of_the_month() -> None:
     defender = failed("install", 0x80070643, 2, kb="KB2267602", title=title, count=60, first=NOW - 20 * DAY)
     said = judged(look(), defender, failed("install", 0x800F0922, 30)).verdict
     assert (said.why, "KB5099002" in said.next_step) == ("0x800F0922", True)
-    # There is no room for the second sentence, but for the fact that there is one.
-    assert (len(said.msg) <= 300, said.msg.endswith(" Also: 1 more.")) == (True, True)
+    # There is no room for the second sentence, but for its name.
+    assert (len(said.msg) <= 300, said.msg.endswith(" Also: 0x80070643 in installations.")) == (True, True)
     assert judged(look(), defender).verdict.why == "0x80070643"
 
 
