@@ -32,7 +32,7 @@ options:
   scan:
     description:
       - Prove the repair by a live search of the host's own update agent, right after the change.
-      - Where the network logon may not search, the verdict is C(unproven) and says so.
+      - Where Windows lets no remote logon search, the verdict is C(unproven), and the next step says how to search as SYSTEM.
     type: bool
     default: true
 attributes:

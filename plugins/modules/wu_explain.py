@@ -44,15 +44,15 @@ options:
     elements: str
     aliases: [codes]
   max_skew:
-    description: As in M(winfleet.wu_repair.win_wu_info), for a saved evidence document.
+    description: Seconds of clock skew that are still right; for a saved evidence document.
     type: int
     default: 300
   stale_after:
-    description: As in M(winfleet.wu_repair.win_wu_info), for a saved evidence document.
+    description: Days without a successful search after which a host is stale; for a saved evidence document.
     type: int
     default: 14
   behind_after:
-    description: As in M(winfleet.wu_repair.win_wu_info), for a saved evidence document.
+    description: Days without a quality update after which a host is behind, deferrals and pauses added; for a saved evidence document.
     type: int
     default: 45
 attributes:

@@ -36,11 +36,13 @@ class ActionError(Exception):
     Args:
         why: what is wrong and what to do, one sentence.
         name: the verdict to report.
+        next_step: what to do, where the message does not say it.
     """
 
-    def __init__(self, why: str, name: str = "failed") -> None:
+    def __init__(self, why: str, name: str = "failed", next_step: str = "") -> None:
         super().__init__(why)
         self.verdict = name
+        self.next_step = next_step
 
 
 _ERRORS = (ActionError, RolloutError, VerdictError, OptionError, CaseError, FileError, EvidenceError, AgentError)
@@ -48,7 +50,8 @@ _ERRORS = (ActionError, RolloutError, VerdictError, OptionError, CaseError, File
 
 def verdict_of_error(error: Exception) -> Verdict:
     """The verdict that an error of these modules makes."""
-    return Verdict(name=getattr(error, "verdict", "failed"), msg=line(error), next_step="Mend what the message names, then run again")
+    step = getattr(error, "next_step", "") or "Mend what the message names, then run again."
+    return Verdict(name=getattr(error, "verdict", "failed"), msg=line(error), next_step=step, owner="admin")
 
 
 class WuAction(ActionBase):  # type: ignore[misc]
@@ -100,8 +103,9 @@ class WuAction(ActionBase):  # type: ignore[misc]
             raise ActionError(f"{COLLECTION}.{self.MODULE}: {option_error(given, self.SPEC, self.RULES)}")
         if self.WINDOWS_ONLY and not getattr(self._connection._shell, "_IS_WINDOWS", False):
             raise ActionError(
-                f"not a Windows host: the connection {self._connection.transport} has a POSIX shell; use winrm, psrp or ssh to Windows",
+                f"This is no Windows host: the connection {self._connection.transport} has a POSIX shell",
                 "unsupported",
+                "Take the host out of wu_repair_hosts, or give it a connection to Windows (winrm, psrp, ssh with ansible_shell_type).",
             )
         options: Mapping[str, Any] = validated.validated_parameters
         shown: dict[str, Any] = sanitize_keys(options, validated._no_log_values)

@@ -35,26 +35,31 @@ LOG_BYTES = 4 * 1024 * 1024
 PATIENCE = 3
 
 # Identifiers of PowerShell and of ansible-core's own wrappers. Windows translates messages, never these.
-_UNSUPPORTED: tuple[tuple[re.Pattern[str], str], ...] = (
+_NO_POWERSHELL = ("The host has no PowerShell", "Install Windows PowerShell 5.1 on the host, then run again.")
+_PING = "Try ansible.windows.win_ping on the host: its answer shows what else is written there, such as by a profile script."
+_UNSUPPORTED: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         # The language mode, and part of each error id that it makes (MethodInvocationNotSupportedInConstrainedLanguage, ...).
         re.compile(r"ConstrainedLanguage"),
         "PowerShell runs in ConstrainedLanguage on the host: an application control policy wants signed modules",
+        "Sign the collection's modules, or allow them in the application control policy.",
     ),
     (
         # What ansible-core's exec_wrapper throws where a policy trusts no unsigned module; its text is its error id.
         re.compile(r"module util '[^']*' is not trusted and cannot be loaded"),
-        "a policy of the host runs signed PowerShell scripts alone",
+        "A policy of the host runs signed PowerShell scripts alone",
+        "Sign the collection's modules, or allow them in that policy.",
     ),
     (
         # ansible-core's bootstrap compares PSVersion; the other is the error id of #Requires.
         re.compile(r"PowerShell v5\.1|\bScriptRequiresUnmatchedPSVersion\b"),
-        "the host has no Windows PowerShell 5.1 or newer: install WMF 5.1",
+        "The host has no Windows PowerShell 5.1 or newer",
+        "Install Windows Management Framework 5.1 on the host, then run again.",
     ),
     (
         # As PowerShell categorises it, where the shell of an SSH server is one.
         re.compile(r"\((powershell|pwsh)(\.exe)?:String\).{0,200}\bCommandNotFoundException\b", re.DOTALL | re.IGNORECASE),
-        "the host has no PowerShell: install Windows PowerShell 5.1",
+        *_NO_POWERSHELL,
     ),
 )
 # What cmd.exe returns for a program that is not there; over WinRM it is 1.
@@ -68,11 +73,13 @@ class AgentError(Exception):
     Args:
         why: the line.
         name: the verdict that this makes.
+        next_step: what to do, where more is known than that the message names it.
     """
 
-    def __init__(self, why: str, name: str = "failed") -> None:
+    def __init__(self, why: str, name: str = "failed", next_step: str = "") -> None:
         super().__init__(why)
         self.verdict = name
+        self.next_step = next_step
 
 
 class LostError(Exception):
@@ -110,17 +117,17 @@ def observe_request(options: Mapping[str, Any], sections: Sequence[str], times: 
 def why_no_reply(answer: Mapping[str, Any]) -> AgentError:
     """Turn ansible-core's account of a program that gave no reply into one line and a verdict."""
     said = " ".join(str(answer.get(key) or "") for key in ("msg", "module_stdout", "module_stderr", "exception"))
-    for sign, why in _UNSUPPORTED:
+    for sign, why, step in _UNSUPPORTED:
         if sign.search(said):
-            return AgentError(why, "unsupported")
+            return AgentError(why, "unsupported", step)
     if _is_no_powershell(answer):
-        return AgentError("the host has no PowerShell: install Windows PowerShell 5.1", "unsupported")
+        return AgentError(_NO_POWERSHELL[0], "unsupported", _NO_POWERSHELL[1])
     out = line(answer.get("module_stdout") or "", 120)
     if out:
-        return AgentError(f"the host answered something that is no reply of the agent ({out!r}); try ansible.windows.win_ping on it")
+        return AgentError(f"The host answered something that is no reply of this collection's program ({out!r})", next_step=_PING)
     if not answer.get("failed"):
-        return AgentError("the host answered nothing that is a reply of the agent; try ansible.windows.win_ping on it")
-    return AgentError(f"the agent did not run on the host: {line(answer.get('msg') or '', 200)}")
+        return AgentError("The host answered nothing that is a reply of this collection's program", next_step=_PING)
+    return AgentError(f"This collection's program did not run on the host: {line(answer.get('msg') or '', 200)}", next_step=_PING)
 
 
 def _is_no_powershell(answer: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from . import hresult, routing
 from .evidence import Evidence
 from .finding import FAILING, Finding, named_server
 from .sections import Endpoint, Process, Service, Servicing
-from .situation import GIB, Settings, Situation, is_set, lookup
+from .situation import GIB, Settings, Situation, is_set, lookup, size
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and
 # stay for months.
@@ -395,9 +395,9 @@ def duration(ms: int) -> str:
     seconds = abs(ms) // 1000
     if seconds < 1:
         return f"{abs(ms)} ms"
-    for unit, size, rest, name in (("d", 86400, 3600, "h"), ("h", 3600, 60, "min"), ("min", 60, 1, "s")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} {seconds % size // rest} {name}"
+    for unit, length, rest, name in (("d", 86400, 3600, "h"), ("h", 3600, 60, "min"), ("min", 60, 1, "s")):
+        if seconds >= length:
+            return f"{seconds // length} {unit} {seconds % length // rest} {name}"
     return f"{seconds} s"
 
 
@@ -947,7 +947,7 @@ def _disk(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
         "low_space",
         order=60,
         layer="disk",
-        meaning=f"{drive} has {free / GIB:.1f} GB free, an update needs about {settings.min_free_bytes / GIB:.0f}",
+        meaning=f"{drive} has {size(free)} free, an update needs about {settings.min_free_bytes / GIB:.0f} GB",
         answer=ADMIN,
         next_step=f"Free space on {drive}, then run this again.",
     )

@@ -28,7 +28,7 @@ from .plan import Plan
 from .readers import event_binary
 from .readers.records import clean
 from .redact import Redactor
-from .situation import Settings
+from .situation import Settings, size
 from .verdict import Judged
 
 MOST_DEPTH = 4
@@ -338,7 +338,7 @@ def _warnings(files: list[File]) -> list[str]:
         by_advice.setdefault(one.advice or "nothing about updates in it", []).append(_with_seems(one))
     warnings = [f"{_listed(names)}: {advice}" for advice, names in by_advice.items()]
     cut = [one for one in files if 0 < one.read_bytes < one.size and one.kind is not None]
-    warnings += [f"only the last {one.read_bytes >> 20} MB of {one.shown} ({one.size >> 20} MB) were read" for one in cut]
+    warnings += [f"only the last {size(one.read_bytes)} of {one.shown} ({size(one.size)}) were read" for one in cut]
     return warnings
 
 

@@ -312,7 +312,7 @@ def _kernel_status(code: int) -> _Unknown | None:
         return area, f"{meaning} (the kernel's status {hex_of(status)} for {hex_of(nt_to_win32(status))})", tuple(listed.split("|"))
     text = "A kernel status (NTSTATUS) without a public name here"
     if code & _NT_BIT:
-        text = f"The kernel's status {hex_of(status)}, wrapped as an error code"
+        text = f"The kernel's status {hex_of(status)} in the form of an error code"
     if status >> 16 & 0xFFF == 0x15:
         return "store", text, ("troubleshoot", "manual")
     return "other", text, ("manual",)

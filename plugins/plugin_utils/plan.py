@@ -14,7 +14,7 @@ from . import situation
 from .conditions import duration
 from .evidence import Evidence
 from .finding import Finding
-from .outcome import DONE, SKIPPED, Outcome, StepResult
+from .outcome import DONE, SKIPPED, Outcome, Remark, StepResult
 from .repairs import BY_NAME, Proof, Refusal, Repair, Wish
 from .situation import Settings
 from .steps import Diff, Expect, Step, kind_of
@@ -40,8 +40,8 @@ __all__ = [
 class Plan:
     """What one repair would do on one host. With `refused`, or without steps, nothing is sent.
 
-    `would` says the steps in words, `done` the same once each is done, step by step; `notes` is what a person should know beside them,
-    `diff` is before and after for ansible's `--diff`, `paths` where the folders are.
+    `would` says the steps in words, `done` the same once each is done, `tried` what was meant, both step by step; `notes` is what a person
+    should know beside them, `diff` is before and after for ansible's `--diff`, `paths` where the folders are.
     """
 
     repair: str
@@ -54,6 +54,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     diff: Diff = ({}, {})
     done: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
     paths: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -149,6 +150,7 @@ def _planned(repair: Repair, wish: Wish, run_id: str) -> Plan:
         notes=notes,
         diff=_diff(steps, evidence, run_id),
         done=tuple(kind_of(step).done(step, evidence) for step in steps),
+        tried=tuple(kind_of(step).would(step, evidence) or "start again what was stopped" for step in steps),
         paths={str(step.args["folder"]): path_of(evidence, step.args["folder"]) for step in steps if "folder" in step.args},
     )
 
@@ -225,7 +227,13 @@ def _kept(plan: Plan, outcome: Outcome) -> list[StepResult]:
 
 def warnings(plan: Plan, outcome: Outcome) -> tuple[str, ...]:
     """What did not come out as wanted and spoils nothing: a folder that is left, an old backup that stays, a start type that was denied."""
-    return tuple(dict.fromkeys([*plan.notes, *(f"{_step_name(plan, item.id)}: {item.why}" for item in outcome.warnings)]))
+    return tuple(dict.fromkeys([*plan.notes, *(_remark(plan, item) for item in outcome.warnings)]))
+
+
+def _remark(plan: Plan, item: Remark) -> str:
+    if item.id is None:
+        return item.why
+    return f"{_step_name(plan, item.id)}: {item.why}"
 
 
 def stopped(plan: Plan, outcome: Outcome) -> Refusal | None:
@@ -291,11 +299,10 @@ def _failed(plan: Plan, outcome: Outcome) -> Refusal | None:
         end = f"could not be undone: {', '.join(f'{_step_name(plan, item.id)} ({item.why or item.kind})' for item in stuck)}"
     elif outcome.changed:
         end = "something is different from before all the same"
-    return Refusal("failed", f"{_step_name(plan, outcome.failed.id)} failed: {outcome.failed.why}; {end}.")
+    return Refusal("failed", f"Could not {_step_name(plan, outcome.failed.id)}: {outcome.failed.why}; {end}.")
 
 
 def _step_name(plan: Plan, number: int | None) -> str:
     if number is None or not 1 <= number <= len(plan.steps):
-        return "a step"
-    step = plan.steps[number - 1]
-    return f"{step.kind} {step.args.get('name') or step.args.get('folder') or ''}".strip()
+        return "make a step"
+    return plan.tried[number - 1]

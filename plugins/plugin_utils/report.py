@@ -10,7 +10,7 @@ from typing import Any
 
 from . import case as cases
 from .case import Case
-from .verdict import OUTCOME, RED
+from .verdict import OUTCOME, OWNERS, RED
 
 VERDICTS = tuple(OUTCOME)
 # The worst first: a change whose outcome is bad or not known, what could not be read, what somebody must do, what passes by itself.
@@ -39,13 +39,32 @@ WORDS = {
 }
 # Names of the first release, for one more.
 _ALIASES = {"not_this_host": "needs_action"}
+# A busy host is told by its reason.
+_INSTALLING = ("installing now", "installing now")
+_PASSING = "left alone for now"
+_UNTIL = re.compile(r"left alone until ([0-9-]{10} [0-9:]{5} UTC)")
+
+
+def words_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What somebody reads of one host, and in a count of its like."""
+    now = str(row.get("now"))
+    if now == "busy" and row.get("why") == "servicing_at_work":
+        return _INSTALLING
+    if now == "busy" and "left alone" in str(row.get("msg")):
+        until = _UNTIL.search(str(row["msg"]))
+        return until.group(0) if until else _PASSING, _PASSING
+    if now == "needs_action" and row.get("owner") in OWNERS:
+        return f"needs {OWNERS[str(row['owner'])]}", WORDS[now][1]
+    return WORDS.get(now, WORDS["failed"])
+
+
 FIELDS = tuple(cases.row(cases.start("", "")))
 # What a result may hold beside the row, each bounded where it is made.
 BESIDE = ("about", "evidence_path", "not_tried")
 _MOST_FINDINGS = 6
 _OF_FINDING = ("id", "code", "condition", "kb", "name", "meaning")
 
-__all__ = ["RED", "VERDICTS", "WELL", "WORDS", "WORST_FIRST", "connection", "is_of_case", "of_result", "row", "without_case"]
+__all__ = ["RED", "VERDICTS", "WELL", "WORDS", "WORST_FIRST", "connection", "is_of_case", "of_result", "row", "without_case", "words_of"]
 
 
 class VerdictError(ValueError):

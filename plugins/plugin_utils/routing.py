@@ -13,13 +13,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import hresult, updates
 from .finding import named_server
-
-if TYPE_CHECKING:
-    from .situation import Situation
+from .situation import Situation, size
 
 _DATA = Path(__file__).with_name("data")
 _TABLE: dict[str, Any] = json.loads((_DATA / "routing.json").read_text(encoding="utf-8"))
@@ -756,7 +754,7 @@ def _http(code: int | None) -> int | None:
 
 
 def _size(free: int | None) -> str:
-    return "too few bytes" if free is None else f"{free / _GIB:.1f} GB"
+    return "too few bytes" if free is None else size(free)
 
 
 # --- one code by itself ---

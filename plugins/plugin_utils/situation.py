@@ -152,6 +152,14 @@ def number(value: object) -> int | None:
     return None
 
 
+def size(count: int) -> str:
+    """Bytes for a person."""
+    for unit, least in (("GB", GIB), ("MB", 1024**2), ("KB", 1024)):
+        if count * 10 >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count} bytes"
+
+
 def lookup(values: Values, name: str) -> int | str | None:
     """A registry value by its name, whatever its case."""
     wanted = name.lower()

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .report import WELL, WORDS, WORST_FIRST
+from .report import WELL, WORDS, WORST_FIRST, words_of
 from .verdict import OWNERS
 
 WIDTH = 120
@@ -97,15 +97,21 @@ def _by_name(name: str) -> list[tuple[int, str]]:
 
 
 def _totals_line(rows: Sequence[Row]) -> str:
-    counted = totals(rows)
-    parts = [f"{count} {_word(name, count)}" for name, count in counted.items() if name in WORDS]
-    return f"{_hosts(len(rows))}: {', '.join(parts)}." if rows else "No host was looked at."
+    if not rows:
+        return "No host was looked at."
+    counted: dict[str, list[tuple[str, str]]] = {}
+    for row in reversed(worst_first(rows)):
+        words = words_of(row)
+        counted.setdefault(words[1], []).append(words)
+    return f"{_hosts(len(rows))}: {', '.join(f'{len(alike)} {_word(alike)}' for alike in counted.values())}."
 
 
-def _word(name: str, count: int) -> str:
+def _word(alike: Sequence[tuple[str, str]]) -> str:
     """Words of a count; those of one host where they can stand in a list."""
-    one, several = WORDS[name]
-    if count == 1 and "," not in one:
+    one, several = alike[0]
+    if one.startswith("needs "):
+        one = "needs somebody"
+    if len(alike) == 1 and "," not in one:
         return one
     return several
 
@@ -158,7 +164,8 @@ def _phrase(row: Row) -> str:
     step = str(row.get("next_step") or "").strip(" .")
     if step:
         text = re.sub(re.escape(step), "", text, count=1, flags=re.IGNORECASE)
-    text = re.sub(r"(?: Also: | To do: ).*", "", text)
+        text = re.sub(rf"{re.escape(step.partition(': ')[0])}\.", "", text, count=1, flags=re.IGNORECASE)
+    text = re.sub(r"(?: Also: | To do: | Would ).*", "", text)
     text = re.sub(r"\.(?:\s*\.)+", ".", _anonymous(" ".join(text.split()), row)).strip(" .;:,")
     return _cut_at_sentence(text, _MOST_PHRASE)
 
@@ -273,12 +280,13 @@ def _row(row: Row, column: int, width: int, most: int) -> list[str]:
 def _say(row: Row, *, with_step: bool = False) -> str:
     """State and sentence; in check mode what would be done."""
     said, step = str(row.get("msg") or ""), str(row.get("next_step") or "").strip(" .")
-    text = f"{WORDS[_state(row)][0]}: {_sentence(said)}"
+    state = words_of({**row, "now": _state(row)})[0]
+    text = f"{state}: {_sentence(said)}"
     would = [str(item) for item in row.get("would") or ()]
     if would:
         later = ", ".join(str(name) for name in row.get("if_not_cured") or ())
         then = f"; if that does not cure it: {later}" if later else ""
-        return f"{WORDS[_state(row)][0]}: would {'; '.join(would)}{then}. {_sentence(said)}"
+        return f"{state}: would {'; '.join(would)}{then}. {_sentence(said)}"
     if row.get("not_tried"):
         return f"not tried, {text}"
     if not with_step or not step or step.lower() in said.lower():

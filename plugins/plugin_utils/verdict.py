@@ -575,9 +575,8 @@ def after_change(
         what: what was done, in words.
     """
     if failed is not None:
-        return Verdict(
-            "failed", one_line(failed), "Look at the host, then run this again.", "admin", why=after.why if after is not None else ""
-        )
+        step = "Mend what is named here, or restart the host, then run this again."
+        return Verdict("failed", one_line(failed), step, "admin", why=after.why if after is not None else "")
     if after is None:
         return Verdict("unproven", one_line(f"Done: {what}. The host could not be looked at afterwards."), "Look at the host again.")
     if not changed and not what:

@@ -89,7 +89,7 @@ def test_red_verdicts_fail_their_host_with_one_line(ran: Ran) -> None:
 def test_a_host_that_is_not_well_has_one_line_and_a_failed_one_says_its_sentence_once(ran: Ran) -> None:
     told = {host: [line for line in ran.said.splitlines() if line.startswith(f"{host}: ")] for host in HOSTS}
     assert {host for host, lines in told.items() if len(lines) == 1} == {"stuck", "store", "gone", "upgrade"}
-    assert told["store"][0].startswith("store: needs somebody: ")
+    assert told["store"][0].startswith("store: needs an administrator: ")
     assert "DISM" in told["store"][0]
     assert "nothing listens on the port (connection refused)" in told["gone"][0]
     for host in ("stuck", "gone"):

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ..conditions import duration
+from ..conditions import apart, duration
 from ..evidence import Evidence
 from ._common import Diff, Kind, Step
 
@@ -39,7 +39,13 @@ class _MovesClock(Kind):
 
     def diff(self, step: Step, evidence: Evidence, run_id: str) -> Diff:
         """See Kind."""
-        return {"clock": "as it is"}, {"clock": "right"}
+        own = next((source for source in evidence.clock.sources if source.ok and source.offset_ms is not None), None)
+        if own is not None:
+            return {"clock": f"{apart(own.offset_ms or 0)} {own.server}"}, {"clock": f"right by {own.server}"}
+        offset = evidence.offset_to_controller()
+        if offset is not None:
+            return {"clock": f"{apart(-offset[0])} the controller"}, {"clock": "right by its time source"}
+        return {"clock": "not known"}, {"clock": "right by its time source"}
 
 
 class Resync(_MovesClock):

@@ -176,7 +176,7 @@ def test_only_the_end_of_a_very_large_file_is_read_and_that_is_said(tmp_path: Pa
     result = run(tmp_path / "CBS.log")
     (file,) = result["files"]
     assert (file["read_bytes"], file["bytes"] > 2 << 20) == (1 << 20, True)
-    assert any("only the last 1 MB of" in warning for warning in result["warnings"])
+    assert any("only the last 1.0 MB of" in warning for warning in result["warnings"])
     assert result["findings"] == []
 
 

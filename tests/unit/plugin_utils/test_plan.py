@@ -258,11 +258,14 @@ def test_a_failure_says_what_it_was_and_whether_all_is_back() -> None:
     made = reset()
     aside = number(made, "set_aside")
     failed = {"id": aside, "why": "in use", "code": 5}
-    assert why(made, failed=failed, changed=False)[1] == "set_aside SoftwareDistribution failed: in use; everything was undone."
+    said = why(made, failed=failed, changed=False)[1]
+    assert said == "Could not set aside C:\\Windows\\SoftwareDistribution: in use; everything was undone."
     stuck = [{"id": 1, "kind": "set_start_type", "ok": False, "why": "denied"}]
-    assert why(made, failed=failed, undone=stuck)[1].endswith("could not be undone: set_start_type BITS (denied).")
+    said = why(made, failed=failed, undone=stuck)[1]
+    assert said.endswith("could not be undone: set the start type of BITS from Disabled to Manual (denied).")
     assert "all the same" in why(made, failed=failed)[1]
-    assert why(made, failed={"id": None, "why": "UsoSvc does not run", "code": None})[1].startswith("a step failed: UsoSvc")
+    said = why(made, failed={"id": None, "why": "UsoSvc does not run", "code": None})[1]
+    assert said.startswith("Could not make a step: UsoSvc")
 
 
 def test_an_outcome_that_cannot_be_read_is_not_known() -> None:
@@ -305,4 +308,4 @@ def test_what_spoils_nothing_is_a_warning() -> None:
     remarks = [{"id": 1, "why": "denied"}, {"id": None, "why": "an old backup stays"}]
     done = outcome(made, warnings=remarks)
     assert plan.stopped(made, done) is None
-    assert plan.warnings(made, done) == ("set_start_type BITS: denied", "a step: an old backup stays")
+    assert plan.warnings(made, done) == ("set the start type of BITS from Disabled to Manual: denied", "an old backup stays")

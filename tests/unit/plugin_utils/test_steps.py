@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import routing, situation, steps
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.steps import Step, kind_of
 from lab import model_apply
-from unit.plugin_utils.documents import RUN, folder, look, services
+from unit.plugin_utils.documents import RUN, folder, look, services, source
 
 AGENT = (Path(__file__).resolve().parents[3] / "plugins/module_utils/_Steps.psm1").read_text("utf-8")
 KEY = "HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\OSUpgrade"
@@ -134,10 +134,19 @@ def test_a_folder_that_was_not_seen_is_told_by_its_name() -> None:
             {"time source": {"type": "NT5DS", "servers": ["time.windows.com,0x9"]}},
         ),
         ("set_time_zone", {"id": "X"}, {"time zone": "UTC"}, {"time zone": "X"}),
-        ("set_clock", {"offset_ms": 1}, {"clock": "as it is"}, {"clock": "right"}),
+        (
+            "set_clock", {"offset_ms": 1},
+            {"clock": "2 h 0 min behind time.windows.com"}, {"clock": "right by time.windows.com"},
+        ),
         ("stop_service", {"name": "BITS", "timeout_ms": 1}, {}, {}),
     ],
 )  # fmt: skip
 def test_diff(kind: str, args: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> None:
     step = Step(kind, args)
-    assert kind_of(step).diff(step, look(), RUN) == (before, after)
+    assert kind_of(step).diff(step, look({"clock.sources": [source(offset_ms=7200_000)]}), RUN) == (before, after)
+
+
+def test_the_clock_s_diff_names_whose_time_it_is_where_no_source_answered() -> None:
+    step = Step("resync", {"rediscover": False, "lift_limit": True, "timeout_ms": 1, "settle_ms": 1})
+    silent = look({"clock.sources": []}, controller_ms=-90_000)
+    assert kind_of(step).diff(step, silent, RUN)[0] == {"clock": "1 min 30 s ahead of the controller"}

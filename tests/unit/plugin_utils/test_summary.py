@@ -235,6 +235,21 @@ def test_what_lies_beside_the_report(path: str, stem: str) -> None:
     assert run.beside(Path(path)) == (Path(f"{stem}.jsonl"), Path(f"{stem}.csv"))
 
 
+def test_a_busy_host_is_told_by_its_reason_and_a_needy_one_by_whom_it_needs() -> None:
+    passing = "0x80072EE2 in searches for updates. It may pass by itself and is left alone until 2026-11-24 10:15 UTC."
+    rows = [
+        row("a", "busy", "Windows is installing updates now (TiWorker).", why="servicing_at_work"),
+        row("b", "busy", passing, why="0x80072EE2"),
+        row("c", "busy", "The host is being changed by another run: nothing was changed."),
+        wsus(1),
+    ]
+    said = "\n".join(summary.lines(rows))
+    assert said.startswith("4 hosts: 1 busy, 1 left alone until 2026-11-24 10:15 UTC, 1 installing now, 1 needs somebody.")
+    assert "  a       installing now: " in said
+    assert "  b       left alone until 2026-11-24 10:15 UTC: " in said
+    assert "  web001  needs whoever runs the WSUS: " in said
+
+
 def test_words_say_repair_and_no_word_of_the_workshop() -> None:
     words = " ".join(word for pair in report.WORDS.values() for word in pair)
     assert not any(word in words for word in ("rung", "climb", "ladder", "sick", "stale", "_"))

@@ -353,7 +353,7 @@ def _differs(what: str, name: str | None, field: str, expected: object, found: o
                 "changed": True,
             },
             "failed",
-            "could not be undone: stop_service UsoSvc (hangs)",
+            "could not be undone: stop UsoSvc (hangs)",
         ),
         ({"failed": {"id": 99, "why": "?", "code": None}, "changed": True}, "failed", "different from before"),
         ({"steps": [], "changed": True}, "failed", "did not account"),
