@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, hresult, routing, situation, summary
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, hresult, report, routing, situation, summary
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import run as runs
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, WuAction, ending
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._options import settings_of
@@ -60,11 +62,27 @@ class ActionModule(WuAction):
         rows = [_host(one) for one in explained.hosts]
         worst = rows[0]
         result = {**worst, "files": [one.to_dict() for one in explained.files]}
-        if len(rows) > 1:
-            shown = [_row(one) for one in explained.hosts]
+        unseen = [_learnt(row, redactor) for row in _failed(paths) if row["host"] not in {one.name for one in explained.hosts}]
+        if len(rows) + len(unseen) > 1:
+            shown = [*(_row(one) for one in explained.hosts), *unseen]
             result = {**result, "hosts": rows, "msg": explain.summary(explained.hosts), "summary": summary.lines(shown)}
         result["warnings"] = [*explained.warnings, *worst.get("warnings", [])]
         return _hidden(result, redactor)
+
+
+def _failed(paths: list[str]) -> Iterator[dict[str, Any]]:
+    """The rows of hosts that nobody could look at, as the look left them beside the evidence of the others."""
+    for path in [one for name in paths if Path(name).is_dir() for one in sorted(Path(name).glob(f"*{report.FAILED}"))]:
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            row = report.from_failed(json.loads(path.read_text("utf-8")[:_MOST_HEAD]))
+            if row is not None:
+                yield row
+
+
+def _learnt(row: dict[str, Any], redactor: Redactor | None) -> dict[str, Any]:
+    if redactor is not None:
+        redactor.learn_host(row["host"])
+    return row
 
 
 def _hidden(result: dict[str, Any], redactor: Redactor | None) -> dict[str, Any]:

@@ -59,7 +59,7 @@ options:
   evidence_dir:
     description:
       - A directory on the controller where the evidence of each host is written as C(HOST.json), and that of a look after a change as
-        C(HOST.after.json).
+        C(HOST.after.json). What is known of a host that could not be looked at is C(HOST.failed.json).
       - Written in check mode too, since the host is not touched. Only its owner may read it.
       - M(winfleet.wu_repair.wu_explain) reads such a file.
     type: path

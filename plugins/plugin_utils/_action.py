@@ -203,6 +203,7 @@ def about(evidence: Evidence) -> dict[str, Any]:
         "last_install": evidence.sources.last_install,
         "free_bytes": evidence.disk.free,
         "controller_offset_ms": offset[0] if offset else None,
+        "source_offset_ms": next((source.offset_ms for source in evidence.clock.sources if source.ok), None),
         "client_id": _client_id(evidence),
         "server": line(update_server(evidence), 100),
     }

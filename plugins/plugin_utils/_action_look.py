@@ -28,7 +28,7 @@ from .case import Case, Look, Looked, Lost, Searched, TimedOut, line
 from .case_document import CaseError, parse, parse_options, to_document
 from .evidence import Evidence, EvidenceError
 from .repairs import BY_NAME, PROVED, Proof
-from .report import connection
+from .report import FAILED, FAILED_KIND, connection
 from .steps import Step
 from .verdict import Judged, Verdict
 
@@ -246,13 +246,18 @@ class HostAction(WuAction):
         return {}
 
     def _save(self, case: Case, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the evidence where the user wants it: that of the first look, and beside it that after a change."""
+        """Write the evidence where the user wants it: that of the first look, and beside it that after a change; else what is known."""
         folder = options.get("evidence_dir")
-        if not folder or self.scene.evidence is None or self.scene.written is not None:
+        if not folder or self.scene.written is not None:
             return {}
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", self.host)
+        failed = Path(folder) / f"{name}{FAILED}"
+        if self.scene.evidence is None:
+            write_json(failed, {"schema": 1, "kind": FAILED_KIND, **cases.row(case)})
+            return {"evidence_path": str(failed)}
         path = Path(folder) / f"{name}{'.after' if case.changed else ''}.json"
         write_json(path, self.scene.evidence.to_document())
+        failed.unlink(missing_ok=True)
         return {"evidence_path": str(path)}
 
     @staticmethod

@@ -28,6 +28,7 @@ from .plan import Plan
 from .readers import event_binary
 from .readers.records import clean
 from .redact import Redactor
+from .report import FAILED
 from .situation import Settings, size
 from .verdict import Judged
 
@@ -214,7 +215,7 @@ def _inside(folder: Path, depth: int = 1) -> Iterator[Path]:
         items = sorted(item for item in folder.iterdir() if not item.name.startswith("."))
     except OSError:
         return
-    yield from (item for item in items if item.is_file())
+    yield from (item for item in items if item.is_file() and not item.name.endswith(FAILED))
     if depth >= MOST_DEPTH:
         return
     for item in items:

@@ -59,6 +59,8 @@ def words_of(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 FIELDS = tuple(cases.row(cases.start("", "")))
+# What is known of a host that nobody could look at lies in a file of its own, where the evidence of the others is.
+FAILED, FAILED_KIND = ".failed.json", "winfleet.wu_repair.failed"
 # What a result may hold beside the row, each bounded where it is made.
 BESIDE = ("about", "evidence_path", "not_tried")
 _MOST_FINDINGS = 6
@@ -121,6 +123,14 @@ def _finding(item: Mapping[str, Any]) -> dict[str, Any]:
     """A finding with the newest line that it rests on."""
     lines = _of_document(item, "lines")
     return {**{name: item[name] for name in _OF_FINDING if item.get(name)}, **({"line": lines[-1]} if lines else {})}
+
+
+def from_failed(document: object) -> dict[str, Any] | None:
+    """The row out of such a file; None where it is none."""
+    if not isinstance(document, Mapping) or document.get("kind") != FAILED_KIND or document.get("now") not in OUTCOME:
+        return None
+    texts = ("host", "was", "now", "why", "msg", "next_step", "owner")
+    return {name: cases.line(document.get(name) or "") for name in texts}
 
 
 def without_case(host: str, result: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -20,8 +20,12 @@ SCHEMA = 1
 KIND = "winfleet.wu_repair.report"
 PROGRESS_S = 60
 _MOST_SLOW = 3
-_COLUMNS = ("host", "now", "was", "why", "msg", "next_step", "owner", "did", "changed", "proved_by", "run_id", "seconds", "previous")
-_OF_ABOUT = ("build", "edition", "last_search", "last_install", "free_bytes")
+_COLUMNS = (
+    "host", "now", "was", "why", "msg", "next_step", "owner", "did", "changed", "proved_by", "not_proved", "findings", "backups", "run_id",
+    "seconds", "previous", "evidence_path",
+)  # fmt: skip
+_OF_ABOUT = ("build", "edition", "last_search", "last_install", "free_bytes", "source_offset_ms", "controller_offset_ms")
+_TIMES = ("last_search", "last_install")
 # What a program for tables takes for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -140,6 +144,7 @@ class Run:
         rows = [dict(row) for row in summary.worst_first(self.rows.values())]
         for row in rows:
             row.pop("next", None)
+            row["about"] = _dated(row.get("about"))
         return {
             "schema": SCHEMA,
             "kind": KIND,
@@ -174,10 +179,38 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow((*_COLUMNS, *_OF_ABOUT))
     for row in summary.worst_first(rows):
-        about = row.get("about")
-        known = {**(about if isinstance(about, Mapping) else {}), **row, "did": ", ".join(map(str, row.get("deeds") or ()))}
-        writer.writerow([_cell(known.get(name)) for name in (*_COLUMNS, *_OF_ABOUT)])
+        writer.writerow([_cell(value) for value in _cells(row)])
     return stream.getvalue()
+
+
+def _cells(row: Mapping[str, Any]) -> list[object]:
+    """A row of the table, times as dates and what is a list in one cell."""
+    about = _dated(row.get("about"))
+    proof = row.get("proof") or {}
+    known = {
+        **row,
+        **about,
+        **{name: about.get(f"{name}_text") for name in _TIMES},
+        "did": ", ".join(map(str, row.get("deeds") or ())),
+        "backups": ", ".join(map(str, row.get("backups") or ())),
+        "not_proved": proof.get("reason"),
+        "findings": "; ".join(_told(item) for item in row.get("findings") or () if isinstance(item, Mapping)),
+    }
+    return [known.get(name) for name in (*_COLUMNS, *_OF_ABOUT)]
+
+
+def _told(item: Mapping[str, Any]) -> str:
+    named = [item.get("code") or item.get("condition"), item.get("kb"), item.get("name")]
+    return " ".join(str(part) for part in named if part)
+
+
+def _dated(about: object) -> dict[str, Any]:
+    """What is known of a host, its times also as a person reads them."""
+    if not isinstance(about, Mapping):
+        return {}
+    known = dict(about)
+    times = {name: known[name] for name in _TIMES if isinstance(known.get(name), int)}
+    return {**known, **{f"{name}_text": as_text(time) for name, time in times.items()}}
 
 
 def _cell(value: object) -> str:

@@ -228,6 +228,19 @@ def test_the_table_holds_no_formula_of_a_host() -> None:
     assert (known["msg"], known["build"], known["now"]) == ("'=cmd|'/c calc'!A0", "1.2", "healthy")
 
 
+def test_the_table_holds_what_a_row_knows_in_words_and_dates() -> None:
+    known = row(
+        "a", "unproven", deeds=["cache reset", "clock set"], backups=["C:\\x.wu-1", "C:\\y.wu-1"], proof={"reason": "no try yet"},
+        findings=[{"code": "0x80070002", "kb": "KB5099002"}, {"condition": "low_space", "name": "C:"}], evidence_path="/e/a.json",
+        about={"last_search": 1795000000, "free_bytes": 1, "source_offset_ms": -3},
+    )  # fmt: skip
+    names, cells = csv.reader(io.StringIO(run.as_csv([known])))
+    said = dict(zip(names, cells, strict=True))
+    assert (said["did"], said["backups"], said["not_proved"]) == ("cache reset, clock set", "C:\\x.wu-1, C:\\y.wu-1", "no try yet")
+    assert (said["findings"], said["last_search"]) == ("0x80070002 KB5099002; low_space C:", "2026-11-18T11:06:40Z")
+    assert (said["evidence_path"], said["free_bytes"], said["source_offset_ms"], said["last_install"]) == ("/e/a.json", "1", "-3", "")
+
+
 @pytest.mark.parametrize(
     ("path", "stem"), [("/a/r.json", "/a/r"), ("/a/r", "/a/r"), ("/a/r.txt", "/a/r.txt"), ("/a/b.c/r.csv", "/a/b.c/r")]
 )
