@@ -115,7 +115,7 @@ def _summary_of(run: runs.Run, ended: bool, redactor: Redactor | None) -> dict[s
         if redactor is not None:
             redactor.learn_host(str(row["host"]))
     lines = run.lines(interrupted=not ended)
-    return {"verdict": rows[0]["now"] if rows else None, "msg": lines[0], "summary": lines, "totals": summary.totals(rows)}
+    return {"verdict": rows[0]["now"] if rows else None, "msg": summary.headline(rows), "summary": lines, "totals": summary.totals(rows)}
 
 
 def _row(explained: explain.Host) -> dict[str, Any]:

@@ -27,8 +27,10 @@ from ._options import OptionError, settings_of
 from .case import Case, Look, Looked, Lost, Searched, TimedOut, line
 from .case_document import CaseError, parse, parse_options, to_document
 from .evidence import Evidence, EvidenceError
+from .finding import as_text
 from .repairs import BY_NAME, PROVED, Proof
 from .report import FAILED, FAILED_KIND, connection
+from .situation import size
 from .steps import Step
 from .verdict import Judged, Verdict
 
@@ -284,8 +286,16 @@ def for_a_person(result: dict[str, Any]) -> dict[str, Any]:
         shown["seen"] = [line(f"{item['code'] or item['condition']}: {item['meaning']}", 160) for item in counts[:_MOST_SEEN]]
     if isinstance(result.get("summary"), dict):
         sections = {name: status for name, status in result["summary"]["sections"].items() if status != "ok"}
-        shown["summary"] = {**result["summary"], "sections": sections}
+        shown["summary"] = {**result["summary"], "sections": sections, **_read_at_once(result["summary"])}
     return shown
+
+
+def _read_at_once(known: Mapping[str, Any]) -> dict[str, str]:
+    """Times as dates, bytes in their unit."""
+    words = {"last_search": as_text(known["last_search"])}
+    if known["free_bytes"] is not None:
+        words["free_bytes"] = size(known["free_bytes"])
+    return {name: text for name, text in words.items() if text}
 
 
 _MOST_SEEN = 6

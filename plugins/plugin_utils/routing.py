@@ -792,7 +792,7 @@ _ANSWER_WORDS = {
     "policy": "the owner of the policy",
     "management": "the device management",
     "hardware": "the hardware",
-    "admin": "an administrator",
+    "admin": "work by hand",
 }
 
 

@@ -96,7 +96,8 @@ def _by_name(name: str) -> list[tuple[int, str]]:
     return [(int(part[:18]) if part.isdecimal() else -1, part) for part in re.split(r"([0-9]+)", name) if part]
 
 
-def _totals_line(rows: Sequence[Row]) -> str:
+def headline(rows: Sequence[Row]) -> str:
+    """The totals in words."""
     if not rows:
         return "No host was looked at."
     counted: dict[str, list[tuple[str, str]]] = {}
@@ -191,7 +192,7 @@ def _shared_identities(rows: Sequence[Row]) -> Iterator[Cause]:
 def lines(rows: Sequence[Row], scope: Scope | None = None, width: int = WIDTH) -> list[str]:
     """The summary for a person: totals, what is left to do, the hosts that are not healthy; at most MOST_LINES."""
     scope = scope or Scope()
-    head = [*_wrapped(_totals_line(rows), width), *_notes(rows, scope, width)]
+    head = [*_wrapped(headline(rows), width), *_notes(rows, scope, width)]
     ill = [row for row in worst_first(rows) if _state(row) not in WELL]
     found = causes(rows)
     left = _cause_lines(found, width)

@@ -117,6 +117,7 @@ def test_the_lines_and_the_evidence_give_the_same_summary_later(fleet: Fleet, ch
     said = summary_of(checked[0].stdout)
     by_lines = explained(fleet, checked[2].with_suffix(".jsonl"))
     assert (by_lines["summary"], by_lines["msg"]) == (said[:-1], said[0])
+    assert by_lines["msg"].endswith(".")
     # Who was not reached has no evidence, but what is known of him lies there.
     by_evidence = explained(fleet, fleet.folder / "evidence")["summary"]
     assert by_evidence == said[:-1]

@@ -149,7 +149,7 @@ def places(code: int) -> str:
         (0xC8000247, ["in a search, a download or an installation: a reset of the update cache"], ["CBS.log", "set-up"]),
         (0xC8000999, ["in a search, a download or an installation: a reset of the update cache"], ["CBS.log", "set-up"]),
         (0xC1900101, ["in set-up"], ["search", "CBS.log"]),
-        (0x80073CF2, ["in Sysprep: an administrator"], ["search", "CBS.log"]),
+        (0x80073CF2, ["in Sysprep: work by hand"], ["search", "CBS.log"]),
         (0x80070643, ["in an installation"], ["search", "download", "CBS.log"]),
         (0x80070422, ["a service's start: enabling the service"], ["CBS.log"]),
         (0x800705B4, ["in the time service"], ["CBS.log"]),
