@@ -336,6 +336,11 @@ def _dism(case: _Case) -> Routed | None:
     return _owner("admin", replace(case, step=case.step or step))
 
 
+def _dism_after_reset(case: _Case) -> Routed | None:
+    """DISM where a reset did not cure: that a file is missing (a driver's, say) is by itself no damage of the store."""
+    return _only(case.failure.reset_tried, _dism(case))
+
+
 def _named_repair(case: _Case) -> Routed | None:
     """A repair that only its own row of the table knows: `repair:NAME`."""
     return None if case.step is None else _repair(case.step, replace(case, step=None))
@@ -557,6 +562,7 @@ _WORDS: dict[str, _Word] = {
     "listed_reset": _listed_reset,
     "repair": _named_repair,
     "dism": _dism,
+    "dism_after_reset": _dism_after_reset,
     "timesync": _timesync,
     "listed_timesync": _listed_timesync,
     "clock": _clock,

@@ -40,7 +40,8 @@ FORBIDDEN = (
 )
 # The names of the first release, announced as such and understood for one more.
 ANNOUNCED = re.compile(
-    r"wu_repair_(skip_)?rungs|V\(not_this_host\)|`not_this_host` is understood|\"not_this_host\": \"needs_action\"|DISABLED"
+    r"wu_repair_(skip_)?rungs|\"(skip_)?rungs\": lambda|"
+    r"V\(not_this_host\)|`not_this_host` is understood|\"not_this_host\": \"needs_action\"|DISABLED"
 )
 
 

@@ -685,7 +685,7 @@ def test_a_file_in_the_place_of_the_cache_is_repaired() -> None:
 
 def test_little_space_is_told_in_numbers() -> None:
     item = the("low_space", look({"disk.free": 1536 * 1024**2}))
-    assert item.meaning == "C: has 1.5 GB free, an update needs about 3"
+    assert item.meaning == "C: has 1.5 GB free, an update needs about 3 GB"
     assert conditions_of(look({"disk.free": 3 * 1024**3})) == {}
 
 

@@ -511,7 +511,7 @@ def test_the_table_uses_only_words_and_steps_that_exist() -> None:
         if step:
             assert any(name.endswith(f":{step}") for name in table["steps"]), step
             used.add(step)
-    made_here = set(re.findall(r'step="(\w+)"', Path(routing.__file__).read_text(encoding="utf-8")))
+    made_here = set(re.findall(r'step ?= ?"(\w+)"', Path(routing.__file__).read_text(encoding="utf-8")))
     made_here |= {"dism", "dism_check", "setup", "setup_named_driver", "space_there", "disk", "reset_tried"}
     unused = {name.partition(":")[2] for name in table["steps"] if ":" in name} - used - made_here
     assert unused == set()
