@@ -10,12 +10,12 @@ function ConvertTo-JsonText([object] $Value) {
   $json = ConvertTo-Json -InputObject $Value -Compress -Depth 9
   if ($json -notmatch '[^\x20-\x7e]') { return $json }
   # Half of a surrogate pair is no character for Python.
-  return [regex]::Replace(($json -replace '[\ud800-\udfff]+', '?'), '[^\x20-\x7e]', { '\u{0:x4}' -f [int]$args[0].Value[0] })
+  [regex]::Replace(($json -replace '[\ud800-\udfff]+', '?'), '[^\x20-\x7e]', { '\u{0:x4}' -f [int]$args[0].Value[0] })
 }
 
-function Limit-Text([string] $Text, $Max) { return $Text -replace "(?s)^(.{$Max}).*", '$1' }
+function Limit-Text([string] $Text, $Max) { $Text -replace "(?s)^(.{$Max}).*", '$1' }
 # It ends with KB and build, or has its KB where it is cut.
-function Limit-Title([string] $Text) { return $Text -replace '(?s)^(.{70}(?>B?\d{0,7})).{9,}(.{46})$', '$1...$2' }
+function Limit-Title([string] $Text) { $Text -replace '(?s)^(.{70}(?>B?\d{0,7})).{9,}(.{46})$', '$1...$2' }
 
 function Get-Fault([object] $Record) {
   $fault = $Record.Exception
@@ -25,7 +25,7 @@ function Get-Fault([object] $Record) {
   $why = ([string]$fault.Message -replace '\s+', ' ').Trim()
   # 0x8013.... is .NET's own, which says nothing about Windows.
   if (($code -shr 16) -eq -32749) { $code = $null } elseif ($code) { $why += ' (0x{0:X8})' -f $code }
-  return @{ type = "$($fault.GetType().Name) $($fault.NativeErrorCode)"; code = $code; why = Limit-Text $why 200 }
+  @{ type = "$($fault.GetType().Name) $($fault.NativeErrorCode)"; code = $code; why = Limit-Text $why 200 }
 }
 
 function Add-Fault($Look, [hashtable] $Fault = @{ type = 'Cut'; why = 'cut to fit' }) {
@@ -50,6 +50,7 @@ POL\W32Time\TimeProviders\NtpClient;Enabled|Spec.*
 '@
     servicing = @'
 CBS\Interface;ServicingInProgress
+CBS\SessionsPending;Exclusive
 CV\Installer\InProgress;-
 SYSTEM\Setup;(SystemSetup|Upgrade)InProgress
 '@
@@ -74,12 +75,14 @@ MS\WindowsUpdate\UX\Settings;(Pause|Flight|Defer|Branch|Exclude|Target|IsExpedit
 MS\PolicyManager\current\device\Update;(?!.*_(ProviderSet|WinningProvider|LastWrite)).*
 MS\PolicyManager\current\device\ControlPolicyConflict;MDMWinsOverGP
 CCS\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client;Enabled|DisabledByDefault
+CV\Internet Settings\WinHttp;DefaultSecureProtocols
 CCS\Services\CcmExec;-
 '@
     sources = @'
 POL\Windows\WindowsUpdate;WUServer
 POL\Windows\WindowsUpdate\AU;UseWUServer
 CV\Internet Settings;Proxy(Enable|Server)
+SYS\Internet Settings;Proxy(Enable|Server)|AutoConfigURL
 '@
     upgrade = @'
 CV\WindowsUpdate\OSUpgrade;.*
@@ -95,9 +98,9 @@ function Get-RegistryPart($Look, [string] $Section) {
   $part = @{}
   foreach ($row in $Look.table[$Section] -split '\r?\n') {
     $short, $match = $row -split ';', 2
-    $key = $short -replace '^CBS', 'CV\Component Based Servicing' -replace '^CV', 'MS\Windows\CurrentVersion' -replace '^MS', 'SOFTWARE\Microsoft' `
-      -replace '^POL', 'SOFTWARE\Policies\Microsoft' -replace '^CCS', 'SYSTEM\CurrentControlSet'
-    $read = Read-RegistryKey -Key "HKLM\$key"
+    $key = $short -replace '^SYS', 'HKU\S-1-5-18\CV' -replace '^CBS', 'CV\Component Based Servicing' -replace '\bCV\\', 'MS\Windows\CurrentVersion\' `
+      -replace '\bMS\\', 'SOFTWARE\Microsoft\' -replace '^POL', 'SOFTWARE\Policies\Microsoft' -replace '^CCS', 'SYSTEM\CurrentControlSet' -replace '^(?!HKU)', 'HKLM\'
+    $read = Read-RegistryKey $key
     if ($null -eq $read) { continue }
     $values = @{}
     foreach ($name in [string[]]@($read['values'].psbase.Keys -match "^($match)$" | Sort-Object)) {
@@ -112,13 +115,13 @@ function Get-RegistryPart($Look, [string] $Section) {
     }
     if ($match -eq '-' -or $values.psbase.Count) { $part[$short] = $values }
   }
-  return $part
+  $part
 }
 
 # By what a success overtakes a failure.
 function Get-UpdateName([string] $Title, [string] $Id) {
   if ($Title -match 'KB\d{6,7}') { return $Matches[0] }
-  return $Id
+  $Id
 }
 
 # Of items, newest first, what tells: like failures as one, with count and first (of those of an update that a success has ended the newest);
@@ -178,12 +181,23 @@ function ConvertFrom-LogByte([byte[]] $Bytes) {
   }
   # What is not UTF-8 became U+FFFD; so does a character of which the slice has the end alone.
   elseif ($text -match '(?s)^.{3}.*\uFFFD') { $text = [Text.Encoding]::GetEncoding(28591).GetString($Bytes) }
-  return $text -replace '^\uFEFF'
+  $text -replace '^\uFEFF'
+}
+
+function Read-SmallFile($Look, $Path) {
+  try { Read-FileTail "$($Look.windows)\System32\$Path" 999999 } catch { Add-Fault $Look (Get-Fault $_) }
+}
+
+function Get-policySection($Look, $Data) {
+  # Local policy that does not begin so is not applied.
+  $file = Read-SmallFile $Look 'GroupPolicy\Machine\Registry.pol'
+  if ($file -and $file.size -le 999999 -and "$($file.bytes[0..3])" -ne '80 82 101 103') { $Data.pol_damaged = $true }
+  $Data
 }
 
 # The tail of a log as kinds: lines with a code or a word of note, those alike as one, in order of their last line.
 function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
-  $tail = Read-FileTail -Path $Path -Bytes $Look.log_bytes
+  $tail = Read-FileTail $Path $Look.log_bytes
   if ($null -eq $tail) { return }
   $read = $tail.bytes.Length
   $log = @{ path = $Path; size = $tail.size; read = $read; modified = $tail.modified; oldest = $null; kinds = @() }
@@ -193,6 +207,8 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   # Lines carry local time of whatever zone: a day of grace.
   $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look.since - 86400)).ToString('u') -replace 'Z'
   if ($text -match '(?m)^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)') { $log.oldest = @($Matches[1], $floor | Sort-Object)[1] }
+  # It may have 50 MB: its errors alone.
+  if ($Sort -eq 'old') { $text = @(foreach ($match in [regex]::Matches($text, ', Error [^\r\n]*')) { if ($match.Index -gt 18) { $text.Substring($match.Index - 19, $match.Length + 19) } }) -join "`n" }
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
   if ($text.Length -gt 300000) { $options += ', Compiled' }
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
@@ -241,7 +257,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
     }
   }
   $rank = 0
-  $log.kinds = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object -Property { $_.order[0] } -Descending) {
+  $log.kinds = @(Select-Telling $Look -Room $Room -Item @(foreach ($kind in $kinds.Values | Sort-Object { $_.order[0] } -Descending) {
     if ($rank++ -ge 2000) { break }
     # How often all went well decides nothing.
     if ($kind['count'] -eq 1 -or -not $kind.tells[0]) { foreach ($name in 'count', 'first') { $kind.Remove($name) } }
@@ -253,12 +269,12 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
     $kind
   }))
   [array]::Reverse($log.kinds)
-  return $log
+  $log
 }
 
 # Each completes the data of its section, which begin with the registry's part.
 function Get-factSection($Look) {
-  return ($Look.fact = Get-HostFact)
+  ($Look.fact = Get-HostFact)
 }
 
 function Get-clockSection($Look, $Data) {
@@ -272,7 +288,7 @@ function Get-clockSection($Look, $Data) {
   # A member asks its domain, whose name is that of its controllers. A controller would ask itself.
   if ($set.Type -in 'NT5DS', 'AllSync' -and $Look.fact.domain_role -in 1, 3) { $ask += $Look.fact.domain }
   $Data.sources = @(foreach ($server in @($ask + $Look.servers -ne '' | Select-Object -Unique -First 6)) {
-    try { @{ server = $server; ok = $true } + (Invoke-SntpQuery -Server $server -TimeoutMs $Look.sntp_ms) }
+    try { @{ server = $server; ok = $true } + (Invoke-SntpQuery $server $Look.sntp_ms) }
     catch { @{ server = $server; ok = $false; error = (Get-Fault $_).why } }
   })
   # Silent to us is not silent: W32Time's own status (from 1703 on).
@@ -280,13 +296,12 @@ function Get-clockSection($Look, $Data) {
     $from = @{ Channel = 'Microsoft-Windows-Time-Service/Operational'; XPath = '*[System[EventID=260]]' }
     try { $Data.status = ConvertFrom-EventXml (Read-EventRecord @from -Max 1 -TimeoutMs 999) } catch { }
   }
-  return $Data + @{ start_ms = $Look.start_ms; end_ms = Get-HostClock; zone = Get-TimeZoneId; utc_offset_s = Get-UtcOffset }
+  $Data + @{ start_ms = $Look.start_ms; end_ms = Get-HostClock; zone = Get-TimeZoneId; utc_offset_s = Get-UtcOffset }
 }
 
 function Get-historySection($Look) {
-  $history = Get-UpdateHistory -Max 300
   $good = @{}
-  $entries = @(foreach ($entry in $history.entries) {
+  $entries = @(foreach ($entry in Get-UpdateHistory 300) {
     $failed = $entry.result -notin 1, 2
     # Of what is old: the newest that went well.
     $old = $entry.time -lt $Look.since
@@ -301,7 +316,7 @@ function Get-historySection($Look) {
     if ($update -and $entry.operation -eq 1 -and -not $failed) { $good[$update] = $true }
     $entry
   })
-  return @{ total = $history.total; entries = @(Select-Telling $Look -Item $entries -Extra 3) }
+  @{ entries = @(Select-Telling $Look -Item $entries -Extra 3) }
 }
 
 # Id, time and data fields of an event; UserData flattened.
@@ -323,7 +338,7 @@ function ConvertFrom-EventXml([string] $Text) {
     }
     if ($value) { $data[$name] = Limit-Title $value }
   }
-  return $record
+  $record
 }
 
 function Get-eventsSection($Look) {
@@ -353,7 +368,7 @@ function Get-eventsSection($Look) {
           $reach[$channel].oldest = [Math]::Max($Look.since, (ConvertFrom-EventXml $text).time)
         }
       }
-      Read-EventRecord -Channel $channel -XPath $xpath -Max $max -TimeoutMs 3000 | ForEach-Object -Process { $null = $texts.Add($_) }
+      Read-EventRecord -Channel $channel -XPath $xpath -Max $max -TimeoutMs 3000 | ForEach-Object { $null = $texts.Add($_) }
     }
     catch {
       $whole = $false
@@ -388,55 +403,55 @@ function Get-eventsSection($Look) {
     if ($reach[$channel] -and $ids -ne '43,44' -and (-not $whole -or $texts.Count -ge $max -or $Look.cut)) { $reach[$channel].complete = $false }
   })
   if ($Look.faults -and -not $records) { return $null }
-  return @{ records = @($records | Sort-Object -Property { $_.time }, { $_.record } -Descending); reach = @($reach.Values) }
+  @{ records = @($records | Sort-Object { $_.time }, { $_.record } -Descending); reach = @($reach.Values) }
 }
 
 function Get-sourcesSection($Look, $Data) {
-  $set = @{}
-  foreach ($values in $Data.registry.Values) { $set += $values }
+  $proxies = @(Get-WinHttpProxy)
+  $ask = @(
+    foreach ($values in $Data.registry.Values) {
+      if (1 -eq $values.ProxyEnable) { $proxies += $values.ProxyServer }
+      if ($values.AutoConfigURL) { , @('pac', $values.AutoConfigURL) }
+    }
+    foreach ($proxy in $proxies) { , @('proxy', ('http://' + ("$proxy" -replace '^(?=.*=).*?(https?=|$)' -replace ';.*' -replace '^https?://'))) }
+    if (1 -eq $Data.registry['POL\Windows\WindowsUpdate\AU'].UseWUServer) { , @('wsus', $Data.registry['POL\Windows\WindowsUpdate'].WUServer) }
+  )
   $Data.Remove('registry')
-  $proxies = @()
-  if (1 -eq $set.ProxyEnable) { $proxies += $set.ProxyServer }
-  $ask = @(foreach ($proxy in @(Get-WinHttpProxy) + $proxies) { , @('proxy', ('http://' + ("$proxy" -replace '^(?=.*=).*?(https?=|$)' -replace ';.*' -replace '^https?://'))) })
-  if (1 -eq $set.UseWUServer) { $ask += , @('wsus', $set.WUServer) }
-  $Data.endpoints = @(foreach ($one in $ask | Sort-Object -Property { "$_" } -Unique) {
+  $Data.endpoints = @(foreach ($one in $ask | Sort-Object { "$_" } -Unique) {
     $url = $one[1] -as [uri]
     if ($null -eq $url -or -not $url.Host) { continue }
     $row = @{ role = $one[0]; host = $url.DnsSafeHost; port = $url.Port }
-    $row += Test-TcpConnect -Server $url.DnsSafeHost -Port $url.Port -TimeoutMs $Look.connect_ms
+    $row += Test-TcpConnect $url.DnsSafeHost $url.Port $Look.connect_ms
     # Its pool may stand still.
     if ($row.ok -and "$($one[0])$($url.Scheme)" -eq 'wsushttp') {
-      try { $row.status = Get-HttpStatus -Url "http://$($url.Authority)/ClientWebService/client.asmx" -TimeoutMs 6000 }
+      try { $row.status = Get-HttpStatus "http://$($url.Authority)/ClientWebService/client.asmx" 6000 }
       catch { $row.error = (Get-Fault $_).why }
     }
     $row
   })
-  try {
-    $file = Read-FileTail -Path "$($Look.windows)\System32\drivers\etc\hosts" -Bytes 999999
-    if ($file) { $Data.hosts = @(((ConvertFrom-LogByte $file.bytes) -split '\s*\n' -match '^[^#]{0,99}(windowsupdate|(update|download|mp).microsoft.com).{0,99}$')[0..8]) }
-  }
-  catch { Add-Fault $Look (Get-Fault $_) }
-  return $Data
+  $file = Read-SmallFile $Look 'drivers\etc\hosts'
+  if ($file) { $Data.hosts = @(((ConvertFrom-LogByte $file.bytes) -split '\s*\n' -match '^[^#]{0,99}(windowsupdate|(update|download|mp).microsoft.com).{0,99}$')[0..8]) }
+  $Data
 }
 
 function Get-agentSection($Look) {
   $data = @{}
   try { $data.services = @(Get-UpdateService) } catch { Add-Fault $Look (Get-Fault $_) }
   try { $data += Get-UpdateResult } catch { Add-Fault $Look (Get-Fault $_) }
-  return $data
+  $data
 }
 
 function Get-cacheSection($Look) {
   return @{ folders = @(foreach ($path in "$($Look.windows)\SoftwareDistribution", "$($Look.windows)\System32\catroot2") {
     $parent, $name = $path -split '\\(?=[^\\]*$)'
-    $folder = @{ name = $name; path = $path; exists = $false; backups = @(Get-ChildName -Path $parent -Filter "$name.wu*") }
-    $fact = Get-FolderFact -Path $path
+    $folder = @{ name = $name; path = $path; exists = $false; backups = @(Get-ChildName $parent "$name.wu*") }
+    $fact = Get-FolderFact $path
     if ($fact) {
       $folder.exists = $true
-      $folder.store = Get-FileFact -Path "$path\DataStore\DataStore.edb"
+      $folder.store = Get-FileFact "$path\DataStore\DataStore.edb"
       $folder += $fact
     }
-    elseif (Get-FileFact -Path $path) { $folder.file = $true }
+    elseif (Get-FileFact $path) { $folder.file = $true }
     $folder
   }) }
 }
@@ -444,11 +459,11 @@ function Get-cacheSection($Look) {
 function Get-upgradeSection($Look, $Data) {
   $old = $Look.drive + '\$WINDOWS.~BT\Sources'
   $Data.logs = @(foreach ($folder in "$old\Panther", "$old\Rollback", "$($Look.windows)\Panther") { Read-Log $Look "$folder\setuperr.log" setup 1500 })
-  return $Data
+  $Data
 }
 
 function Get-scanSection($Look) {
-  try { $scan = Invoke-UpdateSearch -Criteria 'IsInstalled=0 and IsHidden=0' }
+  try { $scan = Invoke-UpdateSearch 'IsInstalled=0 and IsHidden=0' }
   catch {
     $fault = Get-Fault $_
     # A failed search, but for want of rights, is no fault of the look.
@@ -456,27 +471,26 @@ function Get-scanSection($Look) {
     $scan = @{ hresult = $fault.code }
   }
   foreach ($update in $scan.updates) { $update.title = Limit-Title $update.title }
-  return $scan
+  $scan
 }
 
 function Get-SectionData($Look, [string] $Name) {
   $data = @{}
   if ($Look.table[$Name]) { $data.registry = Get-RegistryPart $Look $Name }
   switch ($Name) {
-    { $_ -in 'reboot', 'policy' } { return $data }
+    'reboot' { return $data }
     'host' { return $data + (Get-SessionFact) }
-    'servicing' { return $data + @{ times = Get-ProcessTime -Name 'TiWorker', 'msiexec', 'SetupHost', 'setupprep' } }
+    'servicing' { return $data + @{ times = Get-ProcessTime 'TiWorker', 'msiexec', 'SetupHost', 'setupprep' } }
     'services' {
-      $services = Get-ServiceTable -Name ($Look.names + 'vmictimesync')
+      $services = Get-ServiceTable ($Look.names + 'vmictimesync')
       foreach ($row in $services.Values) {
-        if ($row.image_path -match '^%systemroot%\\system32\\svchost\.exe ') { $row.image_path = $null }
-        foreach ($field in 'delayed', 'trigger', 'dependents', 'image_path') { if (-not $row[$field]) { $row.Remove($field) } }
+        foreach ($field in @($row.psbase.Keys)) { if (-not $row[$field] -or "$($row[$field])" -match '^(%systemroot%\\system32\\svchost\.exe |LocalSystem$)') { $row.Remove($field) } }
       }
       return @{ services = $services }
     }
     'reporting' { return Read-Log $Look "$($Look.windows)\SoftwareDistribution\ReportingEvents.log" reporting }
     'cbs' { return Read-Log $Look "$($Look.windows)\Logs\CBS\CBS.log" cbs 12000 }
-    'disk' { return @{ drive = $Look.drive } + (Get-DriveFact -Drive $Look.drive) }
+    'disk' { return @{ drive = $Look.drive } + (Get-DriveFact $Look.drive) }
     default { return & "Get-${Name}Section" $Look $data }
   }
 }
@@ -494,7 +508,7 @@ function Invoke-Section($Look, [string] $Name) {
   if ($Name -in 'history', 'agent', 'scan') { foreach ($fault in $Look.faults) { $fault.type = $fault.type -replace '.*NotFound', 'Agent' } }
   if ($Look.faults) { $section.faults = $Look.faults }
   $section.ms = $clock.ElapsedMilliseconds
-  return $section
+  $section
 }
 
 # The limits of a look; key refused holds why it is none.
@@ -505,7 +519,6 @@ function New-Look([object] $Request) {
     clock = [Diagnostics.Stopwatch]::StartNew(); servers = @($Request.servers) -ne $null; room = 6000; faults = @(); table = Get-RegistryTable
     windows = $env:SystemRoot; drive = $env:SystemDrive
     names = 'wuauserv', 'BITS', 'CryptSvc', 'TrustedInstaller', 'msiserver', 'AppIDSvc', 'wlidsvc', 'UsoSvc', 'DoSvc', 'WaaSMedicSvc', 'W32Time'
-    refused = $null
   }
   $limits = @{ lookback_s = 3456000; budget_ms = 30000; scan_ms = 120000; sntp_ms = 1000; connect_ms = 1500; log_bytes = 4194304 }
   foreach ($name in $limits.Keys) {
@@ -519,15 +532,15 @@ function New-Look([object] $Request) {
   $far = 'events', 'cache', 'fact', 'clock', 'sources', 'agent', 'history', 'scan'
   $asked = @($Request.sections) -ne $null
   foreach ($name in $asked) { if ($name -notin ($always + $near + $far)) { $look.refused = "unknown section $name" } }
-  $look.near = $always + @(foreach ($name in $near) { if ($name -in $asked) { $name } })
-  $look.far = @(foreach ($name in $far) { if ($name -in $asked -or $name -eq 'fact' -or ($name -eq 'agent' -and 'sources' -in $asked)) { $name } })
+  $asked += 'fact', $(if ('sources' -in $asked) { 'agent' })
+  $look.near = $always + @($near | Where-Object { $_ -in $asked })
+  $look.far = @($far | Where-Object { $_ -in $asked })
   if ($Request.schema -ne 1 -or $Request.op -ne 'observe') { $look.refused = 'this agent observes by schema 1 alone' }
   if ($look.refused) { $look.near = $look.far = @(); return $look }
   $look.start_ms = Get-HostClock
   # By the host's own clock: that is the one its logs were written by.
-  $look.since = ($look.start_ms - $look.start_ms % 1000) / 1000 - $look.lookback_s
-  if ($look.since -lt 0) { $look.since = 0 }
-  return $look
+  $look.since = [Math]::Max(0, ($look.start_ms - $look.start_ms % 1000) / 1000 - $look.lookback_s)
+  $look
 }
 
 function Invoke-Lane($Look, $Result, [string[]] $Name) {
@@ -535,7 +548,7 @@ function Invoke-Lane($Look, $Result, [string[]] $Name) {
     # What the worker does for a search of our own is no work.
     if ($one -eq 'scan') {
       while (-not $Result.near) { Start-Sleep -Milliseconds 20 }
-      try { $Result.times = Get-ProcessTime -Name 'TiWorker', 'msiexec' } catch { $null = $_ }
+      try { $Result.times = Get-ProcessTime 'TiWorker', 'msiexec' } catch { $null = $_ }
     }
     $Result[$one] = Invoke-Section $Look $one
   }
@@ -559,7 +572,7 @@ function Start-Lane([object] $Request, $Result) {
     }
   }
   $shell = [PowerShell]::Create($state)
-  return @{ shell = $shell; wait = $shell.AddCommand('Invoke-FarLane').AddArgument($Request).AddArgument($Result).BeginInvoke() }
+  @{ shell = $shell; wait = $shell.AddCommand('Invoke-FarLane').AddArgument($Request).AddArgument($Result).BeginInvoke() }
 }
 
 # What the lane found; once one has hung, nobody waits for the next.
@@ -577,16 +590,33 @@ function Wait-Lane($Look, $Result, [hashtable] $Lane) {
     $sections[$name] = @{ data = $null; faults = @(Get-Fault @{ Exception = $reason }); ms = $limit }
     $limit = 0
   }
-  return $sections
+  $sections
 }
 
 # What the workers that were there took since. One that came later is none: a search starts it, and it stays for two minutes.
 function Complete-Servicing($Look, $Data, $Times) {
   if (-not $Data -or -not ($Data.times.ContainsKey('TiWorker') -or $Data.times.ContainsKey('msiexec'))) { return }
-  if ($null -eq $Times) { $Times = Get-ProcessTime -Name 'TiWorker', 'msiexec' }
+  if ($null -eq $Times) { $Times = Get-ProcessTime 'TiWorker', 'msiexec' }
   $Data.later = $Times
-  $log = Read-FileTail -Path "$($Look.windows)\Logs\CBS\CBS.log" -Bytes 1
+  $log = Read-FileTail "$($Look.windows)\Logs\CBS\CBS.log" 1
   if ($log) { $Data.log_age = [long]((Get-HostClock) / 1000 - $log.modified) }
+}
+
+# Where CBS.log is younger than the newest failure: what it held before.
+function Add-OldLog($Look, $Section, $Records) {
+  $log = $Section.data
+  $failed = @($Records | Where-Object { $_.id -in 3, 20 })[0].time
+  if (-not $failed -or ([DateTimeOffset]($log.oldest + 'Z')).ToUnixTimeSeconds() - (Get-UtcOffset) -le $failed) { return }
+  $folder = $log.path -replace '\\[^\\]*$'
+  # A newer one may be packed by now.
+  $name = @(Get-ChildName $folder 'CbsPersist_*')[-1]
+  if ($name -notlike '*.log') { return }
+  $Look.log_bytes = 33554432
+  $Look.faults = @($Section.faults) -ne $null
+  $old = Read-Log $Look "$folder\$name" old 4000
+  $log.kinds = @($old.kinds) + $log.kinds
+  if ($old.oldest) { $log.oldest = $old.oldest }
+  if ($Look.faults) { $Section.faults = $Look.faults }
 }
 
 function Get-Observation([object] $Request) {
@@ -600,9 +630,10 @@ function Get-Observation([object] $Request) {
   $result.near = $true
   if ($lane) { $sections += Wait-Lane $look $result $lane } else { Invoke-Lane $look $sections $look.far }
   try { Complete-Servicing $look $sections.servicing.data $result.times } catch { $null = $_ }
+  try { Add-OldLog $look $sections.cbs $sections.events.data.records } catch { $null = $_ }
   foreach ($name in 'near', 'times') { $sections.Remove($name) }
   if ($sections.clock -and $sections.clock.data) { $sections.clock.data.end_ms = Get-HostClock }
-  return @{ schema = 1; op = 'observe'; sections = $sections }
+  @{ schema = 1; op = 'observe'; sections = $sections }
 }
 
 Export-ModuleMember -Function 'ConvertTo-JsonText', 'Get-Fault', 'Get-Observation', 'Get-SectionData', 'New-Look'

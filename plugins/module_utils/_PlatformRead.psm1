@@ -6,18 +6,18 @@
 #Requires -Version 5.1
 
 function Get-HostClock {
-  return [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds()
+  [DateTimeOffset]::UtcNow.ToUnixTimeMilliseconds()
 }
 
 function Get-HostFact {
   $system = Get-CimInstance -ClassName Win32_ComputerSystem -Property DomainRole, Domain -OperationTimeoutSec 10
   $os = Get-CimInstance -ClassName Win32_OperatingSystem -Property LastBootUpTime -OperationTimeoutSec 10
-  return @{ domain_role = [int]$system.DomainRole; domain = $system.Domain; boot_time = ([DateTimeOffset]$os.LastBootUpTime).ToUnixTimeSeconds() }
+  @{ domain_role = [int]$system.DomainRole; domain = $system.Domain; boot_time = ([DateTimeOffset]$os.LastBootUpTime).ToUnixTimeSeconds() }
 }
 
 function Get-SessionFact {
   $principal = [Security.Principal.WindowsPrincipal][Security.Principal.WindowsIdentity]::GetCurrent()
-  return @{
+  @{
     ps_version = [string]$PSVersionTable.PSVersion
     language_mode = [string]$ExecutionContext.SessionState.LanguageMode
     elevated = $principal.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
@@ -26,19 +26,20 @@ function Get-SessionFact {
 }
 
 function Get-TimeZoneId {
-  return [TimeZoneInfo]::Local.Id
+  [TimeZoneInfo]::Local.Id
 }
 
 function Get-UtcOffset {
-  return [int][TimeZoneInfo]::Local.GetUtcOffset([DateTime]::UtcNow).TotalSeconds
+  [int][TimeZoneInfo]::Local.GetUtcOffset([DateTime]::UtcNow).TotalSeconds
 }
 
 function Read-RegistryKey([string] $Key) {
   $open = $null
-  $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
+  $hive = if ($Key -match '^HKU') { 'Users' } else { 'LocalMachine' }
+  $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey($hive, 'Registry64')
   try {
-    $open = $base.OpenSubKey($Key -replace '^HKLM\\')
-    if ($null -eq $open) { return $null }
+    $open = $base.OpenSubKey($Key -replace '^HK\w+\\')
+    if ($null -eq $open) { return }
     $values = @{}
     foreach ($name in $open.GetValueNames()) {
       $value = $open.GetValue($name, $null, 'DoNotExpandEnvironmentNames')
@@ -68,7 +69,7 @@ function Get-ServiceTable([string[]] $Name) {
     if ($all[$one]) {
       $state = $states[[int]$all[$one].Status - 1]
       if ($state -ne 'stopped') {
-        $running = @(foreach ($other in $all[$one].DependentServices) { if ([string]$other.Status -ne 'Stopped') { [string]$other.ServiceName } })
+        $running = @($all[$one].DependentServices | Where-Object Status -NE Stopped | ForEach-Object ServiceName)
       }
     }
     else {
@@ -85,10 +86,13 @@ function Get-ServiceTable([string[]] $Name) {
       $own = Read-RegistryKey -Key "HKLM\SYSTEM\CurrentControlSet\Services\$one\Parameters"
       $library = if ($own) { $own['values']['ServiceDll'] }
       if (-not $library) { $library = $key['values']['ServiceDll'] }
-      $table[$one] += @{ image_path = $key['values']['ImagePath']; service_dll = $library }
+      $table[$one] += @{
+        image_path = $key['values']['ImagePath']; service_dll = $library; account = $key['values']['ObjectName']
+        dll_missing = $library -and -not [IO.File]::Exists([Environment]::ExpandEnvironmentVariables($library))
+      }
     }
   }
-  return $table
+  $table
 }
 
 function Get-ProcessTime([string[]] $Name) {
@@ -99,7 +103,7 @@ function Get-ProcessTime([string[]] $Name) {
       try { $times[$one] += [long]$process.TotalProcessorTime.TotalMilliseconds } catch { $times[$one] += $null }
     }
   }
-  return $times
+  $times
 }
 
 function Read-EventRecord([string] $Channel, [string] $XPath, $Max, $TimeoutMs, [bool] $Oldest) {
@@ -123,7 +127,7 @@ function Read-EventRecord([string] $Channel, [string] $XPath, $Max, $TimeoutMs, 
 
 function Read-FileTail([string] $Path, $Bytes) {
   $file = [IO.FileInfo]::new($Path)
-  if (-not $file.Exists) { return $null }
+  if (-not $file.Exists) { return }
   $stream = $file.Open('Open', 'Read', 'ReadWrite, Delete')
   try {
     $size = $stream.Length
@@ -139,24 +143,23 @@ function Read-FileTail([string] $Path, $Bytes) {
 
 function Get-FolderFact([string] $Path) {
   $folder = [IO.DirectoryInfo]::new($Path)
-  if (-not $folder.Exists) { return $null }
-  return @{ created = ([DateTimeOffset]$folder.CreationTimeUtc).ToUnixTimeSeconds(); reparse = 0 -ne ($folder.Attributes -band 1024) }
+  if (-not $folder.Exists) { return }
+  @{ created = ([DateTimeOffset]$folder.CreationTimeUtc).ToUnixTimeSeconds(); reparse = 0 -ne ($folder.Attributes -band 1024) }
 }
 
 function Get-ChildName([string] $Path, [string] $Filter) {
   if (-not [IO.Directory]::Exists($Path)) { return @() }
-  return @(foreach ($entry in [IO.Directory]::GetFileSystemEntries($Path, $Filter)) { [IO.Path]::GetFileName($entry) }) | Sort-Object
+  @(foreach ($entry in [IO.Directory]::GetFileSystemEntries($Path, $Filter)) { [IO.Path]::GetFileName($entry) }) | Sort-Object
 }
 
 function Get-FileFact([string] $Path) {
   $file = [IO.FileInfo]::new($Path)
-  if (-not $file.Exists) { return $null }
-  return @{ created = ([DateTimeOffset]$file.CreationTimeUtc).ToUnixTimeSeconds(); size = $file.Length }
+  if (-not $file.Exists) { return }
+  @{ created = ([DateTimeOffset]$file.CreationTimeUtc).ToUnixTimeSeconds(); size = $file.Length }
 }
 
 function Get-DriveFact([string] $Drive) {
-  $info = [IO.DriveInfo]::new($Drive)
-  return @{ free = $info.TotalFreeSpace }
+  @{ free = [IO.DriveInfo]::new($Drive).TotalFreeSpace }
 }
 
 # As W32Time asks: all addresses; the first good answer wins.
@@ -216,22 +219,20 @@ function Invoke-SntpQuery([string] $Server, $TimeoutMs) {
 }
 
 function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {
-  $fault = $null
   $socket = $null
+  $row = @{ ok = $false; error = "no answer within $TimeoutMs ms" }
   try {
     # TcpClient speaks IPv4 alone in .NET Framework.
     $socket = [Net.Sockets.Socket]::new('Stream', 'Tcp')
     $wait = $socket.BeginConnect($Server, $Port, $null, $null)
-    if ($wait.AsyncWaitHandle.WaitOne($TimeoutMs)) { $socket.EndConnect($wait) }
-    else { $fault = "no answer within $TimeoutMs ms" }
+    if ($wait.AsyncWaitHandle.WaitOne($TimeoutMs)) {
+      $socket.EndConnect($wait)
+      $row = @{ ok = $true; error = $null }
+    }
   }
-  catch {
-    $fault = [string]$_.Exception.GetBaseException().Message
-  }
-  finally {
-    if ($socket) { $socket.Close() }
-  }
-  return @{ ok = $null -eq $fault; error = $fault }
+  catch { $row.error = [string]$_.Exception.GetBaseException().Message }
+  if ($socket) { $socket.Close() }
+  $row
 }
 
 function Get-HttpStatus([string] $Url, $TimeoutMs) {
@@ -249,35 +250,31 @@ function Get-HttpStatus([string] $Url, $TimeoutMs) {
 }
 
 function Get-WinHttpProxy {
-  $key = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64').OpenSubKey(
-    'SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections')
-  if ($null -eq $key) { return $null }
+  $key = 'HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections'
+  $setting = [Microsoft.Win32.Registry]::GetValue($key, 'WinHttpSettings', $null)
   # Flags (2: a proxy) at 8, the length of the text at 12, the text at 16.
-  $setting = $key.GetValue('WinHttpSettings')
-  if ($setting -isnot [byte[]] -or $setting.Length -lt 16 -or 0 -eq ($setting[8] -band 2)) { return $null }
-  return [Text.Encoding]::ASCII.GetString($setting, 16, [Math]::Min($setting.Length - 16, [BitConverter]::ToInt32($setting, 12)))
+  if ($setting -isnot [byte[]] -or $setting.Length -lt 16 -or 0 -eq ($setting[8] -band 2)) { return }
+  [Text.Encoding]::ASCII.GetString($setting, 16, [Math]::Min($setting.Length - 16, [BitConverter]::ToInt32($setting, 12)))
 }
 
 function Get-UpdateHistory($Max) {
   $searcher = (New-Object -ComObject Microsoft.Update.Session).CreateUpdateSearcher()
   $total = [int]$searcher.GetTotalHistoryCount()
   # QueryHistory(0, 0) throws WU_E_INVALIDINDEX.
-  $entries = @(if ($total -gt 0) {
-    foreach ($entry in $searcher.QueryHistory(0, [Math]::Min($Max, $total))) {
-      # A DATE arrives with Kind Unspecified and is UTC.
-      $date = [DateTimeOffset][DateTime]::SpecifyKind($entry.Date, 'Utc')
-      $row = @{
-        time = $date.ToUnixTimeSeconds(); operation = [int]$entry.Operation; result = [int]$entry.ResultCode
-        hresult = [int]$entry.HResult; title = [string]$entry.Title
-        update_id = [string]$entry.UpdateIdentity.UpdateID
-        service = [string]$entry.ServiceID; caller = [string]$entry.ClientApplicationID; classes = @()
-      }
-      # An entry that has no categories to tell is one all the same.
-      try { $row.classes = @($entry.Categories | Where-Object Type -EQ UpdateClassification | ForEach-Object CategoryID) } catch { }
-      $row
+  if ($total -lt 1) { return }
+  foreach ($entry in $searcher.QueryHistory(0, [Math]::Min($Max, $total))) {
+    # A DATE arrives with Kind Unspecified and is UTC.
+    $date = [DateTimeOffset][DateTime]::SpecifyKind($entry.Date, 'Utc')
+    $row = @{
+      time = $date.ToUnixTimeSeconds(); operation = [int]$entry.Operation; result = [int]$entry.ResultCode
+      hresult = [int]$entry.HResult; title = [string]$entry.Title
+      update_id = [string]$entry.UpdateIdentity.UpdateID
+      service = [string]$entry.ServiceID; caller = [string]$entry.ClientApplicationID; classes = @()
     }
-  })
-  return @{ total = $total; entries = $entries }
+    # An entry that has no categories to tell is one all the same.
+    try { $row.classes = @($entry.Categories | Where-Object Type -EQ UpdateClassification | ForEach-Object CategoryID) } catch { }
+    $row
+  }
 }
 
 function Get-UpdateService {
@@ -292,7 +289,7 @@ function Get-UpdateResult {
   $dates = foreach ($date in $results.LastSearchSuccessDate, $results.LastInstallationSuccessDate) {
     if ($date -is [DateTime]) { ([DateTimeOffset][DateTime]::SpecifyKind($date, 'Utc')).ToUnixTimeSeconds() } else { $null }
   }
-  return @{ last_search = $dates[0]; last_install = $dates[1] }
+  @{ last_search = $dates[0]; last_install = $dates[1] }
 }
 
 function Invoke-UpdateSearch([string] $Criteria) {
@@ -308,7 +305,7 @@ function Invoke-UpdateSearch([string] $Criteria) {
       classes = @($update.Categories | Where-Object Type -EQ UpdateClassification | ForEach-Object CategoryID)
     }
   })
-  return @{
+  @{
     result = [int]$search.ResultCode; hresult = 0; count = $count; updates = $updates
     warnings = @(foreach ($warning in $search.Warnings) { [int]$warning.HResult })
   }

@@ -339,6 +339,7 @@ def _servicing(registry: Registry, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "processes": processes,
         "in_progress": _value(registry, r"CBS\Interface", "ServicingInProgress"),
+        "exclusive": _value(registry, r"CBS\SessionsPending", "Exclusive"),
         "installer_in_progress": r"CV\Installer\InProgress" in registry,
         "setup_in_progress": _is_one(_value(registry, r"SYSTEM\Setup", "SystemSetupInProgress")),
         "upgrade_in_progress": _is_one(_value(registry, r"SYSTEM\Setup", "UpgradeInProgress")),
@@ -368,7 +369,9 @@ def _policy(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:
     }
     wins = _value(registry, r"MS\PolicyManager\current\device\ControlPolicyConflict", "MDMWinsOverGP")
     identity = _value(registry, r"CV\WindowsUpdate", "SusClientId")
-    return {**policies, "mdm_wins": wins, "configmgr": r"CCS\Services\CcmExec" in registry, "sus_client_id": identity}
+    protocols = _value(registry, r"CV\Internet Settings\WinHttp", "DefaultSecureProtocols")
+    managed = r"CCS\Services\CcmExec" in registry
+    return {**policies, "mdm_wins": wins, "protocols": protocols, "configmgr": managed, "sus_client_id": identity}
 
 
 def _upgrade(registry: Registry, _data: Mapping[str, Any]) -> dict[str, Any]:

@@ -66,11 +66,12 @@ class Recent:
 def find(evidence: Evidence, settings: Settings, situation: Situation, recent: Recent) -> list[Finding]:
     """Conditions of the host."""
     return [
-        *_servicing(evidence),
+        *_servicing(evidence, recent),
         *_reboot(evidence),
         *_policy(evidence, situation, recent),
         *_pauses(evidence, situation),
         *_management(evidence, settings, situation, recent),
+        *_policy_file(evidence, situation, recent),
         *_clock(evidence, settings, situation, recent),
         *_services(evidence, settings, situation, recent),
         *_endpoints(evidence, situation, recent),
@@ -109,6 +110,13 @@ def _condition(
 
 def _as_notice(finding: Finding) -> Finding:
     return replace(finding, notice=True)
+
+
+def _weighed(finding: Finding, *, is_fault: bool) -> Finding:
+    """A condition beside what fails because of it is a fault; beside success it is told."""
+    if is_fault:
+        return finding
+    return _as_notice(finding)
 
 
 # --- servicing and restart ---
@@ -191,7 +199,27 @@ def _all_of(names: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}"
 
 
-def _servicing(evidence: Evidence) -> Iterator[Finding]:
+def _exclusive(evidence: Evidence, recent: Recent, at_work: bool) -> Iterator[Finding]:
+    """A session that keeps all others waiting, and does nothing and waits for no restart itself.
+
+    Source: jpwinsup.github.io, 2024-07-23 (Microsoft's support in Japan): an update is not completed by its restart while the flag stays.
+    """
+    if not evidence.servicing.exclusive or at_work or reboot_markers(evidence):
+        return
+    finding = _condition(
+        "servicing_exclusive",
+        order=6,
+        layer="servicing",
+        meaning="Servicing is kept for one session (SessionsPending\\Exclusive is set), and no session is at work or waits for a restart",
+        answer=ADMIN,
+        next_step="Set HKLM\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\SessionsPending: "
+        "Exclusive = 0, then restart.",
+    )
+    fails = any(item.layer in ("install", "store") and item.state == FAILING for item in recent.failing)
+    yield _weighed(finding, is_fault=fails)
+
+
+def _servicing(evidence: Evidence, recent: Recent) -> Iterator[Finding]:
     work = servicing_work(evidence)
     if work:
         yield _condition(
@@ -202,6 +230,7 @@ def _servicing(evidence: Evidence) -> Iterator[Finding]:
             answer={"wait": "servicing"},
             next_step=_until_it_ends(evidence),
         )
+    yield from _exclusive(evidence, recent, bool(work))
     # The key alone is what an installation leaves that was cut off: it stays for ever.
     if evidence.servicing.installer_in_progress and _INSTALLATION not in work:
         finding = _condition(
@@ -385,6 +414,24 @@ def _management(evidence: Evidence, settings: Settings, situation: Situation, re
         next_step="Check the software updates of the ConfigMgr client; "
         "delete a damaged %SystemRoot%\\System32\\GroupPolicy\\Machine\\Registry.pol, then gpupdate.",
     )
+
+
+_POLICY_FILE = "%SystemRoot%\\System32\\GroupPolicy\\Machine\\Registry.pol"
+
+
+def _policy_file(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """Where local policy cannot be read, what ConfigMgr or an administrator writes there (the WSUS above all) never arrives."""
+    if not evidence.policy.pol_damaged:
+        return
+    finding = _condition(
+        "policy_file_damaged",
+        order=43,
+        layer="policy",
+        meaning=f"The file of local policy, {_POLICY_FILE}, is damaged (it does not begin with PReg)",
+        answer=_owner(situation),
+        next_step=f"Delete {_POLICY_FILE}, then gpupdate /force.",
+    )
+    yield _weighed(finding, is_fault=not recent.is_served(situation.now))
 
 
 # --- time ---
@@ -671,6 +718,7 @@ def _services(evidence: Evidence, settings: Settings, situation: Situation, rece
             )
         if row.exists:
             yield from _program(row, wanted)
+            yield from _account(row, situation, recent)
 
 
 def _missing(name: str, wanted: Mapping[str, object]) -> Iterator[Finding]:
@@ -791,18 +839,48 @@ def _program(row: Service, wanted: Mapping[str, object]) -> Iterator[Finding]:
         ("ImagePath", row.image_path, wanted.get("image")),
     ):
         names = [str(name).lower() for name in (known if isinstance(known, list) else [known]) if name]
-        if not path or not names or _is_known(path, names):
+        is_gone = label == "ServiceDll" and row.dll_missing is True
+        if not path or not names or (_is_known(path, names) and not is_gone):
             continue
         finding = _condition(
             "service_program",
             order=3,
             layer="service",
-            meaning=f"{label} of the service {row.name} is {path[:80]}, which is not what Windows ships",
+            meaning=f"{label} of the service {row.name} is {path[:80]}, {_PROGRAM_FAULTS[is_gone]}",
             answer=ADMIN,
-            next_step=f"Put {label} of {row.name} back to %SystemRoot%\\System32\\{names[0]}, then restart.",
+            next_step=_program_step(row.name, label, names[0], is_gone),
             of=row.name,
         )
         yield replace(finding, blocking=row.name == "wuauserv")
+
+
+_PROGRAM_FAULTS = {True: "and there is no such file", False: "which is not what Windows ships"}
+
+
+def _program_step(service: str, label: str, name: str, is_gone: bool) -> str:
+    if is_gone:
+        return f"Put the file %SystemRoot%\\System32\\{name} back (update disablers rename it; sfc /scannow brings it back), then restart."
+    return f"Put {label} of {service} back to %SystemRoot%\\System32\\{name}, then restart."
+
+
+# As whom Windows runs them, however that is written.
+_SYSTEM = ("localsystem", ".\\localsystem", "nt authority\\system")
+
+
+def _account(row: Service, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """A service that runs as somebody else may change nothing, or not start where his password is another by now (event 7038)."""
+    if row.account is None or row.account.lower() in _SYSTEM:
+        return
+    finding = _condition(
+        "service_account",
+        order=6,
+        layer="service",
+        meaning=f"The service {row.name} runs as {row.account[:60]}, not as LocalSystem",
+        answer=ADMIN,
+        next_step=f"Set the account back: sc.exe config {row.name} obj= LocalSystem, then restart.",
+        of=row.name,
+    )
+    yield _weighed(finding, is_fault=not recent.is_served(situation.now))
 
 
 _PROGRAM = re.compile(r"^(?:%systemroot%|%windir%|\\systemroot|[a-z]:\\windows)\\system32\\([^\\ ]+)")
@@ -817,6 +895,10 @@ def _is_known(path: str, names: Sequence[str]) -> bool:
 # --- network, cache, disk ---
 
 
+# What each is called, and who can act on it.
+_SERVERS = {"wsus": ("WSUS", "wsus"), "proxy": ("proxy", "proxy"), "pac": ("server of the proxy script (AutoConfigURL)", "proxy")}
+
+
 def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
     for row in evidence.sources.endpoints:
         if row.role == "wsus" and not situation.wsus:
@@ -824,7 +906,7 @@ def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iter
         if row.ok:
             yield from _http(row, situation, recent)
             continue
-        what = "WSUS" if row.role == "wsus" else "proxy"
+        what, owner = _SERVERS[row.role]
         where = f"{row.host}:{row.port}"
         why = f" ({row.error[:80]})" if row.error else ""
         finding = _condition(
@@ -832,7 +914,7 @@ def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iter
             order=3,
             layer="network",
             meaning=f"The {what} {where} does not answer from this host{why}",
-            answer={"owner": row.role},
+            answer={"owner": owner},
             next_step=f"Check the {what} and TCP {row.port} from the host to {row.host}.",
             of=f"{row.role}:{where}",
         )

@@ -26,6 +26,7 @@ _USABLE = ("ok", "partial")
 _SPARSE = (
     *("trigger", "image_path", "service_dll", "service", "caller", "classes", "channel", "count", "first"),
     *("max_slew", "max_poll", "special_poll", "seeding", "hypervisor", "status"),
+    *("account", "dll_missing", "exclusive", "protocols", "pol_damaged"),
 )
 _MOST_WHY = 600
 _MOST_WHY_OF_HOST = 300
@@ -247,6 +248,8 @@ _SERVICE = record(
     trigger=_FLAG,
     image_path=_PATH,
     service_dll=_PATH,
+    account=_NAME,
+    dll_missing=_FLAG,
     dependents=_NAMES,
 )
 _HISTORY_ENTRY = record(
@@ -288,7 +291,7 @@ _LOG = record(
 )
 _UPDATE_SERVICE = record(parts.UpdateService, id=fields.guid, default=_FLAG, managed=_FLAG)
 _ENDPOINT = record(
-    parts.Endpoint, role=fields.one_of("wsus", "proxy"), host=_NAME, port=_COUNT, ok=_FLAG, status=_COUNT, error=_NAME
+    parts.Endpoint, role=fields.one_of("wsus", "proxy", "pac"), host=_NAME, port=_COUNT, ok=_FLAG, status=_COUNT, error=_NAME
 )
 _CACHE_FOLDER = record(
     parts.CacheFolder,
@@ -350,7 +353,7 @@ _SECTIONS: dict[str, Check] = {
         sources=many(_TIME_SOURCE, 64),
     ),
     "services": record(parts.Services, "services", services=many(_SERVICE, 64)),
-    "history": record(parts.History, "entries", total=_COUNT, entries=many(_HISTORY_ENTRY, 100)),
+    "history": record(parts.History, "entries", entries=many(_HISTORY_ENTRY, 100)),
     "events": record(parts.Events, "records", records=many(_EVENT, 400), reach=many(_REACH, 16)),
     "reporting": _LOG,
     "cbs": _LOG,
@@ -359,6 +362,7 @@ _SECTIONS: dict[str, Check] = {
         in_progress=_NUMBER,
         processes=many(_process, 300),
         log_age=_NUMBER,
+        exclusive=_NUMBER,
         installer_in_progress=_FLAG,
         setup_in_progress=_FLAG,
         upgrade_in_progress=_FLAG,
@@ -374,6 +378,8 @@ _SECTIONS: dict[str, Check] = {
         mdm_wins=_NUMBER,
         servicing=_VALUES,
         tls=_VALUES,
+        protocols=_COUNT,
+        pol_damaged=_FLAG,
         configmgr=_FLAG,
         sus_client_id=_NAME,
     ),

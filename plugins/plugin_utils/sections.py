@@ -83,7 +83,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Service:
-    """One Windows service; `dependents` are the running ones. `image_path` and `service_dll` as the registry holds them."""
+    """One Windows service; `dependents` are the running ones. `image_path` and `service_dll` as the registry holds them.
+
+    `account` is None where it is LocalSystem or was not read; `dll_missing`: there is no file of the name `service_dll`.
+    """
 
     name: str
     exists: bool
@@ -93,6 +96,8 @@ class Service:
     trigger: bool | None = None
     image_path: str | None = None
     service_dll: str | None = None
+    account: str | None = None
+    dll_missing: bool | None = None
     dependents: tuple[str, ...] = ()
 
 
@@ -129,9 +134,8 @@ class HistoryEntry:
 
 @dataclass(frozen=True)
 class History:
-    """The update history, newest first; `total` is how many entries the agent holds."""
+    """The update history, newest first."""
 
-    total: int | None = None
     entries: tuple[HistoryEntry, ...] = ()
 
 
@@ -197,11 +201,15 @@ class Process:
 
 @dataclass(frozen=True)
 class Servicing:
-    """What says that servicing is at work. `log_age` is how many seconds ago CBS.log was written, asked where a worker was there."""
+    """What says that servicing is at work. `log_age` is how many seconds ago CBS.log was written, asked where a worker was there.
+
+    `exclusive`: a session that keeps all others from being carried out (SessionsPending).
+    """
 
     in_progress: int | None = None
     processes: tuple[Process, ...] = ()
     log_age: int | None = None
+    exclusive: int | None = None
     installer_in_progress: bool | None = None
     setup_in_progress: bool | None = None
     upgrade_in_progress: bool | None = None
@@ -216,7 +224,10 @@ class Reboot:
 
 @dataclass(frozen=True)
 class Policy:
-    """Policies that decide about updates, by where they stand. `tls` is SCHANNEL's TLS 1.2 for clients."""
+    """Policies that decide about updates, by where they stand. `tls` is SCHANNEL's TLS 1.2 for clients, `protocols` what WinHTTP may use.
+
+    `pol_damaged`: the file of local policy (Registry.pol) does not begin as one.
+    """
 
     wu: Values = field(default_factory=dict)
     au: Values = field(default_factory=dict)
@@ -226,6 +237,8 @@ class Policy:
     mdm_wins: int | None = None
     servicing: Values = field(default_factory=dict)
     tls: Values = field(default_factory=dict)
+    protocols: int | None = None
+    pol_damaged: bool | None = None
     configmgr: bool | None = None
     sus_client_id: str | None = None
 
@@ -241,7 +254,7 @@ class UpdateService:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One server that was connected to: `role` is wsus or proxy.
+    """One server that was connected to: `role` is wsus, proxy, or pac (who serves the script that names the proxy).
 
     `ok`: by TCP. `status`: what the WSUS answered over plain HTTP, where it was asked; with `ok` an `error` says why it gave no answer.
     """

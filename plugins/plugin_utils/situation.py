@@ -215,7 +215,7 @@ def of(evidence: Evidence, settings: Settings) -> Situation:
     host, policy = evidence.host, evidence.policy
     services = evidence.services.services
     disabled = tuple(row.name for row in services if row.exists and row.start == 4) if services else None
-    proxy = next((row for row in evidence.sources.endpoints if row.role == "proxy"), None)
+    proxy = next((row for row in evidence.sources.endpoints if row.role in ("proxy", "pac")), None)
     return Situation(
         now=evidence.now or None,
         skew_s=settings.max_skew_s,
@@ -239,11 +239,22 @@ def of(evidence: Evidence, settings: Settings) -> Situation:
         reset_at=reset_at(evidence),
         upgrade_allowed=is_set(evidence.upgrade.osupgrade, "AllowOSUpgrade"),
         target_build=_target_build(evidence.upgrade.setupdiag),
-        tls12_off=is_set(policy.tls, "Enabled", 0) or is_set(policy.tls, "DisabledByDefault"),
+        tls12_off=is_tls12_off(policy),
         held_back=_is_held_back(policy),
         drive=evidence.disk.drive or "C:",
         free_bytes=evidence.disk.free,
     )
+
+
+# Bits of DefaultSecureProtocols: TLS 1.2 and 1.3 (Microsoft, "Update to enable TLS 1.1 and TLS 1.2 as default secure protocols").
+_MODERN_TLS = 0x800 | 0x2000
+
+
+def is_tls12_off(policy: Policy) -> bool:
+    """Whether the host may not speak TLS 1.2 or later, which the servers of Windows Update demand."""
+    if is_set(policy.tls, "Enabled", 0) or is_set(policy.tls, "DisabledByDefault"):
+        return True
+    return policy.protocols not in (None, 0) and not (policy.protocols or 0) & _MODERN_TLS
 
 
 def _target_build(diagnosis: Values | None) -> int | None:

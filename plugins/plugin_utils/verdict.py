@@ -358,6 +358,7 @@ _CAUSES = (
     "low_space",
     "service_missing",
     "service_program",
+    "service_account",
     "service_disabled",
     "wsus_is_nobody",
     "policy_blocks_updates",

@@ -23,6 +23,8 @@ from .sim import SimError
 
 CV = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
 CBS = CV + r"\Component Based Servicing"
+SYSTEMS_OWN = CV.replace("HKLM", r"HKU\S-1-5-18")
+_PORTS = {"http": 80, "https": 443}
 WU_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
 W32TIME = r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time"
 W32TIME_POLICY = r"HKLM\SOFTWARE\Policies\Microsoft\W32Time"
@@ -70,21 +72,21 @@ def registry_table() -> dict[str, list[tuple[str, str]]]:
 
 def long_key(short: str) -> str:
     """A key of the agent's table in full."""
+    if short.startswith("SYS\\"):
+        return SYSTEMS_OWN + short[3:]
     for mark, full in _SHORT.items():
         if short.partition("\\")[0] == mark:
             short = full + short[len(mark) :]
     return "HKLM\\" + short
 
 
-# The usual program of a service tells nothing.
-USUAL_PROGRAM = re.compile(r"%systemroot%\\system32\\svchost\.exe ", re.IGNORECASE)
+# The usual program and account of a service tell nothing.
+USUAL = re.compile(r"%systemroot%\\system32\\svchost\.exe |LocalSystem$", re.IGNORECASE)
 
 
 def _telling(row: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out of a service what is as nearly everywhere."""
-    shown = {**row, "image_path": None} if USUAL_PROGRAM.match(row.get("image_path") or "") else row
-    quiet = ("delayed", "trigger", "dependents", "image_path")
-    return {name: value for name, value in shown.items() if value or name not in quiet}
+    return {name: value for name, value in row.items() if value and not USUAL.match(str(value))}
 
 
 class Observer:
@@ -135,7 +137,7 @@ class Observer:
         start_ms: Any = self._call("Get-HostClock", {})
         since = max(0, start_ms // 1000 - int(request.get("lookback_s", 3456000)))
         wanted = {*ALWAYS, *asked}
-        sections = {}
+        sections: dict[str, dict[str, Any]] = {}
         for name in SECTIONS:
             if name == "scan":
                 later = self._call("Get-ProcessTime", {"Name": ["TiWorker", "msiexec"]})
@@ -145,6 +147,7 @@ class Observer:
         servicing = sections["servicing"]["data"]
         if servicing:
             servicing.update(self._workers_again(servicing["times"], later))
+        self._add_old_log(sections, since)
         clock = (sections.get("clock") or {}).get("data")
         if clock:
             clock["end_ms"] = self._call("Get-HostClock", {})
@@ -245,15 +248,17 @@ class Observer:
         return {"markers": markers + ["computer_rename"] * (len(names) - 1)}
 
     def look_policy(self, _request: Mapping[str, Any], _since: int) -> dict[str, Any]:
-        return {}
+        tail: Any = self._call("Read-FileTail", {"Path": r"C:\Windows\System32\GroupPolicy\Machine\Registry.pol", "Bytes": 999999})
+        damaged = tail is not None and b64decode(tail["bytes"])[:4] != b"PReg"
+        return {"pol_damaged": True} if damaged else {}
 
     def look_history(self, _request: Mapping[str, Any], since: int) -> dict[str, Any]:
         read: Any = self._call("Get-UpdateHistory", {"Max": 300})
-        entries = [{key: value for key, value in entry.items() if value not in ([], 0) or key == "result"} for entry in read["entries"]]
+        entries = [{key: value for key, value in entry.items() if value not in ([], 0) or key == "result"} for entry in read]
         for entry in entries:
             entry["title"] = middle(entry["title"])
         wanted = [entry for entry in entries if entry["time"] >= since or entry["result"] in (1, 2)]
-        return {"total": read["total"], "entries": telling(wanted, _History(since), 3)}
+        return {"entries": telling(wanted, _History(since), 3)}
 
     def look_events(self, _request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(since))
@@ -294,6 +299,8 @@ class Observer:
         text = log_text(b64decode(tail["bytes"]))
         floor = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(max(0, since - 86400)))
         first = re.search(r"^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", text, re.MULTILINE)
+        if sort == "old":
+            text = "\n".join(re.findall(r"^.{19}, Error [^\r\n]*", text, re.MULTILINE))
         old = tail["modified"] < since
         return {
             "path": path,
@@ -307,14 +314,36 @@ class Observer:
     def look_reporting(self, request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
         return self._log(r"C:\Windows\SoftwareDistribution\ReportingEvents.log", "reporting", request, since)
 
+    def _add_old_log(self, sections: Mapping[str, dict[str, Any]], since: int) -> None:
+        """What CBS.log held before it was rotated, where it is younger than the newest failure."""
+        log = (sections.get("cbs") or {}).get("data")
+        records = ((sections.get("events") or {}).get("data") or {}).get("records", [])
+        failed = next((record["time"] for record in records if record["id"] in (3, 20)), None)
+        if failed is None or not log or not log["oldest"]:
+            return
+        offset: Any = self._call("Get-UtcOffset", {})
+        if calendar.timegm(time.strptime(log["oldest"], "%Y-%m-%d %H:%M:%S")) - offset <= failed:
+            return
+        folder = log["path"].rpartition("\\")[0]
+        names: Any = self._call("Get-ChildName", {"Path": folder, "Filter": "CbsPersist_*"})
+        if not names or not names[-1].endswith(".log"):
+            return
+        old = self._log(f"{folder}\\{names[-1]}", "old", {"log_bytes": 1 << 25}, since)
+        if old is not None:
+            log.update(kinds=old["kinds"] + log["kinds"], oldest=old["oldest"] or log["oldest"])
+
     def look_cbs(self, request: Mapping[str, Any], since: int) -> dict[str, Any] | None:
         return self._log(r"C:\Windows\Logs\CBS\CBS.log", "cbs", request, since)
 
     def look_sources(self, request: Mapping[str, Any], _since: int) -> dict[str, Any]:
         asked, scheme = [], ""
         proxies = [self._call("Get-WinHttpProxy", {})]
-        if self.value(CV + r"\Internet Settings", "ProxyEnable") == 1:
-            proxies.append(self.value(CV + r"\Internet Settings", "ProxyServer"))
+        for key in (CV, SYSTEMS_OWN):
+            if self.value(key + r"\Internet Settings", "ProxyEnable") == 1:
+                proxies.append(self.value(key + r"\Internet Settings", "ProxyServer"))
+        script = re.match(r"(https?)://([^:/]+)(?::(\d+))?", str(self.value(SYSTEMS_OWN + r"\Internet Settings", "AutoConfigURL") or ""))
+        if script:
+            asked.append(("pac", script[2], int(script[3] or _PORTS[script[1]])))
         for proxy in dict.fromkeys(proxies):
             # Of several, by protocol, the one for http or https.
             found = re.match(r"(?:.*?https?=)?(?:https?://)?([^:/;=]+)(?::(\d+))?(?:;|$)", str(proxy or ""))
@@ -324,7 +353,7 @@ class Observer:
             found = re.match(r"(https?)://(?:[^@/]*@)?([^:/]+)(?::(\d+))?", str(self.value(WU_POLICY, "WUServer") or ""))
             if found:
                 scheme = found[1]
-                asked.append(("wsus", found[2], int(found[3] or {"http": 80, "https": 443}[found[1]])))
+                asked.append(("wsus", found[2], int(found[3] or _PORTS[found[1]])))
         points = []
         for role, host, port in asked:
             limit = request.get("connect_ms", 1500)

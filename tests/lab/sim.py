@@ -1171,6 +1171,9 @@ class Sim:
                     image = self.value(key, "ImagePath") or SVCHOST
                     # Under Wine a service of the lab runs a program of the lab, which stands for svchost.
                     table[wanted]["image_path"] = SVCHOST if "fakesvc" in image else image
+                    table[wanted]["account"] = self.value(key, "ObjectName") or "LocalSystem"
+                    # A scenario says of which service the file is gone; a host has no System32 of its own.
+                    table[wanted]["dll_missing"] = bool(service.get("dll_missing"))
         return table
 
     def running(self) -> dict[str, float]:
@@ -1294,13 +1297,12 @@ class Sim:
         length = int.from_bytes(found[2][12:16], "little")
         return bytes(found[2][16 : 16 + length]).decode("ascii")
 
-    def _get_update_history(self, max: int) -> dict[str, Any]:
+    def _get_update_history(self, max: int) -> list[dict[str, Any]]:
         self._com("history")
         if code := self.law("history"):
             raise SimError(code, f"Exception from HRESULT: 0x{code:08X}")
         self._ask_for("wuauserv")
-        entries = self.history()
-        return {"total": len(entries), "entries": [dict(entry) for entry in entries[:max]]}
+        return [dict(entry) for entry in self.history()[:max]]
 
     def _get_update_service(self) -> list[dict[str, Any]]:
         self._com("service")

@@ -77,7 +77,6 @@ def test_a_healthy_host(host: Host) -> None:
     assert {name: section["status"] for name, section in sections.items()} == dict.fromkeys(sections, "ok")
     assert len(host.raw) < 8192
     assert sections["host"]["data"]["product_type"] == "client"
-    assert sections["history"]["data"]["total"] == 120
     assert sections["clock"]["data"]["sources"] == [
         {"server": "time.windows.com", "ok": True, "offset_ms": 40, "error": None}
     ]
@@ -498,6 +497,67 @@ def test_the_proxy_is_asked_however_it_is_written(host: Host, server: str, asked
     host.state["registry"][r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings"] = {"ProxyEnable": 1, "ProxyServer": server}
     points = host.observe("sources")["sources"]["data"]["endpoints"]
     assert [(point["role"], point["host"], point["port"]) for point in points] == ([("proxy", *asked)] if asked else [])
+
+
+def test_what_system_itself_uses_to_reach_servers(host: Host) -> None:
+    own = r"HKU\S-1-5-18\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings"
+    host.state["registry"][own] = {"ProxyEnable": 1, "ProxyServer": "own.example:8080", "AutoConfigURL": "http://wpad.example/wpad.dat"}
+    everybodys = own.replace(r"HKU\S-1-5-18", "HKLM")
+    host.state["registry"][everybodys] = {"ProxyEnable": 1, "ProxyServer": "all.example:80"}
+    points = host.observe("sources")["sources"]["data"]["endpoints"]
+    assert [(point["role"], point["host"], point["port"]) for point in points] == [
+        ("pac", "wpad.example", 80), ("proxy", "all.example", 80), ("proxy", "own.example", 8080),
+    ]  # fmt: skip
+
+
+def test_who_runs_a_service_what_servicing_keeps_and_what_winhttp_may_speak(host: Host) -> None:
+    base = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
+    host.state["services"]["BITS"]["account"] = r".\svc-bits"
+    host.state["services"]["wuauserv"]["dll_missing"] = True
+    host.state["registry"][base + r"\Component Based Servicing\SessionsPending"] = {"Exclusive": 1, "TotalSessionPhases": 3}
+    host.state["registry"][base + r"\Internet Settings\WinHttp"] = {"DefaultSecureProtocols": 0x80}
+    sections = host.observe("policy")
+    services = {row["name"]: row for row in sections["services"]["data"]["services"]}
+    told = {name: (services[name].get("account"), bool(services[name].get("dll_missing"))) for name in ("wuauserv", "BITS", "UsoSvc")}
+    assert told == {"wuauserv": (None, True), "BITS": (r".\svc-bits", False), "UsoSvc": (None, False)}
+    assert sections["servicing"]["data"]["exclusive"] == 1
+    assert sections["policy"]["data"]["protocols"] == 0x80
+
+
+@pytest.mark.parametrize(
+    ("data", "damaged"), [(None, False), (b"PReg\1\0\0\0", False), (b"", True), (bytes(4096), True), (b"PReg\1" + bytes(1 << 20), False)]
+)
+def test_a_file_of_local_policy_that_is_none(host: Host, data: bytes | None, damaged: bool) -> None:
+    if data is not None:
+        host.put("Windows/System32/GroupPolicy/Machine/Registry.pol", data)
+    assert bool(host.observe("policy")["policy"]["data"].get("pol_damaged")) is damaged
+
+
+FAILED_BEFORE = [event("Microsoft-Windows-WindowsUpdateClient", 20, 9, named(errorCode="0x80073712", updateTitle="t"))]
+
+
+@pytest.mark.parametrize(
+    ("events", "beside", "told"),
+    [
+        # In the host's zone, an hour ahead of UTC: the failure at 11:00, the log from 11:03 on.
+        (FAILED_BEFORE, {}, ["0x80073712]", "0x800f0831]"]),
+        ([], {}, ["0x800f0831]"]),
+        (FAILED_BEFORE, {"CbsPersist_20251121000000.cab": b""}, ["0x800f0831]"]),
+        (FAILED_BEFORE, {"CbsPersist_20251119000000.cab": b""}, ["0x80073712]", "0x800f0831]"]),
+        ([FAILED_BEFORE[0].replace("T10:00", "T10:04")], {}, ["0x800f0831]"]),
+    ],
+)
+def test_what_a_log_held_before_its_rotation(host: Host, events: list[str], beside: dict[str, bytes], told: list[str]) -> None:
+    host.state["channels"]["System"] = events
+    old = [cbs_line(0, "x"), cbs_line(1, "Info of [HRESULT = 0x80070002]"), cbs_line(2, "Failed [HRESULT = 0x80073712]", "Error")]
+    now = [cbs_line(3, "begin"), cbs_line(5, "Failed [HRESULT = 0x800f0831]", "Error")]
+    host.put("Windows/Logs/CBS/CbsPersist_20251120100259.log", "".join(old).replace(" 10:", " 09:").encode())
+    host.put("Windows/Logs/CBS/CBS.log", "".join(now).replace(" 10:", " 11:").encode())
+    for name, data in beside.items():
+        host.put(f"Windows/Logs/CBS/{name}", data)
+    log = host.observe("cbs", "events")["cbs"]["data"]
+    assert [kind["last"][-11:] for kind in log["kinds"]] == told
+    assert log["oldest"] == f"2025-11-20 {'09:00' if len(told) > 1 else '11:03'}:00"
 
 
 def test_any_host_fits(host: Host) -> None:

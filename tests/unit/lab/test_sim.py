@@ -137,7 +137,7 @@ def test_reset_of_the_data_store_cures_and_empties_the_history(make: Any) -> Non
     sim.call("Move-Folder", {"Path": SD, "Destination": SD + ".old"})
     assert search(sim) == 0
     history: Any = sim.call("Get-UpdateHistory", {"Max": 10})
-    assert history == {"total": 0, "entries": []}
+    assert history == []
 
 
 def test_law_of_a_scenario_comes_after_the_universal_ones(make: Any) -> None:

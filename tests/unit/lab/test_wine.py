@@ -158,6 +158,11 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
     seen = platform(
         host,
         r"""
+        # As netsh winhttp writes it: flags at 8, the length of the text at 12, the text at 16, and what nobody reads behind it.
+        $setting = [byte[]](@(40) + @(0) * 7 + 3, 0, 0, 0, 12, 0, 0, 0 + [Text.Encoding]::ASCII.GetBytes('proxy.lab:80rest'))
+        $internet = 'SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings'
+        [Microsoft.Win32.Registry]::SetValue("HKEY_LOCAL_MACHINE\$internet\Connections", 'WinHttpSettings', $setting)
+        [Microsoft.Win32.Registry]::SetValue("HKEY_USERS\S-1-5-18\$internet", 'ProxyServer', 'own.lab:80')
         $missing = try { Read-EventRecord -Channel Nowhere -XPath '*' -Max 1 -TimeoutMs 100 }
         catch { $_.Exception.GetBaseException().GetType().Name }
         @{
@@ -167,12 +172,14 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
           link = (Get-FolderFact -Path 'C:\Windows\Linked').reparse
           processes = @((Get-ProcessTime -Name TiWorker, SetupHost).Keys)
           zone = Get-TimeZoneId
-          history = (Get-UpdateHistory -Max 5).total
+          history = @(Get-UpdateHistory -Max 5).Length
           clock = Get-HostClock
           host = Get-HostFact
           tcp = Test-TcpConnect -Server 127.0.0.1 -Port 9 -TimeoutMs 500
           far = Test-TcpConnect -Server nowhere.example -Port 443 -TimeoutMs 500
           missing = $missing
+          proxy = Get-WinHttpProxy
+          own = (Read-RegistryKey -Key "HKU\S-1-5-18\$internet").values.ProxyServer
           session = Get-SessionFact
         }""",
     )
@@ -180,6 +187,8 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
     services = seen["services"]
     assert services["BITS"]["start"] == 4
     assert services["CryptSvc"]["dependents"] == ["LabChild"]
+    assert (services["BITS"]["account"], services["BITS"]["dll_missing"]) == ("LocalSystem", False)
+    assert (seen["proxy"], seen["own"]) == ("proxy.lab:80", "own.lab:80")
     assert "Nope" not in services
     assert seen["tail"] == 7
     assert seen["key"] == {'na"me': "Zürich", "Bits": ["a", "b"], "Wide": 1 << 40}

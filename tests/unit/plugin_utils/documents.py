@@ -134,7 +134,7 @@ def healthy() -> dict[str, Any]:
             "sources": [source()],
         },
         "services": {"services": [service(name) for name in _STARTS]},
-        "history": {"total": 1, "entries": [installed()]},
+        "history": {"entries": [installed()]},
         "events": {
             "records": [searched()],
             "reach": [

@@ -51,7 +51,7 @@ def document() -> dict[str, Any]:
                  "image_path": "%systemroot%\\system32\\svchost.exe -k netsvcs -p", "service_dll": "%systemroot%\\system32\\wuaueng.dll",
                  "dependents": ["UsoSvc"]},
                 {"name": "msiserver", "exists": False, "start": None, "delayed": None, "state": None, "dependents": []}]}),
-            "history": section({"total": 2, "entries": [
+            "history": section({"entries": [
                 {"time": NOW - 5, "operation": 1, "result": 2, "hresult": 0, "title": "B (KB5005565)", "update_id": ""},
                 {"time": NOW - 9, "operation": 1, "result": 4, "hresult": -2147024894, "title": "A", "update_id": UPDATE,
                  "service": WINDOWS_UPDATE, "caller": "UpdateOrchestrator", "classes": [SECURITY], "count": 3, "first": NOW - 7000}]}),
@@ -98,7 +98,7 @@ def first_release() -> dict[str, Any]:
         "taken": {"asked_ms": 1763900000123, "answered_ms": 1763900001456},
         "sections": {
             "host": section({"build": 19045, "elevated": True, "boot_time": NOW - 9, "uptime_s": 9}),
-            "history": section({"total": 1, "entries": [
+            "history": section({"entries": [
                 {"time": NOW - 9, "operation": 1, "result": 4, "hresult": -2147024894, "title": "A", "update_id": UPDATE, "client": "x"}]}),
             "events": section({"records": [{"channel": "System", "provider": WUC, "id": 20, "time": NOW, "record": 7, "data": {}}]}),
             "cbs": section({"path": "C:\\x", "size": 1, "read": 1, "modified": NOW, "kinds": [

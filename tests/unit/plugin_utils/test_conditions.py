@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import conditions
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import conditions, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
@@ -107,6 +107,40 @@ def test_servicing_in_progress_1_waits_for_a_restart() -> None:
     assert conditions_of(host) == {"restart_pending": "wait restart"}
     judged_as = judged(host, failed("scan", 0x80070002)).verdict
     assert (judged_as.name, "for component servicing" in judged_as.msg) == ("restart_required", True)
+
+
+def test_a_session_that_keeps_all_others_waiting() -> None:
+    host = look({"servicing.exclusive": 1})
+    assert (conditions_of(host), notices_of(host)) == ({}, ["servicing_exclusive"])
+    assert conditions_of(host, failed("install", 0x80073712)) == {"servicing_exclusive": "owner admin"}
+    assert "Exclusive = 0" in the("servicing_exclusive", host).next_step
+    # One that is at work, or waits for its restart, is as it shall be.
+    for more in ({"servicing.in_progress": 2}, {"reboot.markers": ["cbs_reboot_pending"]}, {"servicing.exclusive": 0}):
+        assert "servicing_exclusive" not in {item.condition for item in find(look({"servicing.exclusive": 1} | more))}
+
+
+def test_a_file_of_local_policy_that_is_damaged() -> None:
+    host = {"policy.pol_damaged": True}
+    assert notices_of(look(host)) == ["policy_file_damaged"]
+    assert conditions_of(look(host | SILENT), failed("scan", 0x8024401C)) == {"policy_file_damaged": "owner policy"}
+    assert "gpupdate" in the("policy_file_damaged", look(host)).next_step
+
+
+@pytest.mark.parametrize(
+    ("policy", "off"),
+    [
+        ({}, False),
+        ({"policy.protocols": 0}, False),
+        ({"policy.protocols": 0xA80}, False),
+        ({"policy.protocols": 0x2000}, False),
+        ({"policy.protocols": 0x280}, True),
+        ({"policy.tls": {"Enabled": 0}}, True),
+        ({"policy.tls": {"DisabledByDefault": 1}, "policy.protocols": 0x800}, True),
+    ],
+)
+def test_a_host_that_may_not_speak_tls_1_2(policy: dict[str, Any], off: bool) -> None:
+    assert situation.is_tls12_off(look(policy).policy) is off
+    assert not off or "DefaultSecureProtocols" in judged(look(policy), failed("scan", 0x80072F8F)).verdict.msg
 
 
 def test_what_a_cut_off_installation_left_is_told_beside_all_else() -> None:
@@ -551,6 +585,23 @@ def test_a_service_is_run_by_what_windows_ships(path: str, known: bool) -> None:
     assert (conditions_of(look(rows({**service("UsoSvc"), "image_path": path}))) == {}) is known
 
 
+def test_a_service_whose_program_is_gone_is_for_a_person() -> None:
+    host = look(rows({**service("wuauserv"), "service_dll": "%SystemRoot%\\system32\\wuaueng.dll", "dll_missing": True}))
+    gone = the("service_program", host, failed("service", 0x80070002, name="wuauserv"))
+    assert ("there is no such file" in gone.meaning, "update disablers" in gone.next_step, gone.blocking) == (True, True, True)
+    verdict = judged(host, failed("scan", 0x80070002)).verdict
+    assert (verdict.name, verdict.owner) == ("needs_action", "admin")
+
+
+@pytest.mark.parametrize(("account", "told"), [(None, False), ("localsystem", False), ("NT AUTHORITY\\SYSTEM", False), (".\\svc", True)])
+def test_who_runs_a_service(account: str | None, told: bool) -> None:
+    host = rows({**service("BITS"), "account": account})
+    assert (notices_of(look(host)) == ["service_account:BITS"]) is told
+    found = conditions_of(look(host | SILENT), failed("scan", 0x80070005))
+    assert (found == {"service_account:BITS": "owner admin"}) is told
+    assert not told or "obj= LocalSystem" in the("service_account", look(host)).next_step
+
+
 def test_searches_say_nothing_of_what_installs() -> None:
     off = rows(service("TrustedInstaller", start=4))
     assert conditions_of(look(off)) == {}
@@ -575,6 +626,11 @@ def test_a_server_that_does_not_answer_is_its_owners() -> None:
     assert conditions_of(host) == {"unreachable:wsus:wsus.corp.example:8530": "owner wsus"}
     assert judged(host).verdict.name == "needs_action"
     assert "TCP 8530" in judged(host).verdict.next_step
+    script = look(endpoint("pac") | SILENT)
+    assert conditions_of(script) == {"unreachable:pac:wsus.corp.example:8530": "owner proxy"}
+    assert "proxy script" in judged(script).verdict.msg
+    lasting = [failed("download", 0x80072EE2, hours) for hours in (50, 1)]
+    assert judged(look(endpoint("pac", ok=True)), *lasting).verdict.owner == "proxy"
     assert conditions_of(look(endpoint("proxy") | SILENT)) == {"unreachable:proxy:wsus.corp.example:8530": "owner proxy"}
 
 

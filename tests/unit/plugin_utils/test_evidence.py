@@ -291,7 +291,7 @@ def test_a_row_without_what_it_needs_is_left_out(path: str, value: object, why: 
         ("services.data.services", {}, "services.services is an object, expected a list"),
         ("services.data", {}, "services.services is missing"),
         ("events.data.records", None, "events.records is missing"),
-        ("history.data", {"total": 0}, "history.entries is missing"),
+        ("history.data", {"more": 0}, "history.entries is missing"),
         ("cache.data.folders", 7, "cache.folders is 7, expected a list"),
         ("reboot.data.markers", "x", "reboot.markers is text of length 1, expected a list"),
         ("reporting.data", [], "reporting is a list, expected an object"),

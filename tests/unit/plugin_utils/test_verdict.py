@@ -207,7 +207,7 @@ def test_a_search_failure_is_repaired_when_a_live_search_succeeds() -> None:
 def test_a_repaired_host_that_is_behind_is_told_so() -> None:
     section = scan_section(count=0)
     old = {
-        "history": {"total": 0, "entries": []},
+        "history": {"entries": []},
         "sources": {"services": [], "last_search": NOW + 20, "last_install": NOW - 60 * DAY, "endpoints": []},
     }
     result = repaired("reset", look({"sources.last_install": NOW - 60 * DAY, "history.entries": []}), [LOST], after=section | old)

@@ -51,7 +51,7 @@ function Get-ServiceTable {
     if ($library -and -not $table[$one]['service_dll']) { $table[$one]['service_dll'] = "%systemroot%\system32\$library" }
     if ($lab.ContainsKey($one)) {
       $table[$one]['dependents'] = $lab[$one]['dependents']
-      foreach ($name in 'image_path', 'service_dll') { if ($lab[$one].ContainsKey($name)) { $table[$one][$name] = $lab[$one][$name] } }
+      foreach ($name in 'image_path', 'service_dll', 'account', 'dll_missing') { if ($lab[$one].ContainsKey($name)) { $table[$one][$name] = $lab[$one][$name] } }
     }
   }
   return $table

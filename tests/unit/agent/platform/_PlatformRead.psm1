@@ -71,7 +71,10 @@ function Get-ServiceTable {
             trigger = [bool]$service.trigger
         }
         if ($one -in 'wuauserv', 'BITS', 'UsoSvc') {
-            $table[$one] += @{ image_path = '%systemroot%\system32\svchost.exe -k netsvcs -p'; service_dll = "%systemroot%\system32\$one.dll" }
+            $table[$one] += @{
+                image_path = '%systemroot%\system32\svchost.exe -k netsvcs -p'; service_dll = "%systemroot%\system32\$one.dll"
+                account = if ($service.account) { $service.account } else { 'LocalSystem' }; dll_missing = [bool]$service.dll_missing
+            }
         }
     }
     return $table
@@ -168,12 +171,13 @@ function Test-TcpConnect { param([string] $Server, [int] $Port, [int] $TimeoutMs
 function Get-UpdateHistory {
     param([int] $Max)
     $history = @((Get-TestState).history | Where-Object { $null -ne $_ })
-    return @{ total = $history.Length; entries = @($history | Select-Object -First $Max | ForEach-Object { ConvertFrom-TestNode -Node $_ }) }
+    return @($history | Select-Object -First $Max | ForEach-Object { ConvertFrom-TestNode -Node $_ })
 }
 
 function Get-UpdateService { param() foreach ($one in (Get-TestState).update_services) { ConvertFrom-TestNode -Node $one } }
 function Get-UpdateResult { param() $null = Get-TestState; @{ last_search = 1764000000; last_install = $null } }
-function Invoke-UpdateSearch { param([string] $Criteria) $null = Get-TestState; @{
+# The worker takes what it takes for the search: of a list the next.
+function Invoke-UpdateSearch { param([string] $Criteria) $null = Get-ProcessTime -Name TiWorker; $null = Get-TestState; @{
         result = 2; hresult = 0; count = 1; warnings = @()
         updates = @(@{ title = 't' * 200; id = 'u1'; kb = @('KB5034441'); classes = @('0fa1201d-4330-4fa8-8ae9-b877473b6441') })
     } }
