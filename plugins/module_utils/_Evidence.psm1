@@ -180,7 +180,7 @@ function ConvertFrom-LogByte([byte[]] $Bytes) {
     $text = [Text.Encoding]::Unicode.GetString($Bytes, $begin, ($Bytes.Length - $begin) -band -2)
   }
   # What is not UTF-8 became U+FFFD; so does a character of which the slice has the end alone.
-  elseif ($text -match '(?s)^.{3}.*\uFFFD') { $text = [Text.Encoding]::GetEncoding(28591).GetString($Bytes) }
+  elseif ($text.LastIndexOf([char]65533) -gt 2) { $text = [Text.Encoding]::GetEncoding(28591).GetString($Bytes) }
   $text -replace '^\uFEFF'
 }
 
@@ -207,13 +207,13 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   # Lines carry local time of whatever zone: a day of grace.
   $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look.since - 86400)).ToString('u') -replace 'Z'
   if ($text -match '(?m)^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)') { $log.oldest = @($Matches[1], $floor | Sort-Object)[1] }
-  # It may have 50 MB: its errors alone.
+  # It has up to 50 MB: errors alone.
   if ($Sort -eq 'old') { $text = @(foreach ($match in [regex]::Matches($text, ', Error [^\r\n]*')) { if ($match.Index -gt 18) { $text.Substring($match.Index - 19, $match.Length + 19) } }) -join "`n" }
   $options = 'IgnoreCase, CultureInvariant, ExplicitCapture'
   if ($text.Length -gt 300000) { $options += ', Compiled' }
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
   $words = '\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest|Repair(ed|ing)? (f(ailed|ile)|complete|\d)|' +
-    'Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error'
+    'Exec: Processing complete|Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error'
   # Set-up tells much without a code.
   if ($Sort -eq 'setup') { $words += '|, Error ' }
   $begin = if ($Sort -eq 'reporting') { '\{[^\t\n]*(\t[^\t\n]*){2}\t\d[^\t\n]*(\t[^\t\n]*){3}\t[0-9a-f]+\t' } else { "[^\n]*?($code|$words)" }
@@ -263,8 +263,9 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
     if ($kind['count'] -eq 1 -or -not $kind.tells[0]) { foreach ($name in 'count', 'first') { $kind.Remove($name) } }
     $kind.tells[3] = $kind.tells[3] -lt $ends["$($kind.tells[2])"]
     $long = if ($Sort -eq 'reporting') { 262 } else { 300 }
-    $keep = if ($rank -le 20) { $long } else { [Math]::Min($long, [Math]::Max(160, $kind.order[1])) }
-    $kind.last = Limit-Text $kind.last $keep
+    if ($rank -gt 20) { $long = 160 }
+    # Up to where its code ends.
+    $kind.last = Limit-Text $kind.last ([Math]::Max($long, [Math]::Min(400, $kind.order[1])))
     $kind.Remove('order')
     $kind
   }))
@@ -504,8 +505,6 @@ function Invoke-Section($Look, [string] $Name) {
     $section.data = Get-SectionData $Look $Name
   }
   catch { $Look.faults = @(Get-Fault $_) }
-  # .NET calls a code of the update agent as it calls a file that is not there.
-  if ($Name -in 'history', 'agent', 'scan') { foreach ($fault in $Look.faults) { $fault.type = $fault.type -replace '.*NotFound', 'Agent' } }
   if ($Look.faults) { $section.faults = $Look.faults }
   $section.ms = $clock.ElapsedMilliseconds
   $section

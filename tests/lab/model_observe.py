@@ -570,7 +570,7 @@ _CODE = re.compile(
 _MARK = re.compile(
     r"\[SR\] (?!Verifying|Verify complete|Beginning)|Corrupt|CSI Payload|CSI Manifest"
     r"|Repair(?:ed|ing)? (?:failed|complete|\d)"
-    r"|Total Detected|\(Fixed\)|Operation result|rollback|fatal error",
+    r"|Exec: Processing complete|Total Detected|\(Fixed\)|Operation result|rollback|fatal error",
     re.IGNORECASE,
 )
 _NOISE = re.compile(
@@ -610,6 +610,12 @@ def _kind(line: str, sort: str, ends: Counter[str]) -> tuple[str, str, tuple[boo
     return kind, line, (True, kind, "", 0)
 
 
+def _long(line: str) -> int:
+    """How much of a line is told: up to where its code ends."""
+    code = _CODE.search(line)
+    return max(300, min(400, code.end())) if code else 300
+
+
 def group_lines(text: str, sort: str, floor: str) -> list[dict[str, Any]]:
     """Group the lines of a log that may matter into kinds, in order of their last line."""
     kinds: dict[str, dict[str, Any]] = {}
@@ -624,7 +630,7 @@ def group_lines(text: str, sort: str, floor: str) -> list[dict[str, Any]]:
         row = kinds.pop(kind, {"count": 0, "first": at[:28] if sort == "reporting" else at[:19], "kind": kind})
         if sort == "reporting":
             line = "\t" + "\t".join(line.split("\t")[1:12])
-        row.update(count=row["count"] + 1, last=line[: 262 if sort == "reporting" else 300])
+        row.update(count=row["count"] + 1, last=line[: 262 if sort == "reporting" else _long(line)])
         kinds[kind] = row
         told[kind] = tells
 

@@ -59,6 +59,22 @@ def test_ascii_and_nothing_runs_at_import(name: str) -> None:
     assert not [line for line in outside.splitlines() if line and not line.startswith("#")]
 
 
+def test_what_is_asked_of_the_event_log_decides_and_what_decides_is_asked() -> None:
+    from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers import events  # noqa: PLC0415
+    from lab.model_observe import EVENTS  # noqa: PLC0415
+
+    text = (ROOT / "plugins/module_utils/_Evidence.psm1").read_text("ascii")
+    rows = [row.split(";") for row in re.findall(r"'([SOU];[WCMT];[\d,]+;[\d,]*;\d+)'", text)]
+    names = dict(re.findall(r"\b([SOUWCMT]) = '([^']+)'", text))
+    asked = [(names[of], names[by], *(tuple(map(int, filter(None, part.split(",")))) for part in (ids, calm))) for of, by, ids, calm, _max in rows]
+    assert asked == list(EVENTS), "the lab plays another agent"
+    every = {(provider, number) for _channel, provider, ids, _calm in asked for number in ids}
+    assert [one for one in every if not events.tells(*one)] == []
+    # 43xx were written before Windows 10; W32Time says the same as those asked in more of its ids.
+    known = {(name, number) for name in (events.WUC, events.SERVICING, events.SCM) for number in range(4000) if events.tells(name, number)}
+    assert known - every == set()
+
+
 def test_a_look_is_small() -> None:
     """A look at a healthy host may cost at most 0.7 times the bytes of win_ping, of which ansible-core itself takes most."""
     files = ("modules/wu_observe.ps1", "module_utils/_PlatformRead.psm1", "module_utils/_Evidence.psm1")

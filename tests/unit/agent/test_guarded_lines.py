@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import NOW, ROOT, Host
+from .conftest import NOW, ROOT, Host, find_shell, platform_script
 from .test_apply import ENDING, RESET, changes, request
 from .test_observe import cbs_line
 
@@ -33,6 +34,13 @@ def test_the_backup_of_this_run_is_never_pruned(host: Host) -> None:
     reply = host.run("wu_apply", request(*RESET, PRUNE))
     assert reply["failed"] is None
     assert (host.files / f"Windows/SoftwareDistribution{ENDING}/DataStore").is_dir()
+
+
+def test_backups_that_cannot_be_listed_fail_no_run(host: Host) -> None:
+    host.state["fails"]["Get-ChildName"] = {"message": "no", "code": -2147024891}
+    reply = host.run("wu_apply", request(PRUNE))
+    assert (reply["failed"], reply["steps"][0]["status"], reply["changed"]) == (None, "skipped", False)
+    assert reply["warnings"][0]["why"] == "no (0x80070005)"
 
 
 CALM = [{"what": "servicing", "name": None, "field": "busy", "is": False}]
@@ -111,6 +119,28 @@ def test_what_a_worker_does_for_our_own_search_is_no_work(host: Host, lanes: int
     sections = host.observe("scan", lanes=lanes)
     assert [row["busy_ms"] for row in sections["servicing"]["data"]["processes"]] == [5]
     assert sections["scan"]["status"] == "ok"
+
+
+def test_a_search_says_whose_it_is(tmp_path: Path) -> None:
+    """Our searches stand in ReportingEvents and the history; without a name nobody could tell them from those of Windows."""
+    shell = find_shell()
+    if shell is None:
+        pytest.skip("no PowerShell: neither ../shared/tools/psh nor one on PATH")
+    script = tmp_path / "script.ps1"
+    script.write_text(
+        platform_script(r"""
+        $searcher = [PSCustomObject]@{ ClientApplicationID = '' }
+        $searcher | Add-Member ScriptMethod Search { @{ ResultCode = 2; Updates = @{ Count = 0 }; Warnings = @() } }
+        $session = [PSCustomObject]@{}
+        $session | Add-Member ScriptMethod CreateUpdateSearcher { $searcher }
+        function global:New-Object { $session }
+        $null = Invoke-UpdateSearch -Criteria 'IsInstalled=0'
+        $searcher.ClientApplicationID
+        """),
+        "ascii",
+    )
+    done = subprocess.run([shell, "-NoProfile", "-NonInteractive", "-File", script], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout.strip(), done.stderr) == ("winfleet.wu_repair", "")
 
 
 def test_a_line_of_the_last_day_before_the_look_back_is_told(host: Host) -> None:

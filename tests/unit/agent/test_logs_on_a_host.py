@@ -28,11 +28,9 @@ ELSEWHERE = {
 }
 # Where the host tells less, and why.
 LESS = {
-    "hang-then-installed.log": "the agent sends no success of the stack: events and the history tell that of an update",
     "rolled-back-without-a-code.log": "the agent sends lines of codes and of damage, not every state",
     "lookup-of-a-file-of-servicing.log": "the agent sends no line that has but an NT status (0xd0000034): healthy hosts write hundreds",
     "lookup-of-a-file-of-the-store.log": "the agent sends no line that has but an NT status (0xd0000034): healthy hosts write hundreds",
-    "stack-is-too-old-long-name.log": "a line is cut at 300 characters, before its code",
 }
 FILES = [
     pytest.param(

@@ -71,6 +71,13 @@ def test_deleting_follows_no_link_and_touches_no_attribute_of_another_name(real:
     assert not (kept / "other name").stat().st_mode & stat.S_IWRITE
 
 
+def test_deleting_asks_windows_in_the_form_that_takes_long_paths(real: Real, tmp_path: Path) -> None:
+    """No machine here refuses 260 characters, so this looks at the name: on Linux it is one of a file in the current folder."""
+    (tmp_path / "\\\\?\\C:\\Old").mkdir()
+    assert real.run(f"[Environment]::CurrentDirectory = '{tmp_path}'; Remove-FolderTree -Path 'C:\\Old'; 'done'") == "done"
+    assert [path.name for path in tmp_path.iterdir() if "Old" in path.name] == []
+
+
 def test_a_file_in_the_place_of_a_folder_is_deleted_too(real: Real, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     assert real.run(f"Remove-FolderTree -Path '{tmp_path / 'file'}'; 'done'") == "done"

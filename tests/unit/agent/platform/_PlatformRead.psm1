@@ -143,6 +143,7 @@ function Get-FolderFact {
 
 function Get-ChildName {
     param([string] $Path, [string] $Filter)
+    $null = Get-TestState
     $folder = Get-TestPath -Path $Path
     if (-not [IO.Directory]::Exists($folder)) { return @() }
     @([IO.Directory]::GetFileSystemEntries($folder, $Filter) | ForEach-Object { [IO.Path]::GetFileName($_) } | Sort-Object)
