@@ -66,7 +66,11 @@ def test_what_is_asked_of_the_event_log_decides_and_what_decides_is_asked() -> N
     text = (ROOT / "plugins/module_utils/_Evidence.psm1").read_text("ascii")
     rows = [row.split(";") for row in re.findall(r"'([SOU];[WCMT];[\d,]+;[\d,]*;\d+)'", text)]
     names = dict(re.findall(r"\b([SOUWCMT]) = '([^']+)'", text))
-    asked = [(names[of], names[by], *(tuple(map(int, filter(None, part.split(",")))) for part in (ids, calm))) for of, by, ids, calm, _max in rows]
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(map(int, filter(None, text.split(","))))
+
+    asked = [(names[of], names[by], numbers(ids), numbers(calm)) for of, by, ids, calm, _max in rows]
     assert asked == list(EVENTS), "the lab plays another agent"
     every = {(provider, number) for _channel, provider, ids, _calm in asked for number in ids}
     assert [one for one in every if not events.tells(*one)] == []

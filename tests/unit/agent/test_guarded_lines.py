@@ -139,7 +139,8 @@ def test_a_search_says_whose_it_is(tmp_path: Path) -> None:
         """),
         "ascii",
     )
-    done = subprocess.run([shell, "-NoProfile", "-NonInteractive", "-File", script], capture_output=True, text=True, check=False, timeout=120)
+    command = [shell, "-NoProfile", "-NonInteractive", "-File", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout.strip(), done.stderr) == ("winfleet.wu_repair", "")
 
 

@@ -515,12 +515,13 @@ def test_who_runs_a_service_what_servicing_keeps_and_what_winhttp_may_speak(host
     host.state["services"]["BITS"]["account"] = r".\svc-bits"
     host.state["services"]["wuauserv"]["dll_missing"] = True
     host.state["registry"][base + r"\Component Based Servicing\SessionsPending"] = {"Exclusive": 1, "TotalSessionPhases": 3}
+    host.state["registry"][base + r"\Installer\InProgress"] = {}
     host.state["registry"][base + r"\Internet Settings\WinHttp"] = {"DefaultSecureProtocols": 0x80}
     sections = host.observe("policy")
     services = {row["name"]: row for row in sections["services"]["data"]["services"]}
     told = {name: (services[name].get("account"), bool(services[name].get("dll_missing"))) for name in ("wuauserv", "BITS", "UsoSvc")}
     assert told == {"wuauserv": (None, True), "BITS": (r".\svc-bits", False), "UsoSvc": (None, False)}
-    assert sections["servicing"]["data"]["exclusive"] == 1
+    assert (sections["servicing"]["data"]["exclusive"], sections["servicing"]["data"]["installer_in_progress"]) == (1, True)
     assert sections["policy"]["data"]["protocols"] == 0x80
 
 

@@ -179,6 +179,7 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
           far = Test-TcpConnect -Server nowhere.example -Port 443 -TimeoutMs 500
           missing = $missing
           proxy = Get-WinHttpProxy
+          real = Get-RealServiceTable -Name UsoSvc, BITS
           own = (Read-RegistryKey -Key "HKU\S-1-5-18\$internet").values.ProxyServer
           session = Get-SessionFact
         }""",
@@ -188,6 +189,8 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
     assert services["BITS"]["start"] == 4
     assert services["CryptSvc"]["dependents"] == ["LabChild"]
     assert (services["BITS"]["account"], services["BITS"]["dll_missing"]) == ("LocalSystem", False)
+    # Wine has no usosvc.dll.
+    assert [seen["real"][name]["dll_missing"] for name in ("UsoSvc", "BITS")] == [True, False]
     assert (seen["proxy"], seen["own"]) == ("proxy.lab:80", "own.lab:80")
     assert "Nope" not in services
     assert seen["tail"] == 7
