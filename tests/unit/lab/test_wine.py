@@ -179,7 +179,7 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
           far = Test-TcpConnect -Server nowhere.example -Port 443 -TimeoutMs 500
           missing = $missing
           proxy = Get-WinHttpProxy
-          real = Get-RealServiceTable -Name UsoSvc, BITS
+          real = & (Get-Command Get-ServiceTable).Module { Get-RealServiceTable -Name UsoSvc, BITS }
           own = (Read-RegistryKey -Key "HKU\S-1-5-18\$internet").values.ProxyServer
           session = Get-SessionFact
         }""",
