@@ -175,8 +175,6 @@ def test_a_weak_marker_alone_is_none(marker: str) -> None:
         (SILENT | {"policy.wu": {"DisableWindowsUpdateAccess": 1}}, "owner policy"),
         (SILENT | {"policy.user": {"NoWindowsUpdate": 1}}, "owner policy"),
         (SILENT | {"policy.au": {"UseWUServer": 1}}, "owner policy"),
-        # Preparation tools write a space.
-        (SILENT | {"policy.wu": {"WUServer": " "}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
         (SILENT | {"policy.mdm": {"AllowUpdateService": 0}}, "owner management"),
         (SILENT | {"policy.wu": {"WUServer": "http://127.0.0.1:8530"}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
         (SILENT | {"policy.wu": {"WUServer": "http://localhost"}, "policy.au": {"UseWUServer": 1}}, "owner policy"),
@@ -187,6 +185,13 @@ def test_what_is_not_the_hosts_own_fault_has_an_owner_and_blocks(changes: dict[s
     host = look(changes)
     assert list(conditions_of(host).values()) == [answer]
     assert judged(host, failed("download", 0x80246010)).verdict.name == "needs_action"
+
+
+def test_a_wsus_without_a_name_decides_whatever_code_stands_beside_it() -> None:
+    # Preparation tools write a space (parsec-cloud/Parsec-Cloud-Preparation-Tool#73).
+    host = look(SILENT | {"policy.wu": {"WUServer": " "}, "policy.au": {"UseWUServer": 1}})
+    verdict = judged(host, failed("scan", 0x80240438, 26), failed("scan", 0x80240438)).verdict
+    assert (verdict.owner, verdict.why) == ("policy", "policy_incomplete")
 
 
 @pytest.mark.parametrize(

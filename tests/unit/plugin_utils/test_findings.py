@@ -580,7 +580,7 @@ def test_an_update_of_the_recovery_environment_is_no_line_of_windows() -> None:
     title = "2025-11 Safe OS Dynamic Update for Windows 10 Version 22H2 for x64-based Systems (KB5071844) (19045.6999)"
     host = look({"history.entries": [{**installed(2 * 24, title), "update_id": ID}, installed()], "host.boot_time": NOW - DAY})
     assert judged(host).verdict.name == "healthy"
-    failing = failed("install", 0x80073712, 72)
+    failing = failed("install", 0x80073712, 72, title=BUILD, kb="KB5099002")
     assert judged(host, failing, worked("install", 2, title=title, update=ID)).verdict.why == "0x80073712"
 
 
