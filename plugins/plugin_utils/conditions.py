@@ -9,7 +9,6 @@ from calendar import timegm
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
 
 from . import hresult, routing
 from .evidence import Evidence
@@ -91,6 +90,7 @@ def _condition(
     next_step: str,
     of: str | None = None,
     server: str = "",
+    blocking: bool = False,
 ) -> Finding:
     name = condition if of is None else f"{condition}:{of}"
     return Finding(
@@ -105,7 +105,15 @@ def _condition(
         source=layer,
         server=server,
         order=order,
+        blocking=blocking,
     )
+
+
+def _blocking_or_told(finding: Finding, *, blocks: bool) -> Finding:
+    """A condition that stops all updates where it is certain, else a notice."""
+    if blocks:
+        return replace(finding, blocking=True)
+    return _as_notice(finding)
 
 
 def _as_notice(finding: Finding) -> Finding:
@@ -273,11 +281,11 @@ _SERVED_DAYS = 2
 def _policy(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
     """Policies that can turn updates off. Beside searches that go well they do not: a WSUS serves a host that may not ask Microsoft."""
     served = recent.is_served(situation.now, _SERVED_DAYS)
-    for finding in _blocking(evidence, situation, recent):
-        yield _as_notice(finding) if served and finding.condition != "wsus_is_nobody" else replace(finding, blocking=True)
+    for finding in _restrictions(evidence, situation, recent):
+        yield _blocking_or_told(finding, blocks=not served or finding.condition == "wsus_is_nobody")
 
 
-def _blocking(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
+def _restrictions(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
     policy = evidence.policy
     for values, where in ((policy.wu, "Policies\\Microsoft\\Windows\\WindowsUpdate"), (policy.user, "CurrentVersion\\Policies")):
         for name in ("DisableWindowsUpdateAccess", "NoWindowsUpdate"):
@@ -295,12 +303,12 @@ def _blocking(evidence: Evidence, situation: Situation, recent: Recent) -> Itera
             answer=_owner(situation),
             next_step="Set WUServer in the policy, or take UseWUServer away.",
         )
-    elif situation.wsus and server is not None and _is_this_host(server) and not _serves(evidence, situation, recent):
+    elif situation.wsus and routing.is_nobodys(server) and not _serves(evidence, situation, recent):
         yield _condition(
             "wsus_is_nobody",
             order=3,
             layer="policy",
-            meaning=f"A policy names {server} as the WSUS, which is this host itself, and no WSUS runs here",
+            meaning=f"A policy names {server} as the WSUS, which is this host itself or a name of nobody, and no WSUS runs here",
             answer=POLICY,
             next_step="Take WUServer, WUStatusServer and UseWUServer out of the policy, or name a real WSUS.",
             of=server,
@@ -322,18 +330,6 @@ def _blocking_policy(what: str, answer: Mapping[str, str]) -> Finding:
 def _serves(evidence: Evidence, situation: Situation, recent: Recent) -> bool:
     """Whether a WSUS runs on the host itself: it answers, or a search of it went well. A WSUS server may well be its own client."""
     return recent.has_searched(situation.now, 1) or any(row.ok for row in evidence.sources.endpoints if row.role == "wsus")
-
-
-def _is_this_host(server: str) -> bool:
-    """Whether a server is the loopback address or an address of nobody: privacy tools write such."""
-    name = server.rpartition(":")[0].strip("[]").lower()
-    if name in ("localhost", "localhost.localdomain"):
-        return True
-    try:
-        address = ip_address(name)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_unspecified
 
 
 def _pauses(evidence: Evidence, situation: Situation) -> Iterator[Finding]:
@@ -724,7 +720,7 @@ def _services(evidence: Evidence, settings: Settings, situation: Situation, rece
 def _missing(name: str, wanted: Mapping[str, object]) -> Iterator[Finding]:
     if not wanted.get("must_exist"):
         return
-    finding = _condition(
+    yield _condition(
         "service_missing",
         order=3,
         layer="service",
@@ -733,8 +729,8 @@ def _missing(name: str, wanted: Mapping[str, object]) -> Iterator[Finding]:
         next_step=f"Make the service {name} again: import its key from a host of the same build, then restart. "
         "Neither DISM nor a reset makes a service.",
         of=name,
+        blocking=True,
     )
-    yield replace(finding, blocking=True)
 
 
 def _disabled(row: Service, settings: Settings, situation: Situation, recent: Recent) -> Finding:
@@ -842,7 +838,7 @@ def _program(row: Service, wanted: Mapping[str, object]) -> Iterator[Finding]:
         is_gone = label == "ServiceDll" and row.dll_missing is True
         if not path or not names or (_is_known(path, names) and not is_gone):
             continue
-        finding = _condition(
+        yield _condition(
             "service_program",
             order=3,
             layer="service",
@@ -850,8 +846,8 @@ def _program(row: Service, wanted: Mapping[str, object]) -> Iterator[Finding]:
             answer=ADMIN,
             next_step=_program_step(row.name, label, names[0], is_gone),
             of=row.name,
+            blocking=row.name == "wuauserv",
         )
-        yield replace(finding, blocking=row.name == "wuauserv")
 
 
 _PROGRAM_FAULTS = {True: "and there is no such file", False: "which is not what Windows ships"}
@@ -919,7 +915,7 @@ def _endpoints(evidence: Evidence, situation: Situation, recent: Recent) -> Iter
             of=f"{row.role}:{where}",
         )
         # One connection that did not come about, beside searches that do, proves nothing.
-        yield _as_notice(finding) if recent.is_served(situation.now) else replace(finding, blocking=True)
+        yield _blocking_or_told(finding, blocks=not recent.is_served(situation.now))
 
 
 # What no WSUS says that works. Not 500: a site may be set not to answer a GET, which is not how a client asks.
@@ -955,7 +951,7 @@ def _http(row: Endpoint, situation: Situation, recent: Recent) -> Iterator[Findi
     searches_fail = any(item.layer == "scan" for item in recent.failing)
     # Slow to answer is not dead, as long as no search fails.
     certain = searches_fail if row.status is None else not recent.is_served(situation.now)
-    yield replace(finding, blocking=True) if certain else _as_notice(finding)
+    yield _blocking_or_told(finding, blocks=certain)
 
 
 _MOST_LINES = 3
@@ -978,7 +974,7 @@ def _hosts(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator
     )
     # Who asks a WSUS, or a proxy that looks names up itself, needs none of these; nor who searches well all the same.
     fails = any(is_of_hosts(item) for item in recent.failing) and not situation.wsus and not situation.proxy
-    yield replace(finding, blocking=True) if fails else _as_notice(finding)
+    yield _blocking_or_told(finding, blocks=fails)
 
 
 # WU_E_PT_WINHTTP_NAME_NOT_RESOLVED, WININET_E_NAME_NOT_RESOLVED. A name that the file hosts has is known.
@@ -1025,12 +1021,12 @@ def _disk(evidence: Evidence, settings: Settings) -> Iterator[Finding]:
     if free is None or free >= settings.min_free_bytes:
         return
     drive = evidence.disk.drive or "C:"
-    finding = _condition(
+    yield _condition(
         "low_space",
         order=60,
         layer="disk",
         meaning=f"{drive} has {size(free)} free, an update needs about {settings.min_free_bytes / GIB:.0f} GB",
         answer=ADMIN,
         next_step=f"Free space on {drive}, then run this again.",
+        blocking=True,
     )
-    yield replace(finding, blocking=True)

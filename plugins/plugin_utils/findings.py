@@ -222,9 +222,10 @@ def _is_installed_again(same: Sequence[Observation]) -> bool:
 
 def _is_offered_still(newest: Observation, last: Observation | None, host: Situation) -> bool:
     """Whether a live search offers what went in a day ago or before the last start: a search before its restart does so rightly."""
+    if last is None or last.source != "scan" or newest.update is None:
+        return False
     settled = host.restarted_since(newest.time) or (host.now or 0) - (newest.time or 0) > DAY
-    offered = () if last is None or last.source != "scan" else last.offered or ()
-    return settled and newest.update is not None and newest.update.lower() in {names[0].lower() for names in offered if names}
+    return settled and newest.update.lower() in {names[0].lower() for names in last.offered or () if names}
 
 
 def _broken_services(known: States) -> tuple[str, ...]:

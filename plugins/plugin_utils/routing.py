@@ -440,7 +440,7 @@ def _wsus(case: _Case) -> Routed | None:
 
 def _server(case: _Case) -> Routed:
     """The owner of the WSUS; of the policy where that names nobody's server."""
-    if case.situation.client is not False and _is_nobodys(case.situation.wsus_server):
+    if case.situation.client is not False and is_nobodys(case.situation.wsus_server):
         return _owner("policy", replace(case, step="fake"))
     return _owner("wsus", case)
 
@@ -601,10 +601,13 @@ def _asks_wsus(case: _Case) -> bool:
     return case.failure.asked == _WSUS
 
 
-def _is_nobodys(address: str | None) -> bool:
+def is_nobodys(address: str | None) -> bool:
     """Whether a WSUS address is the client itself or a name that cannot exist: privacy tools write such ones."""
     host = _host_of(address or "")
-    return host in ("localhost", "0.0.0.0", "::1") or host.startswith("127.") or host.endswith((".invalid", ".localhost"))
+    return host in ("localhost", "localhost.localdomain", "0.0.0.0", "::", "::1") or host.startswith("127.") or host.endswith(_NOWHERE)
+
+
+_NOWHERE = (".invalid", ".localhost")
 
 
 def _host_of(address: str) -> str:

@@ -434,9 +434,9 @@ def required_class(evidence: Evidence) -> str:
         source = number(lookup(values, "SetPolicyDrivenUpdateSourceForQualityUpdates"))
         if in_force and source in (0, 1):
             return WSUS if source == 1 and wsus_server(policy) else MICROSOFT
-    if wsus_server(policy):
-        return MICROSOFT if _is_dual_scan(evidence) else WSUS
-    if any(row.default and row.managed for row in evidence.sources.services or ()):
+    if wsus_server(policy) and _is_dual_scan(evidence):
+        return MICROSOFT
+    if wsus_server(policy) or any(row.default and row.managed for row in evidence.sources.services or ()):
         return WSUS
     return MICROSOFT
 
