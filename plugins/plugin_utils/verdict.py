@@ -211,7 +211,9 @@ def _restart(rest: _Rest) -> Verdict | None:
     pending = [item for item in rest.failing if item.pending]
     if not pending:
         return None
-    return rest.verdict("restart_required", pending, msg=f"{pending[0].meaning}. {pending[0].next_step}", next_step=pending[0].next_step)
+    # What fails beside it, a newer update above all, will fail after the restart, too.
+    msg = _with_others(f"{pending[0].meaning}. {pending[0].next_step}", rest, {item.id for item in pending})
+    return rest.verdict("restart_required", pending, msg=msg, next_step=pending[0].next_step)
 
 
 def _blocked(rest: _Rest) -> Verdict | None:

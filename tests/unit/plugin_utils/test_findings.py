@@ -560,6 +560,8 @@ def test_an_update_that_is_installed_and_offered_again_is_told(title: str, hours
     told = [item for item in find(host) if item.condition == "installed_again"]
     assert len(told) == (offered == ID and hours == 30)
     assert name == "healthy" or "KB5099002" in result.msg
+    waiting = look({"history.entries": entries, "reboot.markers": ["wu_reboot_required"], **offering((title, offered))})
+    assert [item for item in find(waiting) if item.condition == "installed_again"] == []
 
 
 def findings_of_logs(*observations: Observation) -> list[Finding]:

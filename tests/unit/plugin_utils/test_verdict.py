@@ -417,3 +417,10 @@ def test_the_failure_of_another_programs_search_is_not_kept_quiet() -> None:
     said = judged(never, failed("scan", 0x8024402C, 5, service=None, caller="wuauclt")).verdict
     assert (said.name, "0x8024402C" in said.msg, "no failure" in said.msg) == ("stale", True, False)
     assert "no failure either" in judged(never).verdict.msg
+
+
+def test_what_fails_beside_a_pending_restart_is_told() -> None:
+    host = look({"reboot.markers": ["cbs_reboot_pending"]})
+    result = judged(host, failed("install", 0x800F0922, 5)).verdict
+    assert (result.name, result.why) == ("restart_required", "restart_pending")
+    assert "Also: 0x800F0922 (CBS_E_INSTALLERS_FAILED) in installations of KB5099002" in result.msg
