@@ -321,20 +321,26 @@ def _with_others(msg: str, rest: _Rest, told: set[str]) -> str:
     steps = {item.next_step for item in rest.failing if item.id in told}
     left = [item for item in others if item.next_step not in steps]
     for place, item in enumerate(left):
-        ways = (f" Also: {said}." for said in (say(item, rest.now), _briefly(item)))
-        more = next((way for way in ways if len(one_line(msg + way, 10 * _MOST)) <= _MOST), None)
-        if more is None:
-            rest_of_them = f" Also: {len(left) - place} more."
-            return one_line(msg, _MOST - len(rest_of_them)) + rest_of_them
-        msg += more
+        after = len(left) - place - 1
+        # Whatever is told leaves room to say how many more there are.
+        room = _MOST - len(_more(after))
+        words = (f" Also: {say(item, rest.now)}.", f" Also: {_brief(item)}.")
+        also = next((also for also in words if len(one_line(msg + also, 10 * _MOST)) <= room), None)
+        if also is None:
+            return one_line(msg, _MOST - len(_more(after + 1))) + _more(after + 1)
+        msg += also
     return msg
 
 
-def _briefly(item: Finding) -> str:
-    """A finding by its name alone."""
+def _more(count: int) -> str:
+    return f" Also: {count} more." * bool(count)
+
+
+def _brief(item: Finding) -> str:
+    """A finding by code and thing alone: the second of two faults is to be named where there is little room."""
     if item.code is None:
-        return one_line(item.meaning, 60)
-    return f"{item.code} in {findings.LAYERS.get(item.layer, item.layer)}"
+        return item.meaning.partition(" (")[0]
+    return " of ".join(part for part in (item.code, item.kb or item.name) if part)
 
 
 def _explains(cause: Finding, lead: Finding) -> bool:

@@ -407,8 +407,12 @@ def test_what_comes_every_few_days_hides_no_update_of_the_month() -> None:
     defender = failed("install", 0x80070643, 2, kb="KB2267602", title=title, count=60, first=NOW - 20 * DAY)
     said = judged(look(), defender, failed("install", 0x800F0922, 30)).verdict
     assert (said.why, "KB5099002" in said.next_step) == ("0x800F0922", True)
-    # There is no room for the second sentence, but for its name.
-    assert (len(said.msg) <= 300, said.msg.endswith(" Also: 0x80070643 in installations.")) == (True, True)
+    # There is no room for the second sentence, but for its name, and for how many there are beside it.
+    assert (len(said.msg) <= 300, said.msg.endswith(" Also: 0x80070643 of KB2267602.")) == (True, True)
+    codes = (0x800F0823, 0x80240020, 0x80070005, 0x800F0920, 0x80070641, 0x800B0109, 0x80070070)
+    others = [failed("install", code, 3, kb=f"KB50990{code & 0xFF:02d}") for code in codes]
+    crowded = judged(look(), defender, failed("install", 0x800F0922, 30), *others).verdict.msg
+    assert (len(crowded) <= 300, re.search(r"\. Also: \d more\.$", crowded) is not None) == (True, True)
     assert judged(look(), defender).verdict.why == "0x80070643"
 
 
