@@ -99,8 +99,8 @@ EXAMPLES = r"""
 RETURN = r"""
 verdict:
   description: >-
-    For files, their verdict as in M(winfleet.wu_repair.win_wu_info). What logs alone cannot tell is C(unknown); they are C(healthy) only where they show a
-    success that updates need. Null where only O(code) is given.
+    For files, their verdict as in M(winfleet.wu_repair.win_wu_info). What logs alone cannot tell is C(unknown); they are C(healthy) only where a search
+    or an update of Windows went well. Null where only O(code) is given.
   returned: always
   type: str
   sample: needs_action

@@ -438,7 +438,7 @@ def _judge(name: str | None, files: list[File], settings: Settings, now: int) ->
     told = [observation for one in files if unlike.get(one.digest) is one for observation in one.observations]
     if not looks:
         judged = verdicts.logs(told, settings, now)
-        if judged.verdict.name == "unknown" and not any(item.active for item in judged.findings):
+        if judged.verdict.msg == verdicts.NOTHING_SHOWN:
             judged = replace(judged, verdict=replace(judged.verdict, msg=_nothing_told(files)))
         return Host(name, judged)
     newest = max(looks, key=lambda one: _taken(one.evidence)).evidence or Evidence(None, None, {})

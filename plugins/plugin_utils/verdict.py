@@ -106,23 +106,37 @@ def look(evidence: Evidence, settings: Settings, more: Iterable[Observation] = (
     return Judged(found, judge(found, evidence, covered), covered)
 
 
+NOTHING_SHOWN = "The logs show neither a failure nor a success of Windows Update."
+
+
 def logs(observations: Iterable[Observation], settings: Settings, now: int | None = None) -> Judged:
     """Judge logs alone, without the host that wrote them."""
     diagnosis = findings.diagnose_logs(observations, settings, now)
     verdict = judge(diagnosis.findings, None, None)
-    if verdict.name == "healthy" and not _shows_that_updates_work(diagnosis.states):
-        verdict = replace(verdict, name="unknown", msg="The logs show neither a failure nor a success of Windows Update.")
+    if verdict.name == "healthy":
+        lacking = _lacking(diagnosis.states)
+        verdict = replace(verdict, name="unknown", msg=lacking) if lacking else verdict
     return Judged(diagnosis.findings, verdict, Coverage())
 
 
-def _shows_that_updates_work(known: States) -> bool:
-    """Whether something went well that updates need: an app of the Store, a service or a search of the Store's proves nothing."""
+def _lacking(known: States) -> str:
+    """What is not shown by what went well; '' where a search did, or an update of Windows.
+
+    An app of the Store, a service or a search of the Store's proves nothing; a sound component store and definitions prove themselves.
+    """
+    good = [state for state in known.by_subject.values() if state.successes]
     searches = (known.search, subjects.UNKNOWN_SEARCH, "search:microsoft", "search:wsus")
-    return any(
-        state.subject in searches or state.subject.startswith(("update:", "driver:", "upgrade:", "servicing:", "store:"))
-        for state in known.by_subject.values()
-        if state.successes
-    )
+    if any(state.subject in searches or state.subject.startswith(("upgrade:", "servicing:")) for state in good):
+        return ""
+    own = [state for state in good if state.subject.startswith(("update:", "driver:"))]
+    if any(not subjects.is_rolling(state.subject) for state in own):
+        return ""
+    if own:
+        names = list(dict.fromkeys(one.kb or one.title or state.subject for state in own for one in state.successes[-1:]))
+        return f"Only definitions, tools or drivers were installed ({', '.join(names[:2])}): that says nothing of the updates of Windows."
+    if any(state.subject.startswith("store:") for state in good):
+        return "The component store is proved to be sound; nothing here says whether searches and installations of updates work."
+    return NOTHING_SHOWN
 
 
 # --- the verdict of a look: the first row that holds ---
