@@ -59,6 +59,19 @@ def _is_lookup(raw: str) -> bool:
     return raw[46:].lstrip()[:1] != "(" and not any(word in raw for word in _TOLD_AT_INFO)
 
 
+# What providers of DISM tell of themselves at level Info: half of a DISM.log.
+_OF_PROVIDERS = (
+    "DISM Provider Store: ", "DISM.EXE: Attempting to add", "DISM.EXE: Succesfully registered", "Initialized Panther logging",
+    "DISM Imaging Provider: ", "DISM Driver Manager: ", "DISM Transmog Provider: ", "DISM OS Provider: ", "DISM WIM Provider: ",
+    "DISM VHD Provider: ", "DISM FFU Provider: ",
+)  # fmt: skip
+
+
+def _is_told_by_provider(raw: str) -> bool:
+    """Whether a provider of DISM tells what it does, of a Windows that runs."""
+    return raw.startswith(_OF_PROVIDERS, 50) and raw[21:25] == "Info" and "X:\\" not in raw
+
+
 class Servicing:
     """Reads one stream of lines of the servicing stack in their order."""
 
@@ -75,7 +88,7 @@ class Servicing:
             self._dated = raw
         if raw[:1] in _UNDATED and self._checksur.takes(raw, self._place, self._moment):
             return
-        if _is_lookup(raw) or not _INTERESTING.search(raw):
+        if _is_lookup(raw) or _is_told_by_provider(raw) or not _INTERESTING.search(raw):
             return
         head = HEAD.match(raw)
         if not head:
