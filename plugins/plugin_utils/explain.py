@@ -34,6 +34,8 @@ from .verdict import Judged
 
 MOST_DEPTH = 4
 MOST_FILES = 500
+# Of several large files together so much is read, of each its end, and of none less than the last: a folder may take no longer than a file.
+MOST_READ, LEAST_READ = 40 * 1024 * 1024, 4 * 1024 * 1024
 _MOST_NAMED = 3
 _HEAD = 64
 # A header, then chunks.
@@ -126,6 +128,7 @@ class Reading:
 
     redactor: Redactor | None = None
     warnings: list[str] = field(default_factory=list)
+    tail: int = logs.TAIL_BYTES
 
     def show(self, path: object) -> str:
         """The path of a file for a person."""
@@ -188,8 +191,18 @@ def _read_all(paths: list[Path], reading: Reading) -> Iterator[File]:
     given = _files(paths, reading)
     if not given:
         raise ExplainError(f"no files in {reading.show(paths[0])}" if paths else "no path is given")
+    reading.tail = _tail_of(given)
     for path in given:
         yield from _read(path, reading)
+
+
+def _tail_of(paths: list[Path]) -> int:
+    """How much of the end of each file is read."""
+    sizes = [path.stat().st_size for path in paths if path.exists()]
+    tail = logs.TAIL_BYTES
+    while tail > LEAST_READ and sum(min(size, tail) for size in sizes) > MOST_READ:
+        tail = max(LEAST_READ, tail - tail // 8)
+    return tail
 
 
 def _files(paths: list[Path], reading: Reading) -> list[Path]:
@@ -238,15 +251,15 @@ def _read(path: Path, reading: Reading) -> Iterator[File]:
                 members = unpacker.unpack(file, path.name, size)
                 yield from _members(path, size, members, unpacker.notes, reading)
                 return
-            data = head if packed.advice(head, path.name) else _end_of(file, size, head)
+            data = head if packed.advice(head, path.name) else _end_of(file, size, head, reading.tail)
     except OSError as error:
         raise ExplainError(f"cannot read {reading.show(path)} on the controller: {error.strerror or 'it is damaged'}") from error
     yield _understood(reading.show(path), path.absolute().parts, data, size, reading)
 
 
-def _end_of(file: IO[bytes], size: int, head: bytes) -> bytes:
-    """The last TAIL_BYTES of a file; of binary events also their header, which alone says what they are."""
-    start = max(0, size - logs.TAIL_BYTES)
+def _end_of(file: IO[bytes], size: int, head: bytes, tail: int) -> bytes:
+    """The end of a file; of binary events also their header, which alone says what they are."""
+    start = max(0, size - tail)
     if start and event_binary.is_evtx(head):
         file.seek(0)
         header = file.read(_EVTX_HEADER)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.action import wu_explain
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, logs, seems
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, logs, seems, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding, as_text
 from unit.plugin_utils import documents
 from unit.plugin_utils.documents import NOW
@@ -168,6 +168,19 @@ def test_a_success_that_updates_need_makes_logs_healthy(tmp_path: Path) -> None:
         "Installation Successful: Windows installed the following update: 9WZDNCRFHVN5-Calculator",
     )
     assert run(put(tmp_path / "app", ReportingEvents_log=app))["verdict"] == "unknown"
+
+
+def test_of_several_large_files_together_so_much_is_read_as_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "MOST_READ", 100_000)
+    monkeypatch.setattr(explain, "LEAST_READ", 20_000)
+    line = b"2026-03-01 10:00:00, Info                  CBS    Nothing.\r\n"
+    for name, lines in (("CBS.log", 3000), ("dism.log", 3000), ("setupact.log", 200)):
+        (tmp_path / name).write_bytes(line * lines)
+    told = explain.explain([tmp_path], situation.Settings(), 1_795_000_000)
+    read = {file.name: file.read_bytes for file in told.files}
+    assert read["setupact.log"] == len(line) * 200
+    assert 20_000 <= read["CBS.log"] == read["dism.log"] <= 50_000
+    assert any("CBS.log" in warning and "only the last" in warning for warning in told.warnings)
 
 
 def test_only_the_end_of_a_very_large_file_is_read_and_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
