@@ -20,7 +20,7 @@ MAX_MESSAGE = 1500
 _ABOUT_A_TITLE = (19, 20, 24, 43, 213, 217)
 # "Windows Update failed to download an update": its data names the update and the code, and no success could be told to end it.
 _NAMES_NOTHING = (WUC, 31)
-_CODE = re.compile(r"%%[0-9]{1,10}|\b0x[89c][0-9a-f]{7}\b", re.I)
+_CODE = re.compile(r"%%-?[0-9]{1,10}|\b0x[89c][0-9a-f]{7}\b", re.I)
 _PACKAGE = re.compile(r"\bPackage_[\w.~-]{4,160}")
 # `Absent` and `Staged` are names of states.
 _STATE = re.compile(r"\b(Absent|Staged|Resolved|Superseded|Uninstalled)\b")
@@ -36,7 +36,7 @@ _QUOTED = re.compile(
 _AFTER_COLON = re.compile(r"[ \u00a0]?(?::\s|\uff1a)\s?")
 _HELP = re.compile(r"(?<=[.\u3002]) [^.:]{5,80}https?://go\.microsoft\.com/fwlink/events\.asp")
 # What the viewer and PowerShell set behind a message that they cut.
-_CUT = ("...", "\u2026")
+CUT = ("...", "\u2026")
 
 
 def told(
@@ -103,7 +103,7 @@ def _update(number: int, text: str) -> dict[str, str]:
 
 def _title(text: str) -> str | None:
     """What stands behind the sentence; nothing where the message was cut within it."""
-    if text.endswith(_CUT):
+    if text.endswith(CUT):
         return None
     # Windows Server 2003 sets a pointer to its help behind the message, and the data in hexadecimal.
     text = _HELP.split(text, maxsplit=1)[0].strip()

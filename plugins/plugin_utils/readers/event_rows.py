@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import local_times
-from .event_message import told
+from .event_message import CUT, told
 from .local_times import Moment
 from .records import Collector
 
@@ -19,6 +19,7 @@ NUMBERS = ("eventid", "id", "eventcode", "eventidentifier", "instanceid")
 TIMES = ("timecreated", "timegenerated", "dateandtime", "datetime", "timestamp", "systemtime", "timewritten", "date", "time")
 MESSAGES = ("message", "description", "renderedmessage", "details", "text")
 _NOT_OF_A_NAME = re.compile(r"[^a-z0-9]")
+_ALIKE, _MOST_ALIKE = 60, 200
 # An instance id has a severity and a facility before the event's id.
 _LAST_16_BITS = 0xFFFF
 
@@ -45,8 +46,26 @@ def number_of(text: str) -> int | None:
     return int(text) & _LAST_16_BITS
 
 
+def _uncut(rows: Sequence[Row]) -> list[Row]:
+    """Rows whose message a table has cut, with that of a row that says the same to its end: one update is one thing."""
+    whole: dict[str, list[str]] = {}
+    for row in rows:
+        if not row.message.rstrip().endswith(CUT):
+            whole.setdefault(row.message[:_ALIKE], []).append(row.message)
+    return [row._replace(message=_longer(row.message.rstrip(), whole)) for row in rows]
+
+
+def _longer(message: str, whole: dict[str, list[str]]) -> str:
+    if not message.endswith(CUT):
+        return message
+    stem = message.rstrip(".\u2026")
+    alike = whole.get(message[:_ALIKE], ())
+    return next((other for other in alike[:_MOST_ALIKE] if other.startswith(stem)), message)
+
+
 def add_rows(rows: Sequence[Row], out: Collector) -> None:
     """Tell what rows say: their times are local, and order the file among themselves."""
+    rows = _uncut(rows)
     by_day = local_times.day_first([row.moment for row in rows if row.moment is not None])
     channel = out.channel or "events"
     for row in rows:

@@ -116,7 +116,7 @@ _SUCCESSES_OF_AGENT = range(0x00240000, 0x00250000)
 _SCM_CODE_PARAM = {7000: "param2", 7001: "param3", 7023: "param2", 7038: "param3"}
 # The first parameter of these two is a time.
 _SCM_NAME_PARAM = {7009: "param2", 7011: "param2"}
-_EMBEDDED = re.compile(r"%%([0-9]{1,10})|\b(0x[89c][0-9a-f]{7})\b", re.I)
+_EMBEDDED = re.compile(r"%%(-?[0-9]{1,10})|\b(0x[89c][0-9a-f]{7})\b", re.I)
 
 
 def provider_called(name: str) -> str | None:

@@ -301,7 +301,9 @@ _APP = re.compile(r"\bPackage ([\w.+-]{3,120}) was installed for a user")
 _SYSPREP_CODE = re.compile(
     r"\b(?:hr|dwRet|status|code|was)\b[ ]{0,2}[=:]?[ ]{0,2}(0x[0-9a-f]{1,8}|[0-9a-f]{1,4})\b|\b(0x[89c][0-9a-f]{7})\b", re.I
 )
-_SYSPREP_MODULE = re.compile(r"\bfrom [^\s;,]{0,120}?\\([\w.-]{1,60}\.dll)\b|\bexecuting '([\w.-]{1,60}\.dll)", re.I)
+_SYSPREP_MODULE = re.compile(
+    r"\bfrom [^\s;,]{0,120}?\\([\w.-]{1,60}\.dll)\b|\bexecuting '([\w.-]{1,60}\.dll)|\bexecuting action for ([\w.-]{3,80});", re.I
+)
 _SYSPREP_END = "WinMain:Hit failure"
 
 
@@ -330,7 +332,7 @@ class Sysprep(Reader):
             self._code = code
         module = _SYSPREP_MODULE.search(line.message)
         if module:
-            self._module = module.group(1) or module.group(2)
+            self._module = next(filter(None, module.groups()))
         self._last = line
         if line.message.startswith(_SYSPREP_END):
             self.close()

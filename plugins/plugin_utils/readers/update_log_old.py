@@ -44,10 +44,15 @@ _HANDLER_FAILED = re.compile(
 )
 _SEARCHING = re.compile(r"Skipping scan, self-update check|Failed to synchronize|Failed to find updates|SyncServerUpdates")
 _SYNC = re.compile(r"(?:SyncUpdates_WithRecovery failed|SyncServerUpdatesInternal failed|Sync of Updates)[.:]{1,2}:? ?(0x8[0-9A-Fa-f]{7})")
+# A talk with a server that failed. In a part of a log it may be all there is of a search.
+_TALK = re.compile(
+    r"WARNING: (?:WinHttp: SendRequestUsingProxy failed for .{0,300}?error |WinHttp: SendRequestToServerForFileInformation failed with |"
+    r"SendRequest failed with hr = )(?:0x)?(8[0-9A-Fa-f]{7})"
+)
 WORTH = (
     "START", "END", "RESUMED", "xit code = 0x", "client failed", " failed, ", "error code ", "CBS update", "CBS called",
     "CBS package", "FATAL", "Preparing update", "Skipping scan", "Failed to ", "UpdateId = ", "Title = ", "ServiceI", "SyncServer",
-    "SyncUpdates_W", "Sync of Upd",
+    "SyncUpdates_W", "Sync of Upd", "SendRequest",
 )  # fmt: skip
 _LAYERS = (("find", "scan"), ("search", "scan"), ("install", "install"), ("download", "download"))
 # Nothing was there to be done: WU_E_NO_UPDATE.
@@ -88,6 +93,8 @@ class OldForm:
         self._prepared: str | None = None
         # Talks with a server that failed, until their search ends: in a cut log it may never do.
         self._unended: dict[tuple[str, str], tuple[AgentLine, int]] = {}
+        self._talk: tuple[AgentLine, int] | None = None
+        self._is_ended = False
         # What reports say has begun to install and has not ended.
         self._begun: dict[str, Observation] = {}
 
@@ -97,6 +104,9 @@ class OldForm:
             self._list(line, listed)
         if _SEARCHING.search(line.message):
             self._search_on(line)
+        talk = part(_TALK.search(line.message)) if "SendRequest" in line.message else None
+        if talk is not None:
+            self._talk = line, int(talk, 16)
         sync = part(_SYNC.search(line.message)) if line.component == "PT" else None
         if sync is not None and len(self._unended) < _MOST_OPEN:
             self._unended[line.key] = (line, int(sync, 16))
@@ -130,6 +140,9 @@ class OldForm:
             if not self._told.has_failed("scan"):
                 self._fail(line, "scan", code, "sync")
         self._unended.clear()
+        if self._talk is not None and not self._is_ended and not self._told.has_failed("scan"):
+            line, code = self._talk
+            self._fail(line, "scan", code, "talk", service=guid_of(self._updates.service(line)))
 
     # -- banners
 
@@ -157,6 +170,7 @@ class OldForm:
         if what == "START":
             self._begin(key, layer, line)
         elif what == "END":
+            self._is_ended = True
             self._unended.pop(line.key, None)
             operation = self._open.pop(key, None) or _Operation(None)
             operation.layer = layer
@@ -184,6 +198,7 @@ class OldForm:
         found = _EXIT.search(line.message)
         if found is None:
             return False
+        self._is_ended = True
         self._unended.pop(line.key, None)
         code, key = to_code(found.group(2) or found.group(1)), _key(line, line.component)
         operation = self._open.get(key)
