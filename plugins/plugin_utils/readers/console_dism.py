@@ -272,6 +272,7 @@ _SFC_DAMAGE = re.compile(
 )
 # In a language that is not known: that it ran, no more.
 _SFC_RAN = re.compile(r"> ?sfc(?:\.exe)?[\"']? {1,3}/(?:scannow|verifyonly|scanfile|verifyfile)", re.I)
+_SFC_BEGINS = re.compile(r"Beginning (?:system scan|verification)|^(?:[^\s<>|]{0,200}> ?)?sfc(?:\.exe)? /", re.I)
 _FULL = re.compile(r"100 ?%|% ?100\b")
 _SHARE = re.compile(r"\b[0-9]{1,3} ?%|% ?[0-9]{1,3}\b")
 _RAN_LINES = 60
@@ -294,7 +295,7 @@ _SFC_DONE = (
 
 def is_sfc(screen: Screen) -> bool:
     """Whether SFC wrote to this console."""
-    if any(_sfc_result(found.group(1)) for found in _SFC.finditer(screen.text)):
+    if _sfc_english(screen):
         return True
     if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen) or _sfc_alone(screen) is not None:
         return True
@@ -333,6 +334,22 @@ def _sfc_alone(screen: Screen) -> tuple[int, str, str] | None:
     return told[0] if len(told) == 1 else None
 
 
+def _sfc_english(screen: Screen) -> list[tuple[int, str, str, str]]:
+    """Where SFC says in English what it found: offset, outcome, marker, sentence.
+
+    A text that explains quotes several results, and none stands below a share or the begin of a scan.
+    """
+    said = [(found.start(), *result, found.group(0)) for found in _SFC.finditer(screen.text) if (result := _sfc_result(found.group(1)))]
+    if len({sentence.split(".")[0][:60].lower() for _at, _outcome, _marker, sentence in said}) < 2:
+        return said
+    return [one for one in said if _is_below_a_scan(screen, screen.index_at(one[0]))]
+
+
+def _is_below_a_scan(screen: Screen, index: int) -> bool:
+    above = screen.pieces[max(0, index - _SAME_RUN) : index + 1]
+    return any(_SHARE.search(piece.text) or _SFC_BEGINS.search(piece.text) for piece in above)
+
+
 def _sfc_result(words: str) -> tuple[str, str] | None:
     plain = " ".join(words.split()).lower()
     return next(((outcome, marker) for part, outcome, marker in _SFC_RESULTS if part in plain), None)
@@ -341,14 +358,10 @@ def _sfc_result(words: str) -> tuple[str, str] | None:
 def sfc(screen: Screen, out: Collector) -> None:
     """Read what SFC found."""
     told: set[int] = set()
-    for found in _SFC.finditer(screen.text):
-        result = _sfc_result(found.group(1))
-        if result is None:
-            continue
-        outcome, marker = result
-        piece = screen.at(found.start())
-        told.add(screen.index_at(found.start()))
-        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=found.group(0)))
+    for offset, outcome, marker, sentence in _sfc_english(screen):
+        piece = screen.at(offset)
+        told.add(screen.index_at(offset))
+        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=sentence))
     for piece, outcome, marker in _sfc_said(screen):
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
     alone = _sfc_alone(screen)
