@@ -275,7 +275,7 @@ _SFC_RAN = re.compile(r"> ?sfc(?:\.exe)?[\"']? {1,3}/(?:scannow|verifyonly|scanf
 _SFC_BEGINS = re.compile(r"Beginning (?:system scan|verification)|^(?:[^\s<>|]{0,200}> ?)?sfc(?:\.exe)? /", re.I)
 _FULL = re.compile(r"100 ?%|% ?100\b")
 _SHARE = re.compile(r"\b[0-9]{1,3} ?%|% ?[0-9]{1,3}\b")
-_RAN_LINES = 60
+_RAN_LINES, _MOST_LINES = 60, 500
 _SFC_PENDING = re.compile(r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1,3}pending\b[^.]{1,80}")
 # SFC names the log without percent signs, then an example of it, only where files were damaged.
 _SFC_LOG = re.compile(r"windir%?\\Logs\\CBS\\CBS\.log.{0,80}?[A-Z]:\\Windows\\Logs\\CBS\\CBS\.log", re.I | re.S)
@@ -342,7 +342,9 @@ def _sfc_english(screen: Screen) -> list[tuple[int, str, str, str]]:
     said = [(found.start(), *result, found.group(0)) for found in _SFC.finditer(screen.text) if (result := _sfc_result(found.group(1)))]
     if len({sentence.split(".")[0][:60].lower() for _at, _outcome, _marker, sentence in said}) < 2:
         return said
-    return [one for one in said if _is_below_a_scan(screen, screen.index_at(one[0]))]
+    places = {at: screen.index_at(at) for at, *_rest in said}
+    below = {index for index in sorted(set(places.values()))[:_MOST_LINES] if _is_below_a_scan(screen, index)}
+    return [one for one in said if places[one[0]] in below]
 
 
 def _is_below_a_scan(screen: Screen, index: int) -> bool:
