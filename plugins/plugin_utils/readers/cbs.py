@@ -123,6 +123,8 @@ class Store(Reader):
         self._coded: Observation | None = None
         self._failed_sessions: set[tuple[str, int]] = set()
         self._failed_driver: str | None = None
+        # What a repair mended is history where it mended all, and no damage where it did not.
+        self._fixed: list[Observation] = []
 
     def close(self) -> None:
         """No more lines: what no success survived has failed."""
@@ -266,7 +268,11 @@ class Store(Reader):
         damage = damage_of(line.message)
         if damage is not None:
             self._last_damage = damage.subject
-            self._emit(self._seen(line, "store", damage.subject, marker=damage.marker, code=damage.code))
+            seen = self._seen(line, "store", damage.subject, marker=damage.marker, code=damage.code)
+            if "(Fixed)" not in line.message:
+                self._emit(seen)
+            elif len(self._fixed) < _MAX_SESSIONS:
+                self._fixed.append(seen)
 
     def _csi(self, line: Line) -> None:
         message = line.message
@@ -458,9 +464,12 @@ class Store(Reader):
             self._summary["detected"] = number
             return
         detected, result = self._summary.get("detected"), self._summary.get("result")
+        fixed, self._fixed = self._fixed, []
         self._summary = {}
         if detected is None:
             return
+        for seen in fixed if detected <= number else ():
+            self._emit(seen)
         if detected > number:
             damaged = self._seen(line, "store", marker="store_corrupt")
             self._emit(replace(damaged, line=f"{detected} corruptions found, {number} repaired"))

@@ -297,7 +297,7 @@ def is_sfc(screen: Screen) -> bool:
     """Whether SFC wrote to this console."""
     if _sfc_english(screen):
         return True
-    if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen) or _sfc_alone(screen) is not None:
+    if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen) or _sfc_translated(screen):
         return True
     return _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None
 
@@ -320,8 +320,8 @@ def _sfc_said(screen: Screen) -> Iterator[tuple[Piece, str, str]]:
                 yield screen.pieces[index], outcome, marker
 
 
-def _sfc_alone(screen: Screen) -> tuple[int, str, str] | None:
-    """The one sentence of a result in another language, where it names damage and no log: a text that explains has several."""
+def _sfc_translated(screen: Screen) -> list[tuple[int, str, str]]:
+    """The sentences of a result in another language that name damage; of several, as a text that explains has, those below a scan."""
     told = []
     for found in _SFC_NAMES.finditer(screen.text):
         words = screen.text[found.start() : found.start() + _SENTENCE]
@@ -331,7 +331,9 @@ def _sfc_alone(screen: Screen) -> tuple[int, str, str] | None:
         result = result or next(((OK, "sr_repaired") for said in _SFC_DONE if said in words), None)
         if result is not None:
             told.append((found.start(), *result))
-    return told[0] if len(told) == 1 else None
+    if len(told) < 2:
+        return told
+    return [one for one in told[:_MOST_LINES] if _is_below_a_scan(screen, screen.index_at(one[0]))]
 
 
 def _sfc_english(screen: Screen) -> list[tuple[int, str, str, str]]:
@@ -366,10 +368,10 @@ def sfc(screen: Screen, out: Collector) -> None:
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=sentence))
     for piece, outcome, marker in _sfc_said(screen):
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
-    alone = _sfc_alone(screen)
-    if alone is not None and not told and not _SFC_LOG.search(screen.text):
-        piece = screen.at(alone[0])
-        out.add(Observation("sfc", "store", alone[1], place=piece.place, channel=out.channel, marker=alone[2], line=piece.text))
+    for offset, outcome, marker in _sfc_translated(screen):
+        piece = screen.at(offset)
+        told.add(screen.index_at(offset))
+        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
     for found in _SFC_PENDING.finditer(screen.text):
         piece = screen.at(found.start())
         out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=found.group(0)))
