@@ -41,8 +41,10 @@ class ActionModule(HostAction):
         """Also a host whose look could not begin is in a group. Called by ansible-core."""
         result = super().run(tmp, task_vars)
         wanted = boolean(self._task.args.get("group") or False, strict=False)
-        if not wanted or "case" not in result or result["verdict"] == "healthy":
+        if not wanted or "case" not in result:
             return result
+        if result["verdict"] == "healthy":
+            return {**result, **self.tried(result)}
         # By what comes next and not by the verdict: of two hosts that need somebody's action one may still have an attempt to come.
         sort = {cases.END: "left_alone", cases.SEARCH: "searchable", cases.LOOK: "searchable"}.get(str(result["next"]), "repairable")
         return {**result, **self.join(f"wu_repair_{sort}", "wu_repair_unhealthy")}

@@ -108,7 +108,7 @@ class ActionModule(WuAction):
         case = cases.advance(case, event)
         row = report.row(case)
         result = {**row, "verdict": row["now"], "next": case.next, "case": to_document(case)}
-        return {**result, **artifacts(row, self._vars)} if case.ended else result
+        return {**result, **self.tried(result), **(artifacts(row, self._vars) if case.ended else {})}
 
 
 def _why_failed(result: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import rollout
 
 # The registered variable that holds the newest case of a host.
 VARIABLE = "wu_repair_result"
-NOBODY = "all:!all"
 
 
 def is_over(hosts: Sequence[str], hostvars: Mapping[str, Any], canaries: Sequence[str], limit: object) -> bool:
@@ -27,10 +26,10 @@ def has_canary(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> bool:
 def at_one_server(hosts: Sequence[str], hostvars: Mapping[str, Any], repairable: Sequence[str]) -> list[str]:
     """Those of the hosts to be repaired that fail alike at one server; as a play takes hosts, a pattern of nobody where there are none."""
     if not repairable:
-        return [NOBODY]
+        return [rollout.NOBODY]
     # A play has no host yet whose variables it could ask for.
     least = hostvars[repairable[0]].get("wu_repair_shared_server", rollout.SHARED_SERVER)
-    return rollout.at_one_server(rollout.asking_rows(hosts, hostvars, VARIABLE), least) or [NOBODY]
+    return rollout.at_one_server(rollout.asking_rows(hosts, hostvars, VARIABLE), least) or [rollout.NOBODY]
 
 
 class FilterModule:
@@ -38,4 +37,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Called by ansible-core."""
-        return {"at_one_server": at_one_server, "batches": rollout.batches, "has_canary": has_canary, "is_over": is_over}
+        ours = {"at_one_server": at_one_server, "has_canary": has_canary, "is_over": is_over}
+        return {**ours, "batches": rollout.batches, "pattern": rollout.pattern}

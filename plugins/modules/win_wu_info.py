@@ -135,7 +135,7 @@ seen:
   version_added: 1.1.0
 findings:
   description: What was found, most important first.
-  returned: when the host could be looked at; with O(case) only what counts; not ad hoc without C(-v)
+  returned: when the host could be looked at; with O(case) only what counts, with its newest line and without what is empty; not ad hoc without C(-v)
   type: list
   elements: dict
   contains:

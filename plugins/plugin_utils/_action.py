@@ -17,10 +17,10 @@ from . import verdict
 from ._agent import AgentError
 from ._files import FileError, HandOver
 from ._options import OptionError, argument_spec, option_error
-from .case import line
+from .case import END, line
 from .case_document import CaseError
 from .evidence import Evidence, EvidenceError
-from .report import VerdictError
+from .report import WELL, VerdictError
 from .rollout import RolloutError
 from .situation import update_server
 from .verdict import Verdict
@@ -139,6 +139,15 @@ class WuAction(ActionBase):  # type: ignore[misc]
         )
         joined: dict[str, Any] = action.run(task_vars=self._vars)
         return {key: joined[key] for key in ("add_group", "parent_groups") if key in joined}
+
+    def tried(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """With the playbooks, put a host that was tried in a group: who is well then costs no further task."""
+        if "wu_repair_unhealthy" not in (self._vars.get("group_names") or ()):
+            return {}
+        is_well = result["next"] == END and result["now"] in WELL and result["now"] not in (self._vars.get("wu_repair_fail_on") or ())
+        if is_well:
+            return self.join("wu_repair_cured", "wu_repair_tried")
+        return self.join("wu_repair_tried")
 
     def evidence_file(self, run: str) -> HandOver:
         """Where the tasks of a case keep the evidence for each other."""

@@ -33,6 +33,13 @@ class ChangeAction(HostAction):
 
     REPAIR: ClassVar[str]
 
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """With the playbooks, the host is in the group of those that were tried. Called by ansible-core."""
+        result = super().run(tmp, task_vars)
+        if "case" not in result:
+            return result
+        return {**result, **self.tried(result)}
+
     def extra(self, before: Evidence, after: Evidence | None) -> dict[str, Any]:
         """Return values of this module alone; `after` is there once something was tried."""
         return {}

@@ -243,6 +243,8 @@ class HostAction(WuAction):
                 return {}
             return {"findings": []}
         shown = [item.to_dict() for item in self.scene.judged.findings if item.active or not active]
+        if active:
+            shown = [_small(item) for item in shown]
         if shown or not active:
             return {"findings": shown}
         return {}
@@ -309,6 +311,12 @@ def merged(older: Evidence | None, newer: Evidence) -> Evidence:
     # The controller's times belong to the clock that was read with them.
     timed = newer if newer.has("clock") else older
     return Evidence(timed.asked_ms, timed.answered_ms, sections)
+
+
+def _small(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """A finding as it is in an event of a job: with its newest line, without what is empty, and without times as text."""
+    shown = {name: value for name, value in finding.items() if value and not name.endswith("_text")}
+    return {**shown, "lines": list(finding["lines"])[-1:]}
 
 
 def _before_document(before: Evidence, steps: Sequence[Step]) -> dict[str, Any]:

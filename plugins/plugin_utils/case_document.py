@@ -26,7 +26,6 @@ def to_document(case: Case) -> dict[str, Any]:
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "verdict": came.name,
-        "msg": came.msg,
         "next": case.next,
         "host": case.host,
         "run": case.run,

@@ -12,13 +12,15 @@ whatever came back.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from .case import END, line
 from .verdict import RED, Verdict
 
 FIRST, REST = "first", "rest"
+# A pattern that no host matches.
+NOBODY = "all:!all"
 _SIZE = re.compile(r"[1-9]\d{0,5}|(?:[1-9]\d?|100)%")
 _LIMIT = re.compile(r"\d{1,6}|(?:\d{1,2}|100)%")
 _NUMBER = re.compile(r"\d{1,6}")
@@ -95,6 +97,16 @@ def is_over(rows: Mapping[str, Mapping[str, Any]], canaries: Sequence[str], limi
 def has_canary(rows: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether a host was sent a change."""
     return any(row.get("did") for row in rows.values())
+
+
+def pattern(groups: Container[str], wanted: str, *but: str) -> str:
+    """The hosts of one group of the run that are in none of some others, in the order of the inventory; a group that is not there is empty.
+
+    By groups and not by names, which ansible-core would repeat in every event of the play.
+    """
+    if wanted not in groups:
+        return NOBODY
+    return ":".join(("all", f"&{wanted}", *(f"!{name}" for name in but if name in groups)))
 
 
 def known_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str) -> dict[str, dict[str, Any]]:

@@ -84,6 +84,12 @@ def test_later_ones_count_by_number_and_by_share() -> None:
     assert not rollout.is_over(known, ["a"], 0)
 
 
+def test_hosts_by_their_groups_whichever_there_are() -> None:
+    groups = {"sick": ["a", "b"], "tried": ["a"]}
+    assert rollout.pattern(groups, "sick", "spared", "tried") == "all:&sick:!tried"
+    assert rollout.pattern(groups, "stale") == rollout.NOBODY
+
+
 def test_rows_out_of_what_hosts_registered() -> None:
     case = {"did": ["reset"], "verdict": "failed"}
     known = rollout.known_rows(["a", "b", "c"], {"a": {"wu": {"case": case}}, "b": {"wu": {"msg": "x"}}, "c": {}}, "wu")
