@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, report
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import run as runs
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import too_old
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._files import FileError, append_lines, write_json, write_text
 
 DOCUMENTATION = """
@@ -37,6 +39,8 @@ description:
 
 _COLLECTION = "winfleet.wu_repair."
 _OURS = Path(__file__).resolve().parents[1]
+# What may change a host.
+_CHANGES = (*(f"{_COLLECTION}{name}" for name in ("win_timesync", "win_wu_reset", "win_osupgrade_reg")), "ansible.windows.win_reboot")
 _NOBODY = "No host was looked at: no host matches the pattern of wu_repair_hosts (and --limit), or tags left the look out."
 
 
@@ -55,6 +59,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._pid = os.getpid()
         # A run that is interrupted (Ctrl-C) sends no statistics.
         atexit.register(self._interrupted)
+        # Results had other names, and the first task refuses.
+        self.disabled = bool(too_old(ansible_version))
 
     # -- what ansible-core tells
 
@@ -63,6 +69,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         path = Path(str(getattr(playbook, "_file_name", "")))
         self._alone = path.resolve().parent == _OURS
         self._begin(path.stem)
+        # Where ansible-core runs in a thread of another program, its signals are not ours.
+        with contextlib.suppress(ValueError):
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                self._catch(number)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """The first play that looks at hosts says who is asked for."""
@@ -76,7 +86,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """A task begins on a host."""
         if self._run is not None:
-            self._run.begins(str(host.name), str(task.get_name()), int(time.time()))
+            self._run.begins(str(host.name), str(task.get_name()), int(time.time()), changes=_action(task) in _CHANGES)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         """Nothing was to be done."""
@@ -134,7 +144,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         returned: Mapping[str, Any] = result.result
         task, host, now = result.task, str(result.host.name), int(time.time())
         self._run.ends(host)
-        action = str(getattr(task, "resolved_action", None) or task.action)
+        action = _action(task)
         if action.startswith(_COLLECTION) and isinstance(returned.get("run"), Mapping):
             self._write_to(str(returned["run"].get("report") or ""))
         elif action.startswith(_COLLECTION) and report.is_of_case(returned):
@@ -182,7 +192,26 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _interrupted(self) -> None:
         run, self._run = self._run, None
         if run is not None and os.getpid() == self._pid and (run.rows or run.asked):
+            run.interrupt()
             self._tell(run, interrupted=True)
+
+    def _catch(self, number: int) -> None:
+        """Ctrl-C ends ansible-core by its own exits. These end it at once: whoever stops a service or container, a terminal that closes."""
+        before = signal.getsignal(number)
+        # A run by nohup ignores the terminal.
+        if before in (signal.SIG_IGN, None):
+            return
+
+        def ended(number: int, frame: Any) -> None:
+            # The terminal may be gone.
+            with contextlib.suppress(OSError):
+                self._interrupted()
+            if callable(before):
+                before(number, frame)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+        signal.signal(number, ended)
 
     def _guarded(self, write: Any, path: Path, *content: Any) -> bool:
         """A disk that is full must not lose the summary."""
@@ -198,6 +227,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         aside = "json" in str(C.DEFAULT_STDOUT_CALLBACK)
         for line in lines:
             self._display.display(line, stderr=aside)
+
+
+def _action(task: Any) -> str:
+    return str(getattr(task, "resolved_action", None) or task.action)
 
 
 def _version() -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from ansible import constants as C
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import sanitize_keys
 from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as ansible_version
 
 from . import verdict
 from ._agent import AgentError
@@ -28,6 +30,19 @@ from .verdict import Verdict
 COLLECTION = "winfleet.wu_repair"
 # What travels between tasks and would only be printed again.
 _NOT_REPEATED = ("evidence", "reported", "seen", "case", "result")
+
+
+# Templates are lazy, and results are tagged, from this one on.
+OLDEST_CORE = (2, 19)
+
+
+def too_old(version: str) -> str:
+    """What is said to an ansible-core that this collection does not run with, in one sentence; '' for any other."""
+    found = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+    if found >= OLDEST_CORE:
+        return ""
+    oldest = ".".join(map(str, OLDEST_CORE))
+    return f"{COLLECTION} needs ansible-core {oldest} or newer, and this is {version}: update ansible-core on the controller"
 
 
 class ActionError(Exception):
@@ -84,6 +99,8 @@ class WuAction(ActionBase):  # type: ignore[misc]
         del tmp
         self._vars = task_vars or {}
         try:
+            if refusal := too_old(ansible_version):
+                raise ActionError(refusal)
             options, shown = self._validated()
             done = self.perform(options)
             if "case" not in done:

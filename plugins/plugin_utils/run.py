@@ -20,6 +20,7 @@ SCHEMA = 1
 KIND = "winfleet.wu_repair.report"
 PROGRESS_S = 60
 _MOST_SLOW = 3
+_LOOK_AGAIN = "Wait some minutes, then look at the host again before anything else."
 _COLUMNS = (
     "host", "now", "was", "why", "msg", "next_step", "owner", "did", "changed", "proved_by", "not_proved", "findings", "backups", "run_id",
     "seconds", "previous", "evidence_path",
@@ -65,6 +66,7 @@ class Run:
     # Hosts whose row was kept since a line told it: a task that ends asks of these alone.
     _kept: dict[str, None] = field(default_factory=dict)
     _at_work: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _changing: dict[str, str] = field(default_factory=dict)
     _said: int = 0
 
     def ask(self, pattern: str, hosts: Sequence[str]) -> None:
@@ -77,13 +79,25 @@ class Run:
         """A module of this collection returned a row."""
         self._keep(host, report.of_result(host, result, self.rows.get(host)), now)
 
-    def begins(self, host: str, task: str, now: int) -> None:
-        """A task begins on a host."""
-        self._at_work[host] = (task.rpartition(" : ")[2], now)
+    def begins(self, host: str, task: str, now: int, *, changes: bool = False) -> None:
+        """A task begins on a host; `changes`: it may change it."""
+        name = task.rpartition(" : ")[2]
+        self._at_work[host] = (name, now)
+        if changes and not self.head.check:
+            self._changing[host] = name
 
     def ends(self, host: str) -> None:
         """The task of a host is over."""
         self._at_work.pop(host, None)
+        self._changing.pop(host, None)
+
+    def interrupt(self) -> None:
+        """The controller goes away. Of a host in the middle of a change nobody knows what comes of it."""
+        for host, task in self._changing.items():
+            if host in self.rows:
+                said = f"This run was interrupted in the middle of: {task}. It may go on without us, and its outcome is unknown."
+                row = {**self.rows[host], "now": "failed", "msg": said, "next_step": _LOOK_AGAIN, "owner": "admin", "next": cases.END}
+                self._keep(host, row, self.head.began)
 
     def progress(self, now: int) -> str:
         """Where long work is, at most once a minute; '' where there is nothing to say."""

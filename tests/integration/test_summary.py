@@ -193,6 +193,37 @@ def test_ctrl_c_keeps_what_was_seen(fleet: Fleet, checked: object) -> None:
     assert (document["interrupted"], document["not_looked_at"], document["totals"]) == (True, ["full"], {"hosts": 1, "healthy": 1})
 
 
+def test_a_run_that_is_stopped_in_the_middle_of_a_repair_says_what_is_unknown(make_fleet: MakeFleet) -> None:
+    """Who stops a service or a container sends SIGTERM, at which ansible-core ends without a word."""
+    fleet = make_fleet("model", "healthy-client=fine", "german-host=at-work")
+    report = fleet.folder / "ended.json"
+    words = [
+        command("ansible-playbook"), "-i", str(fleet.write_inventory()), "winfleet.wu_repair.fix_wu", "-e", f"wu_repair_report={report}"
+    ]  # fmt: skip
+    environ = {**environment(fleet.folder), "PYTHONUNBUFFERED": "1"}
+    running = subprocess.Popen(words, env=environ, cwd=fleet.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("PLAY [Repair the first]"):
+                fleet.wire.hosts["at-work"].faults["slow_ms"] = 5000
+            if "Reset the download cache" in line:
+                break
+        time.sleep(1)
+        running.terminate()
+        said, _nothing = running.communicate(timeout=30)
+    finally:
+        fleet.wire.hosts["at-work"].faults.pop("slow_ms", None)
+        running.kill()
+    assert said.count("2 hosts: 1 healthy, 1 failed.") == 1, said
+    assert "in the middle of: Reset the download cache" in said
+    assert running.returncode == -signal.SIGTERM
+    document = json.loads(report.read_text("utf-8"))
+    assert (document["interrupted"], document["totals"]) == (True, {"hosts": 2, "healthy": 1, "failed": 1})
+    lines = [json.loads(line) for line in report.with_suffix(".jsonl").read_text("utf-8").splitlines()]
+    assert [line.get("host") for line in lines] == [None, "fine", "at-work", None]
+
+
 def _text(path: Path) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 

@@ -46,7 +46,7 @@ class ModelBackend:
         return self._module(sent)
 
     def _as_system(self, sent: manifest.Manifest) -> dict[str, Any]:
-        """What the update agent refuses to a network logon it does for SYSTEM: win_updates searches by a task of SYSTEM for that."""
+        """What the update agent refuses to a network logon it does for SYSTEM: ansible.windows.win_updates searches by a task of SYSTEM."""
         denied, self._sim.denied = self._sim.denied, set()
         try:
             return self._module(sent)

@@ -16,7 +16,7 @@ import pytest
 from ansible import constants
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible_collections.winfleet.wu_repair.plugins.action import win_timesync, win_wu_info, win_wu_reset, wu_case
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _agent, _files, _options, situation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _action, _agent, _files, _options, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._files import HandOver
 from lab.model_apply import Applier
 from lab.sim import Sim
@@ -450,3 +450,15 @@ def test_every_option_is_judged_by_its_spec_and_not_by_a_message(monkeypatch: py
         assert secret not in text
     assert _options.option_error({}, {"a": {"required": True}}, {}) == "missing option a"
     assert _options.option_error({}, {"a": {}, "b": {}}, {"required_one_of": [["a", "b"]]}) == "one of the following is required: a, b"
+
+
+CORES = [("2.18.12", True), ("2.9.27", True), ("2.19.0b4", False), ("2.19.14", False), ("2.21.1", False), ("3.0", False)]
+
+
+@pytest.mark.parametrize(("version", "old"), CORES)
+def test_an_older_core_is_refused_in_one_sentence(host: Host, monkeypatch: pytest.MonkeyPatch, version: str, old: bool) -> None:
+    monkeypatch.setattr(_action, "ansible_version", version)
+    result = host.run(win_wu_info)
+    refusal = f"winfleet.wu_repair needs ansible-core 2.19 or newer, and this is {version}: update ansible-core on the controller"
+    assert (result["msg"] == refusal) is old
+    assert bool(result["failed"]) is old

@@ -177,6 +177,21 @@ def test_long_work_says_where_it_is_at_most_once_a_minute() -> None:
     assert made.progress(1200) == ""
 
 
+def test_an_interruption_in_the_middle_of_a_change_leaves_its_outcome_unknown() -> None:
+    made = run.Run(head())
+    for host in ("a", "b", "c"):
+        made.take(host, returned(host, "sick", "reset"), 101)
+    made.begins("a", "role : Look at Windows Update again", 102)
+    made.begins("b", "role : Reset the download cache", 102, changes=True)
+    made.begins("c", "role : Reset the download cache", 102, changes=True)
+    made.ends("c")
+    made.interrupt()
+    assert [made.rows[host]["now"] for host in "abc"] == ["sick", "failed", "sick"]
+    assert "in the middle of: Reset the download cache." in made.rows["b"]["msg"]
+    assert "outcome is unknown" in made.rows["b"]["msg"]
+    assert [row["host"] for row in made.untold()] == ["b"]
+
+
 def test_a_stopped_rollout_is_said_with_its_numbers() -> None:
     made = run.Run(head())
     for host, now in (("a", "failed"), ("b", "repaired")):
