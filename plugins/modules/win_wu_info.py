@@ -93,7 +93,7 @@ msg:
   description: The verdict in one printable line of at most 300 characters.
   returned: always
   type: str
-  sample: "0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last 2 hours ago."
+  sample: "0x80070002 (ERROR_FILE_NOT_FOUND) in searches for updates, 3 times, last 2026-11-24 08:15 UTC."
 next_step:
   description: What a person does next; empty where there is nothing to do.
   returned: without O(case)
@@ -117,7 +117,9 @@ attempts:
   elements: str
   sample: []
 case:
-  description: The record of the host, for the O(case) of the next task.
+  description:
+    - The record of the host, for the O(case) of the next task.
+    - Beside it stands the row of the host, RV(winfleet.wu_repair.wu_case#module:was) to RV(winfleet.wu_repair.wu_case#module:began).
   returned: with O(case)
   type: dict
   sample: {schema: 1, verdict: sick, next: reset}
@@ -254,8 +256,20 @@ findings:
       description: What to do, naming the thing.
       type: str
       sample: Let win_wu_reset set the download cache aside
+about:
+  description:
+    - What the report says of the host beside its verdict, at most 300 bytes. What is not known is left out.
+    - C(last_search) and C(last_install) are in Unix seconds, C(free_bytes) in bytes, C(source_offset_ms) is the time source minus the host and
+      C(controller_offset_ms) the host minus the controller, in milliseconds; C(client_id) is as which a WSUS knows the host.
+  returned: with O(case), when the host could be looked at
+  type: dict
+  sample: {build: "20348.2966", edition: ServerDatacenter, last_search: 1763986400, free_bytes: 53687091200, source_offset_ms: 12}
+  version_added: 1.1.0
 summary:
-  description: The host in a few values, at most 1.5 KB.
+  description:
+    - The host in a few values, at most 1.5 KB.
+    - C(clock_offset_ms) is its own time source minus the host, C(controller_offset_ms) the host minus the controller, both in milliseconds;
+      C(last_search) is in Unix seconds, C(free_bytes) in bytes. Ad hoc without C(-v) these two are a date and a size in words.
   returned: when the host could be looked at, without O(case)
   type: dict
   sample:

@@ -141,7 +141,9 @@ attempts:
   elements: str
   sample: []
 case:
-  description: The record of the host, for the O(case) of the next task.
+  description:
+    - The record of the host, for the O(case) of the next task.
+    - Beside it stands the row of the host, RV(winfleet.wu_repair.wu_case#module:was) to RV(winfleet.wu_repair.wu_case#module:began).
   returned: with O(case)
   type: dict
   sample: {schema: 1, verdict: repaired, next: end}

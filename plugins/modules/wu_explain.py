@@ -234,5 +234,5 @@ codes:
       places:
         - place: in a search
           answer: a reset of the update cache
-          next_step: Let win_wu_reset set the download cache aside
+          next_step: Run the role on this host
 """

@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import conditions, findings, repairs, report, routing, steps, verdict
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import (
+    _action,
+    case,
+    conditions,
+    finding,
+    findings,
+    repairs,
+    report,
+    routing,
+    steps,
+    verdict,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORDING = REPOSITORY.parent / "shared" / "cases" / "wording.md"
@@ -181,3 +192,40 @@ def test_a_number_has_its_unit() -> None:
         said = " ".join([option["description"]] if isinstance(option["description"], str) else option["description"])
         if option.get("type") in ("int", "float"):
             assert UNIT.search(said), f"{where}: {name}: {said}"
+
+
+MODULES = ("win_wu_info", "win_wu_reset", "win_timesync", "win_osupgrade_reg", "wu_case", "wu_explain")
+
+
+def returned(module: str) -> dict[str, Any]:
+    text = (REPOSITORY / "plugins" / "modules" / f"{module}.py").read_text("utf-8")
+    values: dict[str, Any] = yaml.safe_load(re.findall(r'^RETURN = r?"""(.*?)^"""', text, re.MULTILINE | re.DOTALL)[0])
+    return values
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_return_value_has_a_sample_and_says_when_it_is_there(module: str) -> None:
+    for name, value in returned(module).items():
+        assert value.get("returned"), name
+        assert "sample" in value or "contains" in value, name
+        told = yaml.safe_dump(value)
+        assert not re.search(r"\b(hour|day|minute)s? ago\b", told), name
+
+
+def test_what_a_result_holds_is_documented() -> None:
+    always = set(_action.ending(verdict.Verdict("healthy", "x"))) - {"failed"}
+    for module in MODULES[:4]:
+        assert always <= set(returned(module)), module
+        assert {"case", "next"} <= set(returned(module)), module
+    assert set(case.row(case.start("", ""))) <= set(returned("wu_case"))
+    assert {"about", "summary", "findings", "evidence", "evidence_path"} <= set(returned("win_wu_info"))
+    assert set(finding.Finding("", "", "", "", {}, "").to_dict()) == set(returned("win_wu_info")["findings"]["contains"])
+
+
+def test_the_two_programs_of_the_agent_are_called_internal_and_are_told_to_nobody() -> None:
+    # ansible-core 2.19 lists every module but those whose name begins with two underscores, so that ansible-doc -l shows them.
+    for name in ("wu_observe", "wu_apply"):
+        sidecar = yaml.safe_load((REPOSITORY / "plugins" / "modules" / f"{name}.yml").read_text("utf-8"))["DOCUMENTATION"]
+        assert sidecar["short_description"].startswith("Internal")
+        assert "refuses to be called from a playbook" in " ".join(sidecar["description"])
+        assert not [page for page, text in texts().items() if page.endswith("README.md") and name in text]
