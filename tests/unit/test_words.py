@@ -27,8 +27,9 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import (
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORDING = REPOSITORY.parent / "shared" / "cases" / "wording.md"
-READ = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "plugins", "roles", "playbooks", "meta", ".github")
-SUFFIXES = (".py", ".ps1", ".psm1", ".yml", ".json", ".md", ".csv")
+READ = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.rst", "changelogs/fragments")
+READ += ("docs", "plugins", "roles", "playbooks", "meta", ".github")
+SUFFIXES = (".py", ".ps1", ".psm1", ".yml", ".json", ".md", ".csv", ".rst")
 
 # Said by the first release, and decoded by nobody.
 FORBIDDEN = (
@@ -51,8 +52,8 @@ FORBIDDEN = (
 )
 # The names of the first release, announced as such and understood for one more.
 ANNOUNCED = re.compile(
-    r"wu_repair_(skip_)?rungs|\"(skip_)?rungs\": lambda|"
-    r"V\(not_this_host\)|`not_this_host` is understood|\"not_this_host\": \"needs_action\"|DISABLED"
+    r"``not_this_host``|wu_repair_(skip_)?rungs|\"(skip_)?rungs\": lambda|"
+    r"V\(not_this_host\)|`not_this_host` is understood|\"not_this_host\": \"needs_action\""
 )
 
 
@@ -229,3 +230,14 @@ def test_the_two_programs_of_the_agent_are_called_internal_and_are_told_to_nobod
         assert sidecar["short_description"].startswith("Internal")
         assert "refuses to be called from a playbook" in " ".join(sidecar["description"])
         assert not [page for page, text in texts().items() if page.endswith("README.md") and name in text]
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def test_nothing_was_added_in_a_version_that_is_still_to_come() -> None:
+    present = version(yaml.safe_load((REPOSITORY / "galaxy.yml").read_text("utf-8"))["version"])
+    added = {(name, found) for name, text in texts().items() for found in re.findall(r"version_added: [\"']?([0-9.]+)", text)}
+    assert len(added) > 5
+    assert [f"{name}: {found}" for name, found in added if version(found) > present] == []
