@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from lab import demo
 from lab.fleet import BACKENDS, SCENARIOS, Fleet, parse_hosts, read_scenario
@@ -25,16 +28,25 @@ def _ended(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def _to_try(inventory: Path) -> str:
+    """A command that works as it is pasted into any shell: this Python's ansible, and the collections that it finds here."""
+    ansible = Path(sys.executable).with_name("ansible-playbook")
+    collections = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "")
+    given = f"ANSIBLE_COLLECTIONS_PATH={shlex.quote(collections)} " if collections else ""
+    return f"{given}{shlex.quote(str(ansible))} -i {shlex.quote(str(inventory))} winfleet.wu_repair.check_wu"
+
+
 def _up(options: argparse.Namespace) -> int:
     # An ended lab leaves no programs and no temporary folder, however it is ended.
-    signal.signal(signal.SIGTERM, _ended)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _ended)
     try:
         specs = parse_hosts(options.hosts)
         fleet = Fleet(specs, options.backend, options.folder, personality=options.personality)
         with fleet:
             path = fleet.write_inventory()
             print(f"{len(specs)} hosts, backend {fleet.backend}, inventory {path}")
-            print(f"try: ansible -i {path} windows -m ansible.windows.win_ping")
+            print(f"try: {_to_try(path)}")
             sys.stdout.flush()
             end = time.monotonic() + options.seconds if options.seconds else None
             try:
