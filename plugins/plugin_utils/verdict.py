@@ -12,7 +12,7 @@ from .coverage import Coverage
 from .evidence import Evidence
 from .finding import UNKNOWN, UNTESTED, Finding
 from .observation import Observation
-from .repairs import Proof
+from .repairs import SEARCH_DENIED, Proof
 from .situation import Settings
 from .states import States
 
@@ -51,8 +51,9 @@ _MOST = 300
 _ABSENCE = (absence.STALE, absence.BEHIND)
 # These need no server to be repaired, and nothing works without them.
 _REPAIRED_FIRST = ("clock_off", "time_source_none", "time_source_silent", "time_source_unfit", "service_disabled", "service_stopped")
+_AS_SYSTEM = "Run again with -e wu_repair_become=true (become_method runas, become_user SYSTEM), since SYSTEM may search"
 _SEARCH_REFUSED = {
-    "denied": "Become SYSTEM on the host (become_method runas), which may search",
+    "denied": _AS_SYSTEM,
     "timeout": "Give the search more time (scan_timeout)",
 }
 
@@ -502,7 +503,7 @@ def _to_see_more(missing: Sequence[str]) -> str:
     if "timeout" in words:
         return "Run it again with a larger time_limit."
     if "denied" in words:
-        return "Become SYSTEM on the host (become_method runas), then look again."
+        return "Run again with -e wu_repair_become=true (become_method runas, become_user SYSTEM)."
     if "failed" in words or "missing" in words:
         return "Look into what could not be read, then look again."
     return "Let the host search for updates, then look again."
@@ -616,10 +617,16 @@ def after_change(
             proved += f" {after.msg}"
         return replace(after, name="repaired", msg=one_line(proved))
     if after.name in ("healthy", "behind"):
-        return replace(after, name="unproven", msg=one_line(f"{done} Not proved: {reason}."), next_step=_NEXT_TRY)
-    return replace(
-        after, name="unproven", msg=one_line(f"{done} Not proved: {reason}. {after.msg}"), next_step=after.next_step or _NEXT_TRY
-    )
+        return replace(after, name="unproven", msg=one_line(f"{done} Not proved: {reason}."), next_step=_to_prove(proof) or _NEXT_TRY)
+    step = _to_prove(proof) or after.next_step or _NEXT_TRY
+    return replace(after, name="unproven", msg=one_line(f"{done} Not proved: {reason}. {after.msg}"), next_step=step)
+
+
+def _to_prove(proof: Proof) -> str:
+    """What would prove it now; '' where only the next try can."""
+    if proof.reason != SEARCH_DENIED:
+        return ""
+    return f"{_AS_SYSTEM}."
 
 
 _NEXT_TRY = "Let the host search for updates and install them (ansible.windows.win_updates), then look again."

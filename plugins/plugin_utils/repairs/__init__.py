@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..finding import Finding
-from ._common import PROVED, REFUTED, UNPROVEN, Proof, Refusal, Repair, Wish, attempts
+from ._common import PROVED, REFUTED, SEARCH_DENIED, UNPROVEN, Proof, Refusal, Repair, Wish, attempts
 
 __all__ = [
     "BY_NAME",
@@ -17,6 +17,7 @@ __all__ = [
     "ORDER",
     "PROVED",
     "REFUTED",
+    "SEARCH_DENIED",
     "TITLES",
     "UNPROVEN",
     "Proof",

@@ -18,6 +18,9 @@ __all__ = ["PROVED", "REFUTED", "UNPROVEN", "Expect", "Look", "Proof", "Refusal"
 
 PROVED, UNPROVEN, REFUTED = "proved", "unproven", "refuted"
 
+# Why a repair could not be proved where a search as SYSTEM would.
+SEARCH_DENIED = "Windows lets no remote logon search on this host"
+
 # Result codes of a search (OperationResultCode): succeeded, and succeeded with errors.
 _SUCCEEDED, _WITH_ERRORS = 2, 3
 # The top bit of an HRESULT says that it is a failure.
@@ -213,7 +216,7 @@ def search_proof(after: Look, asked: Sequence[Finding], what: str) -> Proof:
             return Proof(REFUTED, None, f"a live search still fails with {hresult.hex_of(code)}")
         return _failed_search(after, code, what)
     reason = {
-        "denied": "Windows does not let this logon search; become SYSTEM to prove it",
+        "denied": SEARCH_DENIED,
         "timeout": "the live search did not end in time",
         "missing": "no live search was made",
         "absent": "no live search was made",

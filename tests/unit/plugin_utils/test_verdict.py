@@ -12,7 +12,7 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, ve
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.conditions import minute
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.repairs import PROVED, REFUTED, UNPROVEN, Proof
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.repairs import PROVED, REFUTED, SEARCH_DENIED, UNPROVEN, Proof
 from unit.plugin_utils.documents import (
     BY_WSUS,
     DAY,
@@ -428,3 +428,11 @@ def test_what_fails_beside_a_pending_restart_is_told() -> None:
     result = judged(host, failed("install", 0x800F0922, 5)).verdict
     assert (result.name, result.why) == ("restart_required", "restart_pending")
     assert "Also: 0x800F0922 (CBS_E_INSTALLERS_FAILED) in installations of KB5099002" in result.msg
+
+
+def test_what_a_refused_search_could_not_prove_says_how_to_search() -> None:
+    refused = Proof(UNPROVEN, None, SEARCH_DENIED)
+    for after in (AFTER["healthy"], AFTER["unproven"]):
+        said = verdict.after_change(failed=None, changed=True, after=after, after_strong_restart=False, proof=refused, what="cache reset")
+        assert (said.name, "wu_repair_become=true" in said.next_step) == ("unproven", True)
+        assert said.msg.startswith("Done: cache reset. Not proved: Windows lets no remote logon search on this host.")
