@@ -23,7 +23,13 @@ def test_one_variable_lets_hosts_search_that_refuse_it_to_a_network_logon(make_f
     own = {"name": "By its own play", "hosts": "by-its-play", "gather_facts": False, "roles": [ROLE], **as_system}
     book = fleet.folder / "site.yml"
     book.write_text(json.dumps([{"import_playbook": "winfleet.wu_repair.fix_wu"}, own]), "utf-8")
-    came = results(fleet, "ansible-playbook", str(book), "-e", "wu_repair_hosts=as-it-is,by-variable,silent")
+    kept = fleet.folder / "evidence"
+    given = {"wu_repair_hosts": "as-it-is,by-variable,silent", "wu_repair_evidence_dir": str(kept)}
+    came = results(fleet, "ansible-playbook", str(book), "-e", json.dumps(given))
     assert {host: row["verdict"] for host, row in came.items()} == {
         "as-it-is": "unproven", "by-variable": "repaired", "by-its-play": "repaired", "silent": "healthy"
     }, came["silent"]["_output"]  # fmt: skip
+    # The summary says the way out, and a search keeps its evidence as any look does.
+    assert "-e wu_repair_become=true" in came["silent"]["_output"]
+    assert json.loads((kept / "silent.json").read_text("utf-8"))["sections"]["scan"]["status"] == "ok"
+    assert (kept / "by-variable.after.json").exists()
