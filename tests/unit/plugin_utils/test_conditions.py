@@ -140,7 +140,7 @@ def test_a_file_of_local_policy_that_is_damaged() -> None:
 )
 def test_a_host_that_may_not_speak_tls_1_2(policy: dict[str, Any], off: bool) -> None:
     assert situation.is_tls12_off(look(policy).policy) is off
-    assert not off or "DefaultSecureProtocols" in judged(look(policy), failed("scan", 0x80072F8F)).verdict.msg
+    assert not off or "DefaultSecureProtocols" in judged(look(policy), failed("scan", 0x80072F8F)).verdict.next_step
 
 
 def test_what_a_cut_off_installation_left_is_told_beside_all_else() -> None:
