@@ -11,7 +11,16 @@ function Enter-HostChange {
   param([string] $Run)
   $lock = @{ held = $false; by = $null; why = $null; handle = @() }
   try {
-    $mutex = [Threading.Mutex]::new($false, 'Global\winfleet.wu_repair')
+    $name, $made = 'Global\winfleet.wu_repair', $false
+    try {
+      # For SYSTEM and administrators alike: of one that SYSTEM made (become) by its default descriptor, an administrator may only wait for it,
+      # and .NET opens none for that alone. .NET Framework has a constructor for a descriptor, .NET a class.
+      $security = [Security.AccessControl.MutexSecurity]::new()
+      $security.SetSecurityDescriptorSddlForm('D:(A;;0x1f0001;;;SY)(A;;0x1f0001;;;BA)')
+      $acl = 'Threading.MutexAcl' -as [type]
+      $mutex = if ($acl) { $acl::Create($false, $name, [ref]$made, $security) } else { [Threading.Mutex]::new($false, $name, [ref]$made, $security) }
+    }
+    catch [PlatformNotSupportedException] { $mutex = [Threading.Mutex]::new($false, $name) }
     $lock.handle = @($mutex)
     # A holder that died holds nothing: it is ours.
     try { $lock.held = $mutex.WaitOne(0) } catch [Threading.AbandonedMutexException] { $lock.held = $true }

@@ -352,6 +352,9 @@ HOLD = "$lock = Enter-HostChange -Run 20261124T101530Z-1a2b3c; [IO.File]::WriteA
 
 
 def test_one_run_changes_a_host_another_is_told_which_and_a_dead_one_holds_nothing(host: WineBackend) -> None:
+    # Whoever may change a host may open it: of one that SYSTEM made an administrator could not.
+    access = "[Threading.ThreadingAclExtensions]::GetAccessControl((Enter-HostChange -Run 20261124T111530Z-aaaaaa).handle[0])"
+    assert platform(host, f"{access}.GetSecurityDescriptorSddlForm('Access')") == "D:(A;;0x1f0001;;;SY)(A;;0x1f0001;;;BA)"
     seen = "$lock = Enter-HostChange -Run 20261124T111530Z-aaaaaa; $lock.Remove('handle'); $lock"
     assert platform(host, seen) == {"held": True, "by": None, "why": None}
     # The modules are where the call before wrote them.
