@@ -534,6 +534,7 @@ def test_a_file_of_local_policy_that_is_none(host: Host, data: bytes | None, dam
     assert bool(host.observe("policy")["policy"]["data"].get("pol_damaged")) is damaged
 
 
+PACKED = cbs_line(9, "is no line of a log [HRESULT = 0x80070570]", "Error").encode()
 FAILED_BEFORE = [event("Microsoft-Windows-WindowsUpdateClient", 20, 9, named(errorCode="0x80073712", updateTitle="t"))]
 
 
@@ -543,8 +544,8 @@ FAILED_BEFORE = [event("Microsoft-Windows-WindowsUpdateClient", 20, 9, named(err
         # In the host's zone, an hour ahead of UTC: the failure at 11:00, the log from 11:03 on.
         (FAILED_BEFORE, {}, ["0x80073712]", "0x800f0831]"]),
         ([], {}, ["0x800f0831]"]),
-        (FAILED_BEFORE, {"CbsPersist_20251121000000.cab": b""}, ["0x800f0831]"]),
-        (FAILED_BEFORE, {"CbsPersist_20251119000000.cab": b""}, ["0x80073712]", "0x800f0831]"]),
+        (FAILED_BEFORE, {"CbsPersist_20251121000000.cab": PACKED}, ["0x800f0831]"]),
+        (FAILED_BEFORE, {"CbsPersist_20251119000000.cab": PACKED}, ["0x80073712]", "0x800f0831]"]),
         ([FAILED_BEFORE[0].replace("T10:00", "T10:04")], {}, ["0x800f0831]"]),
     ],
 )
