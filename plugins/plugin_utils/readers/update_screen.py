@@ -1,6 +1,7 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: what people copy from the windows of Windows Update: its history, the details of one update, the sentence of an event.
+"""PRIVATE: what people copy from the windows of Windows Update: its history, the details of one update, the sentence of an event; and
+what tools list of it: Get-WUHistory, and the results of win_updates.
 
 Words are translated. What is not: a code at the end of the line below a title, and a title behind a code (`0x80070643: TITLE (KB...)`).
 """
@@ -9,9 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
-from ..observation import OK, Observation, changed
+from .. import hresult
+from ..observation import FAILED, OK, Observation, changed
 from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, title_of, to_code
 
 _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
@@ -25,12 +28,29 @@ _INSTALLED = re.compile(
 )
 _DOWNLOAD = re.compile(r"download|herunterlad|t.{1,2}l.{1,2}charge|descarga|scaric", re.I)
 _TITLE = re.compile(r"\b(?:Windows|Microsoft|Office|\.NET|Defender|Server|Update)\b|\(KB[0-9]{6,8}\)", re.I)
+_NETWORK_AREAS = ("network", "proxy", "protocol", "time_tls", "policy_wsus")
 _TITLE_ABOVE, _DETAILS_BELOW = 2, 8
 # A sentence of an event, with the blanks gone in which a console or a ticket has wrapped it.
 _SENTENCE = re.compile(
     r"(?<=[^\W\d_])(0x[89c][0-9a-f]{7})[:\uff1a](?=[^:]{0,200}(?:Windows|\.NET|Microsoft|Office))([^;]{3,250}?)\((KB[0-9]{6,8})\)", re.I
 )
 _ENGLISH = re.compile(r"failed to install the following update with error (0x[89c][0-9a-f]{7}): ([^\r\n]{3,250})", re.I)
+# The window of Windows 7 lists codes alone; the one of Windows 10 sets the code behind a sentence that says where to ask.
+_WINDOW_7 = re.compile(r"^[ \t]{0,8}C[^\W\d_]{3,6} (?:0x)?([89c][0-9a-f]{7})[ \t]{1,12}(?=.{0,100}Windows Update)", re.I | re.M)
+_WINDOW_10 = re.compile(
+    r"(?:contact support|search the web|im Web suchen|den Support|sur le Web|contacter le support|en la Web|soporte t.{1,2}cnico)"
+    r".{0,120}?[:\uff1a] ?\((0x[89c][0-9a-f]{7})\)", re.I
+)
+_SEARCHING = re.compile(
+    r"could not search|checking for|konnte nicht nach|rechercher de nouvelles|no pudo buscar|connect to the update service", re.I
+)
+# `PC01  Installation  Failed  1/11/2024 3:12:44 ...  TITLE`: PSWindowsUpdate translates none of it.
+_HISTORY = re.compile(
+    r"^\S{1,63}[ \t]{1,20}Installation[ \t]{1,20}(Succeeded|Failed)[ \t]{1,20}[0-9][0-9./: -]{5,22}\S{0,4}[ \t]{1,8}(\S.{3,300})$", re.M
+)
+# An update in the result of ansible.windows.win_updates.
+_OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
+_OF_OBJECT = re.compile(r"\"(title|failure_hresult_code|installed)\"\s{0,4}:\s{0,4}(?:\"((?:[^\"\\]|\\.){0,400})\"|(\w{1,12}))")
 _MOST, _MAX_TEXT = 200, 400_000
 
 
@@ -40,11 +60,12 @@ class _Said(NamedTuple):
     layer: str
     title: str
     line: str
+    marker: str = ""
 
 
 def is_update_screen(sample: str, _name: str) -> bool:
     """Whether an update is named beside what came of it."""
-    return any(one.code is not None for one in _said(sample[:_MAX_TEXT]))
+    return any(one.code is not None or one.marker for one in _said(sample[:_MAX_TEXT]))
 
 
 def update_screen(text: str, out: Collector) -> None:
@@ -52,15 +73,48 @@ def update_screen(text: str, out: Collector) -> None:
     for one in _said(text[:_MAX_TEXT]):
         title = clean(one.title).rstrip(" .") or None
         seen = Observation("screen", one.layer, OK, place=-one.place, channel=out.channel, title=title, kb=kb_of(title), line=one.line)
-        if one.code is not None:
+        if one.marker:
+            seen = changed(seen, outcome=FAILED, marker=one.marker)
+        elif one.code is not None:
             seen = changed(seen, outcome=outcome_of_failure(one.layer, one.code), code=one.code)
         out.add(seen)
 
 
 def _said(text: str) -> list[_Said]:
     text = text.translate(_MARKS)
-    listed = list(_listed(text))
-    return (listed or list(_sentences(text)))[:_MOST]
+    for way in (_objects, _history, _listed, _sentences, _windows):
+        said = list(islice(way(text), _MOST))
+        if said:
+            return said
+    return []
+
+
+def _objects(text: str) -> Iterator[_Said]:
+    if "failure_hresult_code" not in text and "found_update_count" not in text:
+        return
+    for place, found in enumerate(_OBJECT.finditer(text)):
+        values = {key: quoted or bare for key, quoted, bare in _OF_OBJECT.findall(found.group(0))}
+        title, code = values.get("title", ""), to_code(values.get("failure_hresult_code"))
+        if title and is_failure(code):
+            yield _Said(place, code, "install", title, f"{title}: {values['failure_hresult_code']}")
+        elif title and values.get("installed") == "true":
+            yield _Said(place, None, "install", title, f"{title}: installed")
+
+
+def _history(text: str) -> Iterator[_Said]:
+    for place, found in enumerate(_HISTORY.finditer(text)):
+        marker = "install_failed" if found.group(1) == "Failed" else ""
+        yield _Said(place, None, "install", found.group(2).strip(), found.group(0), marker)
+
+
+def _windows(text: str) -> Iterator[_Said]:
+    """Codes without an update."""
+    searching = _SEARCHING.search(text) is not None
+    for place, found in enumerate([*_WINDOW_7.finditer(text), *_WINDOW_10.finditer(text)]):
+        code = to_code(found.group(1))
+        if code is not None and is_failure(code):
+            network = hresult.describe(code).area in _NETWORK_AREAS
+            yield _Said(place, code, "scan" if searching or network else "install", "", found.group(0))
 
 
 def _listed(text: str) -> Iterator[_Said]:
