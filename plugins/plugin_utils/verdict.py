@@ -116,7 +116,8 @@ def logs(observations: Iterable[Observation], settings: Settings, now: int | Non
     verdict = judge(diagnosis.findings, None, None)
     if verdict.name == "healthy":
         lacking = _lacking(diagnosis.states)
-        verdict = replace(verdict, name="unknown", msg=lacking) if lacking else verdict
+        if lacking:
+            verdict = replace(verdict, name="unknown", msg=lacking)
     return Judged(diagnosis.findings, verdict, Coverage())
 
 

@@ -468,8 +468,9 @@ class Store(Reader):
         self._summary = {}
         if detected is None:
             return
-        for seen in fixed if detected <= number else ():
-            self._emit(seen)
+        if detected <= number:
+            for seen in fixed:
+                self._emit(seen)
         if detected > number:
             damaged = self._seen(line, "store", marker="store_corrupt")
             self._emit(replace(damaged, line=f"{detected} corruptions found, {number} repaired"))

@@ -131,9 +131,8 @@ class Dism(Reader):
         if message.startswith("DISM.EXE:"):
             self._console(line)
             return
-        feature = part(_MAPPED.search(message)) if "with CBS state" in message else None
-        if feature is not None and feature not in self._features:
-            self._features = (*self._features, feature)[:2]
+        if "with CBS state" in message:
+            self._maps(message)
         session = self._session_of(line)
         if session is None:
             return
@@ -146,6 +145,11 @@ class Dism(Reader):
             session.closing = True
         if _is_error(line):
             self._error(line, session)
+
+    def _maps(self, message: str) -> None:
+        feature = part(_MAPPED.search(message))
+        if feature is not None and feature not in self._features:
+            self._features = (*self._features, feature)[:2]
 
     # -- commands of DISM.EXE
 

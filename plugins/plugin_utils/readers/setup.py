@@ -40,6 +40,10 @@ _OUTER = (
     "CSetupManager::ExecuteDownlevelMode(",
     "CDlpTask::Execute(",
 )
+# What set-up showed before it gave up, in the language of its installer: these words are English.
+_SHOWN = re.compile(
+    r"PublishMessage: Publishing message \[(.{5,200}?(?:cannot (?:proceed|continue)|To (?:restart|install Windows)).{0,200}?)\]"
+)
 # The window of set-up, where its user said that he wants to leave it.
 _USER_LEFT = "CInstallUI::ConfirmCanceled: User cancel confirmed"
 _BEGINS_ANEW = 0x800705BB
@@ -93,6 +97,7 @@ class _Try:
     blocked: str | None = None
     current: dict[str, int] = field(default_factory=dict)
     good: Line | None = None
+    shown: Line | None = None
     before_restart: bool = False
 
 
@@ -161,6 +166,9 @@ class Setup(Reader):
         if "ompleted the downlevel phase" in message or message.startswith("SetupHost: Reporting pending reboot"):
             ours.before_restart, ours.good = True, None
             return True
+        if message.startswith("PublishMessage: ") and _SHOWN.match(message):
+            ours.shown = line
+            return True
         current = _CURRENT.match(message)
         if current:
             ours.current[current.group(1)] = int(current.group(2))
@@ -222,6 +230,9 @@ class Setup(Reader):
             ours.codes = ours.outer
         if ours.good is not None:
             self._emit(replace(self._seen(ours.good, "upgrade", source="setup", marker="final"), outcome=OK, count=1))
+        if ours.shown is not None and ours.good is None and not ours.codes:
+            words = (part(_SHOWN.match(ours.shown.message)) or "")[:120].rstrip(" .")
+            self._emit(replace(self._seen(ours.shown, "upgrade", Subject(words), "setup", marker="setup_failed"), count=1))
         codes = _deciding(list(ours.codes))
         self._ended.update(ours.codes)
         for code in codes:

@@ -129,12 +129,10 @@ class Lines:
         if new is not None:
             return AgentLine(place, None, "", "", new.group(1) or "Agent", new.group(2).replace("\\*", "*"), is_old=False)
         found = _UNDATED.match(raw)
-        bare = _BARE.match(raw) if found is None else None
-        if bare is not None:
-            return AgentLine(place, None, "", "", "Agent", bare.group(1), is_old=True)
-        if found is None:
-            return None
-        return AgentLine(place, None, "", "", found.group(1), found.group(2), is_old=True)
+        if found is not None:
+            return AgentLine(place, None, "", "", found.group(1), found.group(2), is_old=True)
+        bare = _BARE.match(raw)
+        return bare and AgentLine(place, None, "", "", "Agent", bare.group(1), is_old=True)
 
 
 def _dates(text: str) -> Iterator[Fields]:

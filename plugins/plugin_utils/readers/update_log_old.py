@@ -104,9 +104,8 @@ class OldForm:
             self._list(line, listed)
         if _SEARCHING.search(line.message):
             self._search_on(line)
-        talk = part(_TALK.search(line.message)) if "SendRequest" in line.message else None
-        if talk is not None:
-            self._talk = line, int(talk, 16)
+        if "SendRequest" in line.message:
+            self._talked(line)
         sync = part(_SYNC.search(line.message)) if line.component == "PT" else None
         if sync is not None and len(self._unended) < _MOST_OPEN:
             self._unended[line.key] = (line, int(sync, 16))
@@ -116,6 +115,11 @@ class OldForm:
         for reader in (self._banner, self._exit, self._client, self._automatic, self._prepare):
             if reader(line):
                 return
+
+    def _talked(self, line: AgentLine) -> None:
+        code = part(_TALK.search(line.message))
+        if code is not None:
+            self._talk = line, int(code, 16)
 
     def reported(self, seen: Observation | None) -> None:
         """Take a report of the log: in a cut one it may be all that names an update."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
-from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, title_of, to_code
+from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, part, title_of, to_code
 
 _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
 # `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
@@ -28,7 +28,11 @@ _INSTALLED = re.compile(
 )
 _DOWNLOAD = re.compile(r"download|herunterlad|t.{1,2}l.{1,2}charge|descarga|scaric", re.I)
 _TITLE = re.compile(r"\b(?:Windows|Microsoft|Office|\.NET|Defender|Server|Update)\b|\(KB[0-9]{6,8}\)", re.I)
+# By whether it was a search.
+_LAYERS = {True: "scan", False: "install"}
 _NETWORK_AREAS = ("network", "proxy", "protocol", "time_tls", "policy_wsus")
+# A title on the line of its result.
+_OWN_TITLE = re.compile(r".{5,220}\(KB[0-9]{6,8}\)")
 _TITLE_ABOVE, _DETAILS_BELOW = 2, 8
 # A sentence of an event, with the blanks gone in which a console or a ticket has wrapped it.
 _SENTENCE = re.compile(
@@ -48,6 +52,7 @@ _SEARCHING = re.compile(
 _HISTORY = re.compile(
     r"^\S{1,63}[ \t]{1,20}Installation[ \t]{1,20}(Succeeded|Failed)[ \t]{1,20}[0-9][0-9./: -]{5,22}\S{0,4}[ \t]{1,8}(\S.{3,300})$", re.M
 )
+_RESULTS = {"Succeeded": "", "Failed": "install_failed"}
 # An update in the result of ansible.windows.win_updates.
 _OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
 _OF_OBJECT = re.compile(r"\"(title|failure_hresult_code|installed)\"\s{0,4}:\s{0,4}(?:\"((?:[^\"\\]|\\.){0,400})\"|(\w{1,12}))")
@@ -103,8 +108,7 @@ def _objects(text: str) -> Iterator[_Said]:
 
 def _history(text: str) -> Iterator[_Said]:
     for place, found in enumerate(_HISTORY.finditer(text)):
-        marker = "install_failed" if found.group(1) == "Failed" else ""
-        yield _Said(place, None, "install", found.group(2).strip(), found.group(0), marker)
+        yield _Said(place, None, "install", found.group(2).strip(), found.group(0), _RESULTS[found.group(1)])
 
 
 def _windows(text: str) -> Iterator[_Said]:
@@ -114,7 +118,7 @@ def _windows(text: str) -> Iterator[_Said]:
         code = to_code(found.group(1))
         if code is not None and is_failure(code):
             network = hresult.describe(code).area in _NETWORK_AREAS
-            yield _Said(place, code, "scan" if searching or network else "install", "", found.group(0))
+            yield _Said(place, code, _LAYERS[searching or network], "", found.group(0))
 
 
 def _listed(text: str) -> Iterator[_Said]:
@@ -125,25 +129,22 @@ def _listed(text: str) -> Iterator[_Said]:
         if not line:
             continue
         ended, detail = _ENDS_IN_CODE.match(line), _DETAIL.match(line)
-        near = [title for at, title in titles if place - at <= (2 * _DETAILS_BELOW if detail else 2 * _TITLE_ABOVE)]
-        own = line[: _own_title(line)]
-        title = own or (near[-1] if near else "")
+        below = _TITLE_ABOVE
+        if detail:
+            below = _DETAILS_BELOW
+        own = part(_OWN_TITLE.match(line), 0) or ""
+        title = own or next((title for at, title in reversed(titles) if place - at <= 2 * below), "")
         found = ended or detail
         if found and title:
-            code = to_code(found.group(1))
-            layer = "download" if ended and _DOWNLOAD.search(line[len(own) :]) else "install"
+            code, layer = to_code(found.group(1)), "install"
+            if ended and _DOWNLOAD.search(line[len(own) :]):
+                layer = "download"
             if is_failure(code):
                 yield _Said(place, code, layer, title, f"{title}: {line[len(own):].strip()}")
         elif title and not own and _INSTALLED.search(line) and _A_DATE.search(line):
             yield _Said(place, None, "install", title, f"{title}: {line}")
         elif len(line) <= 250 and kb_of(line) and _TITLE.search(line):
             titles = [*titles[-3:], (place, line)]
-
-
-def _own_title(line: str) -> int:
-    """Where a title ends that stands on the line of its result."""
-    end = re.match(r".{5,220}\(KB[0-9]{6,8}\)", line)
-    return end.end() if end else 0
 
 
 def _sentences(text: str) -> Iterator[_Said]:
