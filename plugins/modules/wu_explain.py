@@ -8,8 +8,8 @@ version_added: 1.0.0
 description:
   - Reads files on the controller and gives the same findings as M(winfleet.wu_repair.win_wu_info) would for a host.
   - Takes logs as they are, saved evidence documents, and both together. Logs of the update agent, of the servicing stack, of DISM and of set-ups, exported
-    events, logs of Configuration Manager and output of the console are recognised by their content, in any language, in UTF-8, UTF-16 or an old code
-    page, whole or cut anywhere.
+    events, logs of Configuration Manager, output of the console and what is copied from the windows of Windows Update are recognised by their content, in
+    any language, in UTF-8, UTF-16 or an old code page, whole or cut anywhere.
   - Gives one explanation a host. A file of evidence names its host by its own name (C(web01.json), C(web01.after.json)); of several looks at one host the
     newest counts. Logs belong to the evidence beside them, or in the nearest folder above; without any, all logs are of one host, unless a log that a
     host has once (C(CBS.log)) is there in two folders.

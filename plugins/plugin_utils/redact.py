@@ -125,6 +125,9 @@ _SURE_HOST_FORMS = (
     re.compile(r"<Computer>([^<]{1,253})</Computer>"),
     re.compile(r"(?<![\\\w:])\\\\([A-Za-z0-9][\w.-]{0,252})(?=\\)"),
     re.compile(r"\\\\\?\\UNC\\([A-Za-z0-9][\w.-]{0,252})(?=\\)", re.I),
+    # The first column of PSWindowsUpdate's lists: `PC1  Installation  Failed`, `PC1  -D-----  KB5034441`.
+    re.compile(r"(?:^|\n)([A-Za-z][\w-]{0,62})[ \t]{1,40}(?:Uni|I)nstallation[ \t]{1,20}[A-Z][A-Za-z]{5,20}[ \t]"),
+    re.compile(r"(?:^|\n)([A-Za-z][\w-]{0,62})[ \t]{1,40}[A-Z-]{7}[ \t]{1,8}KB[0-9]{6,8}\b"),
     # Where a prompt or a program tells on which machine it runs.
     re.compile(r"(?<!\w)\[([A-Za-z][\w.-]{1,252})\]: PS [A-Z]:\\"),
     re.compile(r"(?:^|\n)\[?[\w.-]{1,32}@([A-Za-z][\w-]{1,30})(?=[ :])"),

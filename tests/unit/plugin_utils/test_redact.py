@@ -70,6 +70,8 @@ def once(text: str) -> str:
         ("Registered Owner:          Jane Doe", "Registered Owner:          user-1"),
         ("[PC4711]: PS C:\\> sfc /scannow on PC4711", "[host-1]: PS C:\\> sfc /scannow on host-1"),
         ("zoe@PC4711 C:\\> whoami", "user-1@host-1 C:\\> whoami"),
+        ("PC4711  Installation   Failed  1/11/2024 of PC4711", "host-1  Installation   Failed  1/11/2024 of host-1"),
+        ("PC4711  -D-----  KB5034441  61MB", "host-1  -D-----  KB5034441  61MB"),
         ("Logon Server: \\\\DC07", "Logon Server: \\\\host-1"),
         ("fabrikam.local/Berlin/Clients/PC4711 is PC4711", "dn-1 is host-1"),
         ("see go.microsoft.com/fwlink/x/events.asp", "see go.microsoft.com/fwlink/x/events.asp"),
