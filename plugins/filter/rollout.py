@@ -18,6 +18,12 @@ def is_over(hosts: Sequence[str], hostvars: Mapping[str, Any], canaries: Sequenc
     return rollout.is_over(rollout.known_rows(hosts, hostvars, VARIABLE), canaries, limit)
 
 
+def batches(hosts: Sequence[str], hostvars: Mapping[str, Any], part: str) -> list[int | str]:
+    """The sizes of batches of these hosts: a play has no host yet, so that the first says how it is wanted."""
+    wanted = hostvars[hosts[0]].get("wu_repair_serial", rollout.SERIAL) if hosts else rollout.SERIAL
+    return rollout.batches(wanted, part)
+
+
 def has_canary(hosts: Sequence[str], hostvars: Mapping[str, Any]) -> bool:
     """Whether one of these hosts was sent a change."""
     return rollout.has_canary(rollout.known_rows(hosts, hostvars, VARIABLE))
@@ -38,4 +44,4 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Called by ansible-core."""
         ours = {"at_one_server": at_one_server, "has_canary": has_canary, "is_over": is_over}
-        return {**ours, "batches": rollout.batches, "pattern": rollout.pattern}
+        return {**ours, "batches": batches, "hosts": rollout.hosts_of, "pattern": rollout.pattern}

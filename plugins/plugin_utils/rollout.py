@@ -21,6 +21,8 @@ from .verdict import RED, Verdict
 FIRST, REST = "first", "rest"
 # A pattern that no host matches.
 NOBODY = "all:!all"
+# The canary, a quarter of the others, the rest.
+SERIAL: tuple[int | str, ...] = (1, "25%", "100%")
 _SIZE = re.compile(r"[1-9]\d{0,5}|(?:[1-9]\d?|100)%")
 _LIMIT = re.compile(r"\d{1,6}|(?:\d{1,2}|100)%")
 _NUMBER = re.compile(r"\d{1,6}")
@@ -99,6 +101,19 @@ def has_canary(rows: Mapping[str, Mapping[str, Any]]) -> bool:
     return any(row.get("did") for row in rows.values())
 
 
+def hosts_of(given: object) -> list[str]:
+    """The hosts to look at, as a play takes them, out of what a person types: a name, a pattern, a list, or text of a list.
+
+    `-e 'wu_repair_hosts=["a","b"]'` is text.
+    """
+    if isinstance(given, str) and given.strip().startswith("[") and given.strip().endswith("]"):
+        given = [part.strip(" '\"") for part in given.strip()[1:-1].split(",")]
+    if isinstance(given, str):
+        given = [given]
+    items = given if isinstance(given, Sequence) else []
+    return [str(item).strip() for item in items if str(item).strip()] or [NOBODY]
+
+
 def pattern(groups: Container[str], wanted: str, *but: str) -> str:
     """The hosts of one group of the run that are in none of some others, in the order of the inventory; a group that is not there is empty.
 
@@ -106,7 +121,8 @@ def pattern(groups: Container[str], wanted: str, *but: str) -> str:
     """
     if wanted not in groups:
         return NOBODY
-    return ":".join(("all", f"&{wanted}", *(f"!{name}" for name in but if name in groups)))
+    # `all` has the order of the inventory, and not a localhost that nobody wrote down.
+    return ":".join(("all", wanted, f"&{wanted}", *(f"!{name}" for name in but if name in groups)))
 
 
 def known_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str) -> dict[str, dict[str, Any]]:

@@ -128,6 +128,9 @@ def test_the_lines_and_the_evidence_give_the_same_summary_later(fleet: Fleet, ch
 CHOICES: list[tuple[Sequence[str], dict[str, Any], str]] = [
     (["--limit", "well"], {}, "1 host: 1 healthy."),
     ([], {"wu_repair_hosts": ["sick", "a-gone"]}, "2 hosts: 1 broken but repairable, 1 unreachable."),
+    # As text, which `-e wu_repair_hosts=...` makes of it, and a group whose names are matched.
+    (["-e", "wu_repair_hosts=['sick',\"a-gone\"]", "--limit", "windows"], {}, "2 hosts: 1 broken but repairable, 1 unreachable."),
+    (["--limit", "we*", "--skip-tags", "other"], {}, "1 host: 1 healthy."),
     (["--limit", "!a-gone,!denied"], {"wu_repair_hosts": "windows:!full"}, "2 hosts: 1 healthy, 1 broken but repairable."),
 ]
 
@@ -152,10 +155,16 @@ def test_through_import_playbook_and_with_a_user_s_own_configuration(fleet: Flee
     assert done.returncode == 2
 
 
-def test_nobody_looked_at_is_red_and_said(fleet: Fleet) -> None:
-    done = play(fleet, "check_wu", variables={"wu_repair_hosts": "no-such-group"})
+@pytest.mark.parametrize(("words", "hosts"), [([], "no-such-group"), (["--tags", "none-of-ours"], "well")])
+def test_nobody_looked_at_is_red_and_said(fleet: Fleet, words: Sequence[str], hosts: str) -> None:
+    done = play(fleet, "check_wu", *words, variables={"wu_repair_hosts": hosts})
     assert done.returncode == 2
     assert "No host was looked at: no host matches" in done.stdout
+
+
+def test_a_host_that_no_inventory_names_is_red_where_it_cannot_be_read(fleet: Fleet) -> None:
+    done = play(fleet, "check_wu", variables={"wu_repair_hosts": "localhost"})
+    assert (totals(done), done.returncode) == ("1 host: 1 cannot be read.", 2), done.stdout
 
 
 def test_a_report_that_cannot_be_written_is_said_before_anybody_is_looked_at(fleet: Fleet) -> None:

@@ -84,9 +84,30 @@ def test_later_ones_count_by_number_and_by_share() -> None:
     assert not rollout.is_over(known, ["a"], 0)
 
 
+@pytest.mark.parametrize(
+    ("given", "hosts"),
+    [
+        ("windows", ["windows"]),
+        ("web1,web2", ["web1,web2"]),
+        ("windows:!db*", ["windows:!db*"]),
+        ("~web.*", ["~web.*"]),
+        ("windows[0:1]", ["windows[0:1]"]),
+        (["web1", "web2"], ["web1", "web2"]),
+        ('["web1","web2"]', ["web1", "web2"]),
+        ("['web1', 'web2']", ["web1", "web2"]),
+        ("[web1,web2]", ["web1", "web2"]),
+        ("", [rollout.NOBODY]),
+        ([], [rollout.NOBODY]),
+        (None, [rollout.NOBODY]),
+    ],
+)
+def test_hosts_in_every_form_that_a_person_types(given: object, hosts: list[str]) -> None:
+    assert rollout.hosts_of(given) == hosts
+
+
 def test_hosts_by_their_groups_whichever_there_are() -> None:
     groups = {"sick": ["a", "b"], "tried": ["a"]}
-    assert rollout.pattern(groups, "sick", "spared", "tried") == "all:&sick:!tried"
+    assert rollout.pattern(groups, "sick", "spared", "tried") == "all:sick:&sick:!tried"
     assert rollout.pattern(groups, "stale") == rollout.NOBODY
 
 
