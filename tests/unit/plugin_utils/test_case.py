@@ -250,6 +250,7 @@ def test_row_keeps_what_a_person_needs() -> None:
     assert (row["run_id"], row["deeds"]) == (RUN, ["cache reset"])
     assert "cache reset" in row["msg"]
     assert row["backups"] == [rf"C:\Windows\SoftwareDistribution.wu_repair-{RUN}"]
+    assert (row["proved_by"], row["proof"]["status"], row["owner"], row["next_step"] != "") == (PROVED.by, "proved", "admin", True)
 
 
 # --- the document ---
