@@ -176,7 +176,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _tell(self, run: runs.Run, *, interrupted: bool = False) -> None:
         said = run.lines(interrupted=interrupted, rest=str(self._report or ""))
-        self._print(*(said if run.rows else [_NOBODY]))
+        self._print(*(said if run.rows or interrupted else [_NOBODY]))
         if self._report is None:
             return
         self._run = run

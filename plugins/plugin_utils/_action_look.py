@@ -313,9 +313,12 @@ def merged(older: Evidence | None, newer: Evidence) -> Evidence:
     return Evidence(timed.asked_ms, timed.answered_ms, sections)
 
 
+_NOT_TRAVELLING = ("first_seen_text", "last_seen_text", "seen_in", "source", "subject")
+
+
 def _small(finding: Mapping[str, Any]) -> dict[str, Any]:
-    """A finding as it is in an event of a job: with its newest line, without what is empty, and without times as text."""
-    shown = {name: value for name, value in finding.items() if value and not name.endswith("_text")}
+    """A finding as it is in an event of a job: with its newest line, without what is empty, times as text and the log."""
+    shown = {name: value for name, value in finding.items() if value and name not in _NOT_TRAVELLING}
     return {**shown, "lines": list(finding["lines"])[-1:]}
 
 
