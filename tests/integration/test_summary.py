@@ -162,6 +162,12 @@ def test_nobody_looked_at_is_red_and_said(fleet: Fleet, words: Sequence[str], ho
     assert "No host was looked at: no host matches" in done.stdout
 
 
+def test_hosts_are_listed_without_a_run(fleet: Fleet) -> None:
+    done = play(fleet, "fix_wu", "--list-hosts")
+    assert done.returncode == 0, done.stderr
+    assert "hosts (5):" in done.stdout
+
+
 def test_a_host_that_no_inventory_names_is_red_where_it_cannot_be_read(fleet: Fleet) -> None:
     done = play(fleet, "check_wu", variables={"wu_repair_hosts": "localhost"})
     assert (totals(done), done.returncode) == ("1 host: 1 cannot be read.", 2), done.stdout
