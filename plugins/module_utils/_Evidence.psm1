@@ -98,7 +98,7 @@ function Get-RegistryPart($Look, [string] $Section) {
   $part = @{}
   foreach ($row in $Look.table[$Section] -split '\r?\n') {
     $short, $match = $row -split ';', 2
-    $key = $short -replace '^SYS', 'HKU\S-1-5-18\CV' -replace '^CBS', 'CV\Component Based Servicing' -replace '\bCV\\', 'MS\Windows\CurrentVersion\' `
+    $key = $short -replace '^SYS\b', 'HKU\S-1-5-18\CV' -replace '^CBS', 'CV\Component Based Servicing' -replace '\bCV\\', 'MS\Windows\CurrentVersion\' `
       -replace '\bMS\\', 'SOFTWARE\Microsoft\' -replace '^POL', 'SOFTWARE\Policies\Microsoft' -replace '^CCS', 'SYSTEM\CurrentControlSet' -replace '^(?!HKU)', 'HKLM\'
     $read = Read-RegistryKey $key
     if ($null -eq $read) { continue }

@@ -157,7 +157,7 @@ def test_the_exit_code_and_the_recap_follow_the_verdicts(run: Run) -> None:
 def test_the_summary_names_every_host_that_is_not_well_in_plain_words(run: Run) -> None:
     shown = run["first"].stdout.rpartition("PLAY RECAP")[2].partition("Not healthy, worst first:")[2].splitlines()
     for name, row in run["rows"].items():
-        told = any(name in line and report.WORDS[row["now"]][0] in line for line in shown)
+        told = any(name in line and report.words_of(row)[0] in line for line in shown)
         assert told is (row["now"] not in report.WELL), name
 
 

@@ -29,6 +29,8 @@ ELSEWHERE = {
 # Where the host tells less, and why.
 LESS = {
     "rolled-back-without-a-code.log": "the agent sends lines of codes and of damage, not every state",
+    "driver-not-found.log": "the agent sends lines of codes and of damage: the driver is named in a line that has neither",
+    "driver-update-named.log": "the agent sends lines of codes and of damage: the driver is named in a line that has neither",
     "lookup-of-a-file-of-servicing.log": "the agent sends no line that has but an NT status (0xd0000034): healthy hosts write hundreds",
     "lookup-of-a-file-of-the-store.log": "the agent sends no line that has but an NT status (0xd0000034): healthy hosts write hundreds",
 }

@@ -198,7 +198,7 @@ def test_up(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = re.search(r"inventory (\S+)", out)
     assert path is not None
     assert Path(path[1]) == tmp_path / "f/inventory.yml"
-    assert f"ansible -i {path[1]} windows" in out
+    assert f"ansible-playbook -i {path[1]} winfleet.wu_repair.check_wu" in out
 
 
 def test_up_says_in_one_line_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:

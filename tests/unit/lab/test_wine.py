@@ -166,7 +166,7 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
         $missing = try { Read-EventRecord -Channel Nowhere -XPath '*' -Max 1 -TimeoutMs 100 }
         catch { $_.Exception.GetBaseException().GetType().Name }
         @{
-          services = Get-ServiceTable -Name wuauserv, BITS, CryptSvc, Nope
+          services = Get-ServiceTable -Name wuauserv, BITS, UsoSvc, CryptSvc, Nope
           tail = (Read-FileTail -Path 'C:\Windows\Logs\lab.log' -Bytes 100).size
           key = (Read-RegistryKey -Key 'HKLM\SOFTWARE\Lab [1]').values
           link = (Get-FolderFact -Path 'C:\Windows\Linked').reparse
@@ -189,7 +189,8 @@ def test_real_functions_read_the_prefix_and_overlaid_ones_the_lab(host: WineBack
     assert services["BITS"]["start"] == 4
     assert services["CryptSvc"]["dependents"] == ["LabChild"]
     assert (services["BITS"]["account"], services["BITS"]["dll_missing"]) == ("LocalSystem", False)
-    # Wine has no usosvc.dll.
+    # Wine has no usosvc.dll, the lab's Windows has.
+    assert services["UsoSvc"]["dll_missing"] is False
     assert [seen["real"][name]["dll_missing"] for name in ("UsoSvc", "BITS")] == [True, False]
     assert (seen["proxy"], seen["own"]) == ("proxy.lab:80", "own.lab:80")
     assert "Nope" not in services

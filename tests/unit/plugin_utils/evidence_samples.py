@@ -49,7 +49,7 @@ def document() -> dict[str, Any]:
             "services": section({"services": [
                 {"name": "wuauserv", "exists": True, "start": 3, "delayed": False, "state": "stopped", "trigger": True,
                  "image_path": "%systemroot%\\system32\\svchost.exe -k netsvcs -p", "service_dll": "%systemroot%\\system32\\wuaueng.dll",
-                 "dependents": ["UsoSvc"]},
+                 "account": "LocalSystem", "dll_missing": False, "dependents": ["UsoSvc"]},
                 {"name": "msiserver", "exists": False, "start": None, "delayed": None, "state": None, "dependents": []}]}),
             "history": section({"entries": [
                 {"time": NOW - 5, "operation": 1, "result": 2, "hresult": 0, "title": "B (KB5005565)", "update_id": ""},
@@ -66,11 +66,12 @@ def document() -> dict[str, Any]:
             "cbs": section(log("2025-11-23 12:00:00, Info                  CSI    [SR] Cannot repair"), "partial", "cut to fit"),
             "servicing": section({
                 "in_progress": 0, "processes": [{"name": "TiWorker", "busy_ms": 120}], "log_age": 4, "installer_in_progress": False,
-                "setup_in_progress": False, "upgrade_in_progress": False}),
+                "setup_in_progress": False, "upgrade_in_progress": False, "exclusive": 1}),
             "reboot": section({"markers": ["cbs_reboot_pending"]}),
             "policy": section({
                 "wu": {"WUServer": "http://w:8530", "UseWUServer": 1}, "au": {}, "user": {}, "ux": {}, "mdm": {"x": None},
-                "mdm_wins": None, "servicing": {}, "tls": {"Enabled": 0}, "configmgr": False, "sus_client_id": UPDATE}),
+                "mdm_wins": None, "servicing": {}, "tls": {"Enabled": 0}, "configmgr": False, "sus_client_id": UPDATE,
+                "protocols": 0x800, "pol_damaged": False}),
             "sources": section({
                 "services": [{"id": WINDOWS_UPDATE, "default": True, "managed": False}],
                 "last_search": NOW - 100, "last_install": None,

@@ -747,7 +747,8 @@ def test_damage_is_named_with_and_without_tabs() -> None:
     tabs = cbs("(p)\tCBS Catalog Corrupt\t(n)\t\t\tPackage_1.cat", "(f)\tCBS MUM Missing\t0x800F0900\tservicing\\x.mum")
     assert names(read(tabs)) == {"catalog_corrupt", "mum_missing", "0x800f0900"}
     assert [one.name for one in read(tabs)] == ["Package_1.cat", "servicing\\x.mum"]
-    assert [one.name for one in read(cbs("(p)\tCSI Payload Corrupt\t(w)\t(Fixed)\tamd64_x\\y.dll"))] == ["amd64_x\\y.dll"]
+    assert [one.name for one in read(cbs("(p)\tCSI Payload Corrupt\t(w)\t\tamd64_x\\y.dll"))] == ["amd64_x\\y.dll"]
+    assert read(cbs("(p)\tCSI Payload Corrupt\t(w)\t(Fixed)\tamd64_x\\y.dll")) == []
     assert names(read(tabs.replace("\t", "  "))) == {"catalog_corrupt", "mum_missing", "0x800f0900"}
 
 

@@ -51,7 +51,10 @@ function Get-ServiceTable {
     if ($library -and -not $table[$one]['service_dll']) { $table[$one]['service_dll'] = "%systemroot%\system32\$library" }
     if ($lab.ContainsKey($one)) {
       $table[$one]['dependents'] = $lab[$one]['dependents']
-      foreach ($name in 'image_path', 'service_dll', 'account', 'dll_missing') { if ($lab[$one].ContainsKey($name)) { $table[$one][$name] = $lab[$one][$name] } }
+      # Not $name: the parameter of that name makes a list of what it is given, which is no key.
+      foreach ($field in 'image_path', 'service_dll', 'account', 'dll_missing') {
+        if ($lab[$one].ContainsKey($field)) { $table[$one][$field] = $lab[$one][$field] }
+      }
     }
   }
   return $table
