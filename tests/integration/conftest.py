@@ -15,11 +15,16 @@ from lab.hosts import HostSpec
 MakeFleet = Callable[..., Fleet]
 
 
+# In these files the engine does nothing of its own, or nothing that fix_wu.yml does not play on it: a look after a restart, a reset after an
+# update run, each module once more.
+BY_THE_WAY = ("test_restart.py", "test_rescue.py", "test_modules.py")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to make test-long what the engine does nothing of its own in: after a restart it looks, after an update run it resets."""
+    """Leave to make test-long what make test plays on the engine by another way."""
     for item in items:
-        if item.path.name in ("test_restart.py", "test_rescue.py") and "[engine" in item.name:
+        if item.path.name in BY_THE_WAY and "[engine" in item.name:
             item.add_marker(pytest.mark.slow)
 
 

@@ -32,7 +32,8 @@ ON_WINE = [pytest.param(name, marks=[] if name in QUICKLY else [pytest.mark.slow
 # of real life, is played on it by `make demo` and `make test-long`.
 NOISE = [name for name in SCENARIOS if name.startswith("noise-")]
 BY_DATA = [
-    "clock-ahead-workgroup", "reboot-pending", "rotated-log", "stale-host", "w32time-disabled",
+    "clock-ahead-workgroup", "clock-domain-member", "german-host", "reboot-pending", "rotated-log", "scan-denied", "stale-host",
+    "w32time-disabled",
     "component-store", "controller-clock", "healthy-server", "low-disk", "not-elevated", "old-powershell", "update-access-policy",
     "win-updates-rescue", "wsus-unreachable", *(name for name in NOISE if name != "noise-german"),
 ]  # fmt: skip

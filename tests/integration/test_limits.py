@@ -78,6 +78,7 @@ def test_a_canary_that_is_lost_in_the_middle_of_a_change_stops_the_rollout(make_
     assert code == 2
 
 
+@pytest.mark.slow
 def test_later_failures_stop_by_their_number_and_no_limit_is_none(make_fleet: MakeFleet) -> None:
     fleet = make_fleet("model", "german-host=a-good", *(f"wuauserv-will-not-stop=b-stuck-{number}" for number in (1, 2, 3)))
     given = {"wu_repair_stop_timeout": 1, "wu_repair_serial": [1]}
