@@ -15,8 +15,8 @@ from lab.hosts import HostSpec
 MakeFleet = Callable[..., Fleet]
 
 
-# In these files the engine does nothing of its own, or nothing that fix_wu.yml does not play on it: a look after a restart, a reset after an
-# update run, each module once more.
+# In these files the engine does nothing of its own, or nothing that fix_wu.yml does not play on it: a look after a restart, a reset after
+# an update run, each module once more.
 BY_THE_WAY = ("test_restart.py", "test_rescue.py", "test_modules.py")
 
 
