@@ -16,7 +16,7 @@ options:
   event:
     description:
       - What happened. V(end) ends the case, and drops the evidence that was kept for it. V(restarted) tells that the host was restarted.
-      - V(begin) checks, before any host is looked at, that O(report) and O(evidence_dir) can be written, and O(fail_on), O(serial), O(max_failed) and O(shared_server).
+      - V(begin) checks, before any host is looked at, that O(report) and O(evidence_dir) can be written, and the variables of every host.
       - V(one_server) leaves the host to whoever runs the server that it fails at. Nothing is sent to it.
       - V(fail) fails a host whose verdict O(fail_on) names, with one short line that is the same for all hosts. Its sentence is told elsewhere, by O(say)
         or by the summary of the playbooks.
