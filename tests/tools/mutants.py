@@ -29,7 +29,7 @@ LIST = ROOT / "tests" / "cases" / "mutants.yml"
 # So many of them must be noticed.
 SHARE = 0.9
 LIMIT_S = 240
-_COPIED = ("plugins", "tests", "meta", "pyproject.toml", "galaxy.yml")
+_COPIED = ("plugins", "playbooks", "tests", "meta", "pyproject.toml", "galaxy.yml")
 # Exit codes of pytest: all passed, a test failed, nothing was left to run.
 _PASSED, _FAILED, _NOTHING = 0, 1, 5
 _RED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", re.MULTILINE)
