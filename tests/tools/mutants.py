@@ -49,6 +49,7 @@ class Bench:
         self.tree = self.root / "tree"
         self.collections = self.root / "collections"
         self.red: tuple[str, ...] = ()
+        self._seconds = 1_000_000_000
         shutil.rmtree(self.root, ignore_errors=True)
         self.tree.mkdir(parents=True)
         for name in _COPIED:
@@ -65,11 +66,17 @@ class Bench:
         """Make the change, run its tests, take it back."""
         path = self.tree / mutant["file"]
         before = path.read_text("utf-8")
-        path.write_text(before.replace(mutant["old"], mutant["new"]), "utf-8")
+        self._write(path, before.replace(mutant["old"], mutant["new"]))
         try:
             return self.run(mutant["tests"], "-x")[0] == _FAILED
         finally:
-            path.write_text(before, "utf-8")
+            self._write(path, before)
+
+    def _write(self, path: Path, text: str) -> None:
+        """Write a file that no bytecode of an earlier text stands for: Python tells one text from another by size and whole seconds."""
+        path.write_text(text, "utf-8")
+        self._seconds += 1
+        os.utime(path, (self._seconds, self._seconds))
 
     def find_red(self, tests: Sequence[str]) -> tuple[str, ...]:
         """The names of the tests that fail as the tree is."""
@@ -83,10 +90,11 @@ class Bench:
             "PYTHONPATH": f"{self.collections}:{self.tree / 'tests'}",
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "WULAB_COLLECTIONS": str(self.collections),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Twenty thousand lines are compiled once and not for every change.
+            "PYTHONPYCACHEPREFIX": str(self.root / "bytecode"),
             "HYPOTHESIS_STORAGE_DIRECTORY": str(self.root / "hypothesis"),
         }
-        environment.pop("PYTHONPYCACHEPREFIX", None)
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         left_out = [word for name in self.red for word in ("--deselect", name)]
         command = [sys.executable, "-m", "pytest", "-q", how, "-p", "no:cacheprovider", "-p", "no:xdist", *left_out, *tests]
         try:
