@@ -125,13 +125,17 @@ def pattern(groups: Container[str], wanted: str, *but: str) -> str:
     return ":".join(("all", wanted, f"&{wanted}", *(f"!{name}" for name in but if name in groups)))
 
 
+def _part(of: object, name: str) -> Mapping[str, Any]:
+    """A part of what a host registered; empty where it has none."""
+    part = of.get(name) if isinstance(of, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
 def known_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str) -> dict[str, dict[str, Any]]:
     """What the case of each host says, out of what it registered."""
     found = {}
     for host in hosts:
-        registered = hostvars[host].get(variable)
-        case = registered.get("case") if isinstance(registered, Mapping) else None
-        known = case if isinstance(case, Mapping) else {}
+        known = _part(hostvars[host].get(variable), "case")
         found[host] = {"did": list(known.get("did") or ()), "now": known.get("verdict")}
     return found
 
@@ -196,10 +200,10 @@ def asking_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str
     found = {}
     for host in hosts:
         registered = hostvars[host].get(variable)
-        case = registered.get("case") if isinstance(registered, Mapping) else None
-        if not isinstance(case, Mapping):
+        case = _part(registered, "case")
+        if not case:
             continue
-        look, about = case.get("look") or {}, registered.get("about") or {}
+        look, about = _part(case, "look"), _part(registered, "about")
         found[host] = {
             "fails_at": str(look.get("server") or "") * (case.get("next") != END),
             "why": str(look.get("why") or ""),
