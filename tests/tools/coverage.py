@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import http.server
 import json
 import os
 import shutil
@@ -30,7 +31,7 @@ from lab.controller import adhoc, fix
 from lab.demo import QUICK, promised_scenarios
 from lab.fleet import Fleet, missing
 from lab.hosts import HostSpec
-from lab.steps import CASES
+from lab.steps import CASES, OLD
 from lab.steps import run as play
 from lab.steps import specs as case_specs
 
@@ -48,7 +49,7 @@ BARE = "bare"
 BARE_SCENARIO = {
     "machine": "server2022",
     "registry": {
-        r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "127.0.0.1,0x9"},
+        r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Parameters": {"Type": "NTP", "NtpServer": "127.0.0.2,0x9 127.0.0.1,0x9"},
         r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU": {"UseWUServer": 1},
         # Nobody listens there.
         r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings": {"ProxyEnable": 1, "ProxyServer": "127.0.0.1:9"},
@@ -56,14 +57,17 @@ BARE_SCENARIO = {
         r"HKLM\SYSTEM\CurrentControlSet\Services\wlidsvc": {"Start": 3},
     },
     "services": {"wlidsvc": None},
+    "winhttp_proxy": "127.0.0.1:9",
+    # A backup of an earlier run, to be pruned.
+    "files": {rf"Windows\SoftwareDistribution.wu_repair-{OLD}\Download\a.bin": {"size": 10}},
 }
 # More than a look counts.
 MANY_FILES = 50500
 BARE_CALLS: list[Call] = [
     (BARE, "win_wu_info", {"gather_subset": ["all"]}, ()),
-    (BARE, "win_timesync", {"source": "ntp", "servers": ["127.0.0.1"], "resync": "always"}, ()),
+    (BARE, "win_timesync", {"source": "ntp", "servers": ["127.0.0.2", "127.0.0.1"], "resync": "always"}, ()),
     (BARE, "win_timesync", {"time_zone": "UTC", "resync": "never"}, ()),
-    (BARE, "win_wu_reset", {"force": True, "service_security": True}, ()),
+    (BARE, "win_wu_reset", {"force": True, "service_security": True, "keep_backups": 1}, ()),
 ]
 
 # The case of a search that hangs is about the runspace beside the first.
@@ -127,33 +131,62 @@ def watched(output: str) -> Iterator[None]:
             del os.environ[name]
 
 
+class _Stopped(http.server.BaseHTTPRequestHandler):
+    """A WSUS whose application pool is stopped: IIS answers 503."""
+
+    def do_GET(self) -> None:
+        """Answer as IIS does."""
+        self.send_error(503)
+
+    def log_message(self, *_words: object) -> None:
+        """Keep the screen for what is said here."""
+
+
+def _time_server(address: str, *, fit: bool) -> contextlib.AbstractContextManager[object]:
+    """Serve time on port 123 of an address of this machine; one that is unfit sends away whoever asks (RFC 5905, 7.4)."""
+    clock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                question, sender = clock.recvfrom(512)
+                if not sender:
+                    return
+                now = time.time() + 2208988800
+                stamp = struct.pack("!II", int(now), int(now % 1 * 2**32))
+                # Version 4, mode server, stratum 2; the client's transmit time comes back as the originate time.
+                head = bytes([0x24, 2, 6, 0xEC]) + bytes(12)
+                if not fit:
+                    head = bytes([0xE4, 0, 6, 0xEC]) + bytes(8) + b"RATE"
+                clock.sendto(head + stamp + question[40:48] + stamp + stamp, sender)
+
+    try:
+        clock.bind((address, 123))
+        threading.Thread(target=answer, daemon=True).start()
+    except OSError as error:
+        print(f"coverage: wine: no time server on {address}: {error}", flush=True)
+    return _closing(clock)
+
+
 @contextlib.contextmanager
-def servers() -> Iterator[int]:
-    """Serve time on 127.0.0.1:123, where we may, and accept connections on the port that it yields."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        clock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-
-        def answer() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    question, sender = clock.recvfrom(512)
-                    if not sender:
-                        return
-                    now = time.time() + 2208988800
-                    stamp = struct.pack("!II", int(now), int(now % 1 * 2**32))
-                    # Version 4, mode server, stratum 2; the client's transmit time comes back as the originate time.
-                    clock.sendto(bytes([0x24, 2, 6, 0xEC]) + bytes(12) + stamp + question[40:48] + stamp + stamp, sender)
-
-        try:
-            clock.bind(("127.0.0.1", 123))
-            threading.Thread(target=answer, daemon=True).start()
-        except OSError as error:
-            print(f"coverage: wine: no time server on 127.0.0.1: {error}", flush=True)
-        yield int(listener.getsockname()[1])
+def _closing(clock: socket.socket) -> Iterator[None]:
+    with clock:
+        yield
         # A close does not wake a thread that waits to receive.
         with contextlib.suppress(OSError):
             clock.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def servers() -> Iterator[int]:
+    """Serve time on port 123 of 127.0.0.1 and, unfit, of 127.0.0.2, where we may, and a stopped WSUS on the port that it yields."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_time_server("127.0.0.1", fit=True))
+        stack.enter_context(_time_server("127.0.0.2", fit=False))
+        wsus = stack.enter_context(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Stopped))
+        threading.Thread(target=wsus.serve_forever, daemon=True).start()
+        stack.callback(wsus.shutdown)
+        yield int(wsus.server_address[1])
 
 
 def call(fleet: Fleet, calls: Sequence[Call]) -> None:
@@ -190,6 +223,8 @@ def bare(kept: Path) -> None:
             with Fleet([HostSpec(BARE, str(scenario))], "wine") as fleet:
                 drive = fleet.folder / BARE / "prefix" / "drive_c"
                 (drive / "cover").mkdir()
+                # Wine tells a file without the right to write as read-only.
+                next((drive / "windows").glob(f"*{OLD}/**/a.bin")).chmod(0o444)
                 cache = next(path for path in (drive / "windows").iterdir() if path.name.lower() == "softwaredistribution") / "Many"
                 cache.mkdir()
                 for number in range(MANY_FILES):
