@@ -787,10 +787,11 @@ function Invoke-Apply {
   <# .SYNOPSIS The reply to a request to change the host. #>
   [CmdletBinding()]
   param([hashtable] $Request)
+  # First: it leaves the culture of the host, by which I is no letter of [A-Za-z] for .NET Framework under Turkish.
+  $look = New-Look -Request @{ schema = 1; op = 'observe'; sections = @(); servers = @() }
   $refused = Test-ApplyRequest -Request $Request
   # Another System32 and other keys.
   if (-not $refused -and -not (Get-SessionFact).is_64bit) { $refused = 'PowerShell is a 32-bit process on the host' }
-  $look = New-Look -Request @{ schema = 1; op = 'observe'; sections = @(); servers = @() }
   $watch = $Request['observe']
   if (-not $refused -and $watch) { $refused = if ($watch -is [hashtable]) { (New-Look -Request $watch).refused } else { 'observe is not a request' } }
   if ($refused) { return @{ schema = 1; refused = $refused } }

@@ -377,6 +377,18 @@ def test_outside_the_fixed_set_refuses_the_whole(host: Host, step: tuple[str, di
     assert changes(host) == []
 
 
+def test_what_a_request_may_hold_is_the_same_under_every_culture(host: Host) -> None:
+    """Under a Turkish culture `[A-Z]` without regard to case takes another I for I.
+
+    .NET Framework even takes I itself for none of `[A-Za-z]` there (dotnet/runtime#36147), so that BITS was no name of a service and every
+    reset was refused.
+    """
+    host.state["culture"] = "tr-TR"
+    assert "outside the fixed set" in host.run("wu_apply", request(("set_time_zone", {"id": "Tokelau Standard T\u0131me"})))["refused"]
+    found = [{"what": "service", "name": "BITS", "field": "start", "is": 3}]
+    assert host.run("wu_apply", request(*RESET, expect=found))["failed"] is None
+
+
 @pytest.mark.parametrize(
     "more",
     [
