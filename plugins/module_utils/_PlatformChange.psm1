@@ -75,7 +75,13 @@ function Send-ServiceStop {
   param([string] $Name)
   Add-Type -AssemblyName System.ServiceProcess
   $service = [ServiceProcess.ServiceController]::new($Name)
-  try { $service.Stop() }
+  try {
+    # Stop() would stop what depends on it as well, whoever it belongs to, and nobody would start it again (.NET, ServiceController.Stop).
+    # The caller has stopped what is ours; what runs by now a trigger has started since.
+    $others = @($service.DependentServices | Where-Object { $_.Status -ne 'Stopped' })
+    if ($others) { throw [ComponentModel.Win32Exception]::new(1051, "$($others.ServiceName -join ', ') depends on $Name and runs") }
+    $service.Stop()
+  }
   finally { $service.Dispose() }
 }
 

@@ -31,9 +31,9 @@ class Real:
         self._module = folder / MODULE.name
         self._module.write_text(MODULE.read_text("ascii").replace("Global\\winfleet.wu_repair", f"Global\\{uuid.uuid4().hex}"), "ascii")
 
-    def start(self, script: str) -> subprocess.Popen[str]:
+    def start(self, script: str, before: str = "") -> subprocess.Popen[str]:
         """A PowerShell that runs a script."""
-        text = f"Import-Module {self._module} -WarningAction SilentlyContinue\n$ErrorActionPreference = 'Stop'\n{TRY}\n{script}"
+        text = f"{before}\nImport-Module {self._module} -WarningAction SilentlyContinue\n$ErrorActionPreference = 'Stop'\n{TRY}\n{script}"
         command = [self._program, "-NoProfile", "-NonInteractive", "-Command", text]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
@@ -104,6 +104,41 @@ def test_a_process_is_ended_only_as_the_one_that_was_seen(real: Real, sleeper: s
     """)
     assert seen == ["sleep", "InvalidOperationException", "InvalidOperationException", False]
     assert sleeper.wait(10) != 0
+
+
+CONTROLLER = """
+Add-Type @'
+namespace ServiceProcess {
+  public class ServiceController {
+    public string ServiceName; public string Status; public ServiceController[] DependentServices = new ServiceController[0];
+    public ServiceController(string name) {
+      ServiceName = name; Status = "Running";
+      if (name == "CryptSvc") DependentServices = new[] {
+        new ServiceController("AppIDSvc"), new ServiceController("Old") { Status = "Stopped" }
+      };
+    }
+    public void Stop() {
+      foreach (var other in DependentServices) other.Stop();
+      System.Console.Error.Write("stopped " + ServiceName + ";");
+    }
+    public void Dispose() { }
+  }
+}
+'@
+"""
+
+
+def test_a_service_is_stopped_without_what_depends_on_it(real: Real) -> None:
+    """Stop of .NET stops all that depends on a service first: what a trigger had started since the look stood still for good."""
+    command = real.start(
+        """
+        try { Send-ServiceStop -Name CryptSvc } catch { $fault = $_.Exception.GetBaseException(); $fault.NativeErrorCode; $fault.Message }
+        Send-ServiceStop -Name BITS
+        """,
+        CONTROLLER,
+    )
+    out, errors = command.communicate(timeout=120)
+    assert (out.split(), errors) == (["1051", "AppIDSvc", "depends", "on", "CryptSvc", "and", "runs"], "stopped BITS;")
 
 
 def test_one_run_changes_a_host_and_a_dead_one_holds_nothing(real: Real) -> None:
