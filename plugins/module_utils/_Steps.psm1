@@ -318,6 +318,12 @@ function Wait-Service([string] $Name, [string] $State, [int] $TimeoutMs, [string
   return $false
 }
 
+# Who keeps an administrator from a service: its descriptor, as update blockers write it, or a program that guards it.
+function Get-DenialHint([string] $Name) {
+  $cure = if ($Name -in 'wuauserv', 'BITS') { ' (service_security of win_wu_reset puts that right)' }
+  return "; sc.exe sdshow $Name says who may$cure, unless a program guards it"
+}
+
 function Stop-OneService([string] $Name, [int] $TimeoutMs, [bool] $Kill = $true) {
   $row = Get-OneService -Name $Name
   if ($null -eq $row -or $row.state -eq 'stopped') { return }
@@ -332,7 +338,8 @@ function Stop-OneService([string] $Name, [int] $TimeoutMs, [bool] $Kill = $true)
   if (Wait-Service -Name $Name -State stopped -TimeoutMs $TimeoutMs -Again Send-ServiceStop) { return }
   $row = Get-OneService -Name $Name
   $late = if ($final) { "$Name does not stop (state $($row.state))" } else { "$Name did not stop within $TimeoutMs ms (state $($row.state))" }
-  if ($denied -or -not $Kill) { throw "$late $($fault.why)".TrimEnd() }
+  if ($denied) { throw "$late $($fault.why)$(Get-DenialHint -Name $Name)" }
+  if (-not $Kill) { throw "$late $($fault.why)".TrimEnd() }
   $process = @{ pid = 0; shared = 0; name = ''; started = 0 }
   try { $process = Get-ServiceProcess -Name $Name } catch { $fault.why = "$($fault.why) $((Get-Fault -Record $_).why)" }
   if ($process.pid -eq 0 -or $process.shared -ne 1 -or $process.name -ne 'svchost') {

@@ -263,6 +263,7 @@ def test_a_final_answer_is_not_waited_for(host: Host, code: int, fails: bool) ->
     host.state["fails"]["Send-ServiceStop CryptSvc"] = {"message": "no", "code": code}
     reply = host.run("wu_apply", request(stop("CryptSvc", 60000)))
     assert (reply["failed"] is not None) is fails
+    assert ("sc.exe sdshow CryptSvc" in str(reply["failed"])) is (code == -2147024891)
     assert reply["steps"][0]["ms"] < 10000
     assert changes(host).count("Send-ServiceStop CryptSvc") == 1
 
