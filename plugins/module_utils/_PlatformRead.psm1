@@ -99,8 +99,9 @@ function Get-ProcessTime([string[]] $Name) {
   $times = @{}
   foreach ($process in [Diagnostics.Process]::GetProcesses()) {
     foreach ($one in $Name -eq $process.ProcessName) {
-      # Denied, or gone by now.
-      try { $times[$one] += [long]$process.TotalProcessorTime.TotalMilliseconds } catch { $times[$one] += $null }
+      # Denied or gone: null, of which [long] makes 0.
+      $took = $process.TotalProcessorTime.TotalMilliseconds
+      $times[$one] += if ($took -is [double]) { [long]$took }
     }
   }
   $times

@@ -60,8 +60,13 @@ def hasty(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "processes", [{"SetupHost": 0}, {"setupprep": 0}, {"TiWorker": 700}, {"msiexec": 700}, {"TiWorker": [5, 5, 80, 160]}]
-)
+    "processes",
+    [
+        {"SetupHost": 0}, {"setupprep": 0}, {"TiWorker": 700}, {"msiexec": 700}, {"TiWorker": [5, 5, 80, 160]},
+        # Its time may not be read.
+        {"TiWorker": [None]},
+    ],
+)  # fmt: skip
 def test_an_installation_at_work_differs(host: Host, hasty: Path, processes: dict[str, Any]) -> None:
     host.state["processes"] = processes
     reply = host.run("wu_apply", request(*RESET, expect=CALM), utils=hasty)
