@@ -62,14 +62,15 @@ function Get-ServiceTable([string[]] $Name) {
   foreach ($service in [ServiceProcess.ServiceController]::GetServices()) { $all[$service.ServiceName] = $service }
   $table = @{}
   foreach ($one in $Name) {
-    $key = Read-RegistryKey -Key "HKLM\SYSTEM\CurrentControlSet\Services\$one"
+    $path = "HKLM\SYSTEM\CurrentControlSet\Services\$one"
+    $key = Read-RegistryKey $path
     if ($null -eq $key) { continue }
     $state = $null
     $running = @()
     if ($all[$one]) {
       $state = $states[[int]$all[$one].Status - 1]
       if ($state -ne 'stopped') {
-        $running = @($all[$one].DependentServices | Where-Object Status -NE Stopped | ForEach-Object ServiceName)
+        $running = @($all[$one].DependentServices | Where-Object Status -GT Stopped | ForEach-Object ServiceName)
       }
     }
     else {
@@ -83,12 +84,13 @@ function Get-ServiceTable([string[]] $Name) {
       trigger = 'TriggerInfo' -in $key['subkeys']
     }
     if ($one -in 'wuauserv', 'BITS', 'UsoSvc') {
-      $own = Read-RegistryKey -Key "HKLM\SYSTEM\CurrentControlSet\Services\$one\Parameters"
+      $own = Read-RegistryKey "$path\Parameters"
       $library = if ($own) { $own['values']['ServiceDll'] }
       if (-not $library) { $library = $key['values']['ServiceDll'] }
+      $file = [Environment]::ExpandEnvironmentVariables("$library") -replace '^\\\\\?\\'
       $table[$one] += @{
         image_path = $key['values']['ImagePath']; service_dll = $library; account = $key['values']['ObjectName']
-        dll_missing = $library -and -not [IO.File]::Exists([Environment]::ExpandEnvironmentVariables($library))
+        dll_missing = $file -match '^[a-z]:' -and -not [IO.File]::Exists($file)
       }
     }
   }

@@ -879,7 +879,7 @@ def _account(row: Service, situation: Situation, recent: Recent) -> Iterator[Fin
     yield _weighed(finding, is_fault=not recent.is_served(situation.now))
 
 
-_PROGRAM = re.compile(r"^(?:%systemroot%|%windir%|\\systemroot|[a-z]:\\windows)\\system32\\([^\\ ]+)")
+_PROGRAM = re.compile(r"^(?:\\\\\?\\)?(?:%systemroot%|%windir%|\\systemroot|[a-z]:\\windows)\\system32\\([^\\ ]+)")
 
 
 def _is_known(path: str, names: Sequence[str]) -> bool:

@@ -582,6 +582,8 @@ def test_a_service_runs_what_windows_ships(path: str | None, known: bool) -> Non
         ("%systemroot%\\system32\\svchost.exe -k netsvcs -p", True),
         ('"C:\\Windows\\system32\\svchost.exe" -k netsvcs', True),
         ("\\SystemRoot\\System32\\svchost.exe -k netsvcs", True),
+        ("\\\\?\\C:\\Windows\\System32\\svchost.exe -k netsvcs", True),
+        ("%windir%\\system32\\svchost.exe -k netsvcs", True),
         ("C:\\Windows\\Temp\\svchost.exe -k netsvcs", False),
         ("C:\\Windows\\System32\\svchost2.exe", False),
     ],
