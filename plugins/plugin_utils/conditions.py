@@ -788,7 +788,10 @@ def _by_policy(finding: Finding, situation: Situation) -> Finding | None:
 
 def _concerns(name: str, recent: Recent) -> bool:
     """Whether an active failure may come from this service being disabled."""
-    if routing.SERVICES[name]["needed"] == "always":
+    needed = routing.SERVICES[name]["needed"]
+    if needed == "never":
+        return False
+    if needed == "always":
         return any(_may_be_the_services(item) for item in recent.failing)
     codes = [code for item in recent.failing if (code := _code(item)) is not None]
     if any(routing.is_service_code(code) for code in codes):

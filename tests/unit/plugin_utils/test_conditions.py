@@ -485,11 +485,18 @@ def test_a_disabled_service_on_a_silent_host_is_a_fault(other: tuple[Observation
     assert conditions_of(look(services(BITS=4) | SILENT), *other)["service_disabled:BITS"] == "repair reset"
 
 
-@pytest.mark.parametrize("name", ["DoSvc", "msiserver", "AppIDSvc", "WaaSMedicSvc", "wlidsvc"])
+@pytest.mark.parametrize("name", ["DoSvc", "msiserver", "AppIDSvc", "wlidsvc"])
 def test_a_service_that_few_updates_need_counts_beside_its_own_failure(name: str) -> None:
     off = look(services(**{name: 4}))
     assert conditions_of(off, failed("scan", 0x80244022)) == {}
     assert f"service_disabled:{name}" in conditions_of(off, failed("scan", 0x80070422))
+
+
+def test_a_service_that_no_update_needs_is_told_and_no_fault() -> None:
+    """The images of GitHub's runners have WaaSMedicSvc disabled; a disabled wuauserv beside it is what searches fail for."""
+    off = look(services(WaaSMedicSvc=4, wuauserv=4))
+    assert conditions_of(off, failed("scan", 0x80070422)) == {"service_disabled:wuauserv": "repair reset"}
+    assert "service_disabled:WaaSMedicSvc" in notices_of(off, failed("scan", 0x80070422))
 
 
 def test_the_sign_in_assistant_counts_for_an_upgrade() -> None:
