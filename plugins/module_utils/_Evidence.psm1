@@ -67,12 +67,14 @@ CCS\Control\ComputerName\ComputerName;ComputerName
     policy = @'
 POL\Windows\WindowsUpdate;.*
 POL\Windows\WindowsUpdate\AU;.*
+POL\Windows\DeliveryOptimization;DODownloadMode
 CV\Policies\WindowsUpdate;.*
 CV\Policies\Explorer;No(AutoUpdate|WindowsUpdate)
 CV\Policies\Servicing;.*
 CV\WindowsUpdate;SusClientId
 MS\WindowsUpdate\UX\Settings;(Pause|Flight|Defer|Branch|Exclude|Target|IsExpedited).*
 MS\PolicyManager\current\device\Update;(?!.*_(ProviderSet|WinningProvider|LastWrite)).*
+MS\PolicyManager\current\device\DeliveryOptimization;DODownloadMode
 MS\PolicyManager\current\device\ControlPolicyConflict;MDMWinsOverGP
 CCS\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client;Enabled|DisabledByDefault
 CV\Internet Settings\WinHttp;DefaultSecureProtocols
@@ -93,14 +95,15 @@ SYSTEM\Setup\MoSetup\Volatile\SetupDiag;.*
   }
 }
 
-# The registry's part of a section: what is there, as numbers and text, without credentials in addresses.
+# The registry's part of a section: what is there, without credentials in addresses.
 function Get-RegistryPart($Look, [string] $Section) {
   $part = @{}
   foreach ($row in $Look.table[$Section] -split '\r?\n') {
     $short, $match = $row -split ';', 2
     $key = $short -replace '^SYS\b', 'HKU\S-1-5-18\CV' -replace '^CBS', 'CV\Component Based Servicing' -replace '\bCV\\', 'MS\Windows\CurrentVersion\' `
       -replace '\bMS\\', 'SOFTWARE\Microsoft\' -replace '^POL', 'SOFTWARE\Policies\Microsoft' -replace '^CCS', 'SYSTEM\CurrentControlSet' -replace '^(?!HKU)', 'HKLM\'
-    $read = Read-RegistryKey $key
+    # A guarded key hides no other.
+    $read = try { Read-RegistryKey $key } catch { Add-Fault $Look (Get-Fault $_) }
     if ($null -eq $read) { continue }
     $values = @{}
     foreach ($name in [string[]]@($read['values'].psbase.Keys -match "^($match)$" | Sort-Object)) {
@@ -286,7 +289,7 @@ function Get-clockSection($Look, $Data) {
   }
   $ask = @()
   if ($set.Type -in 'NTP', 'AllSync') { $ask += "$($set.NtpServer)" -split '\s+' -replace ',.*' }
-  # A member asks its domain, whose name is that of its controllers. A controller would ask itself.
+  # A member asks its domain by name; a controller would ask itself.
   if ($set.Type -in 'NT5DS', 'AllSync' -and $Look.fact.domain_role -in 1, 3) { $ask += $Look.fact.domain }
   $Data.sources = @(foreach ($server in @($ask + $Look.servers -ne '' | Select-Object -Unique -First 6)) {
     try { @{ server = $server; ok = $true } + (Invoke-SntpQuery $server $Look.sntp_ms) }
@@ -420,7 +423,7 @@ function Get-sourcesSection($Look, $Data) {
   $Data.Remove('registry')
   $Data.endpoints = @(foreach ($one in $ask | Sort-Object { "$_" } -Unique) {
     $url = $one[1] -as [uri]
-    if ($null -eq $url -or -not $url.Host) { continue }
+    if ($url.Port -lt 1) { continue }
     $row = @{ role = $one[0]; host = $url.DnsSafeHost; port = $url.Port }
     $row += Test-TcpConnect $url.DnsSafeHost $url.Port $Look.connect_ms
     # Its pool may stand still.

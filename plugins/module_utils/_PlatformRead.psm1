@@ -47,7 +47,7 @@ function Read-RegistryKey([string] $Key) {
       if ($value -is [int]) { $value = [long]$value -band 4294967295 }
       if ($null -ne $value -and $value -isnot [byte[]]) { $values[$name] = $value }
     }
-    return @{ values = $values; subkeys = [string[]]$open.GetSubKeyNames() }
+    return @{ values = $values; subkeys = $open.GetSubKeyNames() }
   }
   finally {
     if ($open) { $open.Dispose() }
@@ -233,7 +233,7 @@ function Test-TcpConnect([string] $Server, $Port, $TimeoutMs) {
       $row = @{ ok = $true; error = $null }
     }
   }
-  catch { $row.error = [string]$_.Exception.GetBaseException().Message }
+  catch { $row.error = $_.Exception.GetBaseException().Message }
   if ($socket) { $socket.Close() }
   $row
 }

@@ -31,11 +31,11 @@ _MARKERS = {
     r"CCS\Services\Netlogon": "netlogon_join",
 }
 _POLICIES = {
-    "wu": (r"POL\Windows\WindowsUpdate",),
+    "wu": (r"POL\Windows\WindowsUpdate", r"POL\Windows\DeliveryOptimization"),
     "au": (r"POL\Windows\WindowsUpdate\AU",),
     "user": (r"CV\Policies\WindowsUpdate", r"CV\Policies\Explorer"),
     "ux": (r"MS\WindowsUpdate\UX\Settings",),
-    "mdm": (r"MS\PolicyManager\current\device\Update",),
+    "mdm": (r"MS\PolicyManager\current\device\Update", r"MS\PolicyManager\current\device\DeliveryOptimization"),
     "servicing": (r"CV\Policies\Servicing",),
     "tls": (r"CCS\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client",),
 }

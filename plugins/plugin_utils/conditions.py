@@ -69,6 +69,7 @@ def find(evidence: Evidence, settings: Settings, situation: Situation, recent: R
         *_reboot(evidence),
         *_policy(evidence, situation, recent),
         *_pauses(evidence, situation),
+        *_download_mode(evidence, situation, recent),
         *_management(evidence, settings, situation, recent),
         *_policy_file(evidence, situation, recent),
         *_clock(evidence, settings, situation, recent),
@@ -330,6 +331,38 @@ def _blocking_policy(what: str, answer: Mapping[str, str]) -> Finding:
 def _serves(evidence: Evidence, situation: Situation, recent: Recent) -> bool:
     """Whether a WSUS runs on the host itself: it answers, or a search of it went well. A WSUS server may well be its own client."""
     return recent.has_searched(situation.now, 1) or any(row.ok for row in evidence.sources.endpoints if row.role == "wsus")
+
+
+# Microsoft, "Delivery Optimization reference", Download mode: from Windows 11 on 100 is deprecated and
+# "can cause some content to fail to download".
+_WINDOWS_11, _BYPASS = 22000, 100
+
+
+def _download_mode(evidence: Evidence, situation: Situation, recent: Recent) -> Iterator[Finding]:
+    """Delivery Optimization is passed by. Told beside a download that fails: most content comes all the same."""
+    build = evidence.host.build
+    if build is None or build < _WINDOWS_11 or not any(_is_download(item) for item in recent.failing):
+        return
+    for values, owner in ((evidence.policy.wu, _owner(situation)), (evidence.policy.mdm, MANAGEMENT)):
+        if not is_set(values, "DODownloadMode", _BYPASS):
+            continue
+        yield _as_notice(
+            _condition(
+                "download_mode_bypass",
+                order=102,
+                layer="policy",
+                meaning=f"A policy makes downloads pass Delivery Optimization by (DODownloadMode = {_BYPASS}), "
+                "for which some fail since Windows 11",
+                answer=owner,
+                next_step="Have the owner of the policy set DODownloadMode to 0 (no peers), or to 99 for a host without internet.",
+            )
+        )
+        return
+
+
+def _is_download(item: Finding) -> bool:
+    code = _code(item)
+    return item.layer == "download" or (code is not None and code >> 16 == _DELIVERY_OPTIMIZATION)
 
 
 def _pauses(evidence: Evidence, situation: Situation) -> Iterator[Finding]:

@@ -510,6 +510,33 @@ def test_what_system_itself_uses_to_reach_servers(host: Host) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("script", ["file://server/share/proxy.pac", "file:///C:/proxy.pac", r"\\server\share\proxy.pac", "proxy.pac"])
+def test_a_script_of_a_proxy_that_no_port_serves_is_not_asked(host: Host, script: str) -> None:
+    """A file has a server and no port: a connection to port -1 failed, and the script's server was said not to answer."""
+    own = r"HKU\S-1-5-18\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings"
+    host.state["registry"][own] = {"AutoConfigURL": script}
+    sources = host.observe("sources")["sources"]
+    assert (sources["status"], sources["data"]["endpoints"]) == ("ok", [])
+
+
+def test_a_key_that_is_guarded_hides_no_other(host: Host) -> None:
+    """A program that guards one key (as update blockers do) took the whole section with it: no policy at all was known."""
+    policy = r"HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate"
+    host.state["registry"].update({policy: {"WUServer": "http://wsus.example:8530"}, policy + r"\AU": {"UseWUServer": 1}})
+    host.state["guarded"] = [policy + r"\AU"]
+    found = host.observe("policy")["policy"]
+    assert (found["status"], found["data"]["wu"], found["data"]["au"]) == ("partial", {"WUServer": "http://wsus.example:8530"}, {})
+    assert "not allowed" in found["why"]
+
+
+def test_how_downloads_are_made_by_policy(host: Host) -> None:
+    policy, managed = r"HKLM\SOFTWARE\Policies\Microsoft\Windows", r"HKLM\SOFTWARE\Microsoft\PolicyManager\current\device"
+    host.state["registry"][policy + r"\DeliveryOptimization"] = {"DODownloadMode": 100, "DOGroupId": "x"}
+    host.state["registry"][managed + r"\DeliveryOptimization"] = {"DODownloadMode": 99, "DOMaxCacheAge": 1}
+    data = host.observe("policy")["policy"]["data"]
+    assert (data["wu"], data["mdm"]) == ({"DODownloadMode": 100}, {"DODownloadMode": 99})
+
+
 def test_who_runs_a_service_what_servicing_keeps_and_what_winhttp_may_speak(host: Host) -> None:
     base = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
     host.state["services"]["BITS"]["account"] = r".\svc-bits"

@@ -243,6 +243,24 @@ def test_a_pause_is_told_and_no_fault(changes: dict[str, Any], who: str) -> None
     assert (result.verdict.name, who in result.verdict.msg) == ("healthy", True)
 
 
+@pytest.mark.parametrize(
+    ("changes", "code", "layer", "owner"),
+    [
+        ({"policy.wu": {"DODownloadMode": 100}}, 0x80D03002, "download", "policy"),
+        ({"policy.wu": {"DODownloadMode": 100}}, 0x80D03002, "install", "policy"),
+        ({"policy.mdm": {"DODownloadMode": 100}}, 0x80072EE2, "download", "management"),
+        # It passes Delivery Optimization by on purpose, and no download fails; simple; Windows 10 may.
+        ({"policy.wu": {"DODownloadMode": 100}}, 0x80073712, "install", None),
+        ({"policy.wu": {"DODownloadMode": 99}}, 0x80D03002, "download", None),
+        ({"policy.wu": {"DODownloadMode": 100}, "host.build": 19045}, 0x80D03002, "download", None),
+    ],
+)
+def test_downloads_that_pass_delivery_optimization_by(changes: dict[str, Any], code: int, layer: str, owner: str | None) -> None:
+    host = look({"host.build": 22631} | changes)
+    found = [item for item in find(host, [failed(layer, code)]) if item.condition == "download_mode_bypass"]
+    assert [(item.notice, dict(item.answer)) for item in found] == ([(True, {"owner": owner})] if owner else [])
+
+
 @pytest.mark.parametrize(("ok", "hours", "blamed"), [(True, 400, False), (False, 5, False), (False, 30, True)])
 def test_a_wsus_server_may_be_its_own_client(ok: bool, hours: float, blamed: bool) -> None:
     host = look({

@@ -41,6 +41,7 @@ function Get-WinHttpProxy { param() (Get-TestState).winhttp_proxy }
 function Read-RegistryKey {
     param([string] $Key)
     $state = Get-TestState
+    if ($Key -in $state.guarded) { throw [Security.SecurityException]::new('Requested registry access is not allowed.') }
     $read = @{ values = @{}; subkeys = @() }
     $found = $false
     foreach ($property in $state.registry.PSObject.Properties) {
