@@ -25,7 +25,9 @@ _COMPONENTS = "Agent|AU|PT|Handler|Misc|Setup|COMAPI|DnldMgr"
 _UNDATED = re.compile(rf"[ \t>|]{{0,8}}({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S)
 # These say by themselves whose they are.
 _BARE = re.compile(
-    r"[ \t>|]{0,8}(?:[*#-]{1,2}[ \t]{1,4})?(?:WARNING: )?((?:WU client failed |Failed to find updates with error code ).*)", re.S
+    r"[ \t>|]{0,8}(?:[*#\u2022-]{1,2}[ \t]{1,4})?(?:WARNING: )?"
+    r"((?:WU client failed |Failed to find updates with error code |SyncUpdates failure, error = ).*)",
+    re.S,
 )
 # Of the new form: process and thread may be left, and a page sets a mark before each star.
 _NEW_UNDATED = (
@@ -36,6 +38,8 @@ _NEW_BARE = re.compile(rf"{_NEW_UNDATED}.*)", re.S | re.I)
 _UNDATED_SIGN = re.compile(
     rf"^{_NEW_UNDATED}(?:Send request|WinHttp: Send|Library download|SyncUpdates_W|Error occurred while|Background download))|"
     r"^[ \t>|]{0,8}WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8"
+    r"|^[ \t>|*#\u2022-]{0,8}(?:WARNING: )?"
+    r"(?:WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8|SyncUpdates failure, error = 0x8)"
     r"|^[ \t>|]{0,8}(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
     r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)",
     re.M | re.I,

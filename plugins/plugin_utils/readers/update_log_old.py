@@ -43,7 +43,10 @@ _HANDLER_FAILED = re.compile(
     r"|Operation failed at update [0-9]{1,5}, Exit code = (0x[0-9A-Fa-f]{8})"
 )
 _SEARCHING = re.compile(r"Skipping scan, self-update check|Failed to synchronize|Failed to find updates|SyncServerUpdates")
-_SYNC = re.compile(r"(?:SyncUpdates_WithRecovery failed|SyncServerUpdatesInternal failed|Sync of Updates)[.:]{1,2}:? ?(0x8[0-9A-Fa-f]{7})")
+_SYNC = re.compile(
+    r"(?:(?:SyncUpdates_WithRecovery failed|SyncServerUpdatesInternal failed|Sync of Updates)[.:]{1,2}:? ?|SyncUpdates failure, error = )"
+    r"(0x8[0-9A-Fa-f]{7})"
+)
 # A talk with a server that failed. In a part of a log it may be all there is of a search.
 _TALK = re.compile(
     r"WARNING: (?:WinHttp: SendRequestUsingProxy failed for .{0,300}?error |WinHttp: SendRequestToServerForFileInformation failed with |"
@@ -52,7 +55,7 @@ _TALK = re.compile(
 WORTH = (
     "START", "END", "RESUMED", "xit code = 0x", "client failed", " failed, ", "error code ", "CBS update", "CBS called",
     "CBS package", "FATAL", "Preparing update", "Skipping scan", "Failed to ", "UpdateId = ", "Title = ", "ServiceI", "SyncServer",
-    "SyncUpdates_W", "Sync of Upd", "SendRequest",
+    "SyncUpdates", "Sync of Upd", "SendRequest",
 )  # fmt: skip
 _LAYERS = (("find", "scan"), ("search", "scan"), ("install", "install"), ("download", "download"))
 # Nothing was there to be done: WU_E_NO_UPDATE.
@@ -106,7 +109,7 @@ class OldForm:
             self._search_on(line)
         if "SendRequest" in line.message:
             self._talked(line)
-        sync = part(_SYNC.search(line.message)) if line.component == "PT" else None
+        sync = part(_SYNC.search(line.message)) if line.component in ("PT", "Agent") else None
         if sync is not None and len(self._unended) < _MOST_OPEN:
             self._unended[line.key] = (line, int(sync, 16))
         if line.component.lower() == "handler":
