@@ -48,6 +48,11 @@ _WINDOW_10 = re.compile(
 _SEARCHING = re.compile(
     r"could not search|checking for|konnte nicht nach|rechercher de nouvelles|no pudo buscar|connect to the update service", re.I
 )
+# The window of set-up: `0xC1900101 - 0x20017`, and what no language translates below it, or what it begins with.
+_UPGRADE = re.compile(r"(?<![0-9a-z])(0x[89c][0-9a-f]{7}) ?[-\u2013\u2014] ?(0x[1-9][0-9a-f]{4})(?![0-9a-z])", re.I)
+_PHASE = re.compile(r"\b(?:SAFE_OS|FIRST_BOOT|SECOND_BOOT|OOBE_BOOT|INSTALL_UPDATES|PREPARE_\w{3,20})\b")
+_NOT_INSTALLED = re.compile(r"(?:couldn.?t|could not|unable to|cannot|failed to) install|installation (?:has )?failed", re.I)
+_PHASE_NEAR = 250
 # `PC01  Installation  Failed  1/11/2024 3:12:44 ...  TITLE`: PSWindowsUpdate translates none of it.
 _HISTORY = re.compile(
     r"^\S{1,63}[ \t]{1,20}Installation[ \t]{1,20}(Succeeded|Failed)[ \t]{1,20}[0-9][0-9./: -]{5,22}\S{0,4}[ \t]{1,8}(\S.{3,300})$", re.M
@@ -66,6 +71,7 @@ class _Said(NamedTuple):
     title: str
     line: str
     marker: str = ""
+    name: str | None = None
 
 
 def is_update_screen(sample: str, _name: str) -> bool:
@@ -79,7 +85,7 @@ def update_screen(text: str, out: Collector) -> None:
         title = clean(one.title).rstrip(" .") or None
         seen = Observation("screen", one.layer, OK, place=-one.place, channel=out.channel, title=title, kb=kb_of(title), line=one.line)
         if one.marker:
-            seen = changed(seen, outcome=FAILED, marker=one.marker)
+            seen = changed(seen, outcome=FAILED, marker=one.marker, code=one.code, name=one.name)
         elif one.code is not None:
             seen = changed(seen, outcome=outcome_of_failure(one.layer, one.code), code=one.code)
         out.add(seen)
@@ -87,7 +93,7 @@ def update_screen(text: str, out: Collector) -> None:
 
 def _said(text: str) -> list[_Said]:
     text = text.translate(_MARKS)
-    for way in (_objects, _history, _listed, _sentences, _windows):
+    for way in (_objects, _history, _listed, _sentences, _windows, _upgrades):
         said = list(islice(way(text), _MOST))
         if said:
             return said
@@ -119,6 +125,18 @@ def _windows(text: str) -> Iterator[_Said]:
         if code is not None and is_failure(code):
             network = hresult.describe(code).area in _NETWORK_AREAS
             yield _Said(place, code, _LAYERS[searching or network], "", found.group(0))
+
+
+def _upgrades(text: str) -> Iterator[_Said]:
+    """A feature upgrade that set-up took back. A list of several codes explains them."""
+    found = list(_UPGRADE.finditer(text))
+    if len({one.group(0).lower() for one in found}) > 2:
+        return
+    for one in found:
+        above, below = text[max(0, one.start() - _PHASE_NEAR) : one.start()], text[one.end() : one.end() + _PHASE_NEAR]
+        code = to_code(one.group(1))
+        if is_failure(code) and (_PHASE.search(below) or _NOT_INSTALLED.search(above)):
+            yield _Said(0, code, "upgrade", "", one.group(0), "final", one.group(2))
 
 
 def _listed(text: str) -> Iterator[_Said]:
