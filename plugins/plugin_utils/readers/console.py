@@ -58,5 +58,15 @@ def console(text: str, out: Collector) -> None:
         if program.read is not None and screen.has(*program.writes):
             program.read(screen, out)
     if is_servicing(text, ""):
-        lines = (line if HEAD.match(line) or "[SR]" in line else "" for line in each_line(text))
-        servicing("\n".join(lines), out)
+        _logged(text, out)
+
+
+def _logged(text: str, out: Collector) -> None:
+    """Lines of logs. What DISM logged on the way to a result is told by the result."""
+    lines = (line if HEAD.match(line) or "[SR]" in line else "" for line in each_line(text))
+    logs = Collector(None, out.channel)
+    servicing("\n".join(lines), logs)
+    ended = {one.layer for one in out.result() if one.source == "dism" and one.code is not None}
+    for one in logs.result():
+        if one.source != "dism" or one.layer not in ended:
+            out.add(one)

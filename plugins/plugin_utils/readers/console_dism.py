@@ -116,13 +116,21 @@ class _Run:
 def _runs(screen: Screen) -> list[_Run]:
     """The calls of DISM, in their order."""
     runs = [_Run()]
+    # Of several commands that PowerShell took at once (`>> dism ...`), those that have not begun yet.
+    waiting: list[tuple[str, Piece]] = []
     for index, piece in enumerate(screen.pieces):
         run = runs[-1]
         command = _COMMAND.search(piece.text)
+        if command and run.command and piece.text.startswith(">>"):
+            waiting.append((command.group(1), piece))
+            continue
         begins = command is not None and not _BAR.search(piece.text[: command.start()])
         if begins or piece.is_prompt or _is_next(run, piece, index):
             run = _Run(begun=index, last=index)
             runs.append(run)
+            if waiting and not begins and not piece.is_prompt:
+                run.command, asked = waiting.pop(0)
+                run.place, run.line = asked.place, asked.text
         if command:
             run.command = command.group(1)
             run.place, run.line = piece.place, piece.text
@@ -325,7 +333,7 @@ def _sfc_translated(screen: Screen) -> list[tuple[int, str, str]]:
     told = []
     for found in _SFC_NAMES.finditer(screen.text):
         words = screen.text[found.start() : found.start() + _SENTENCE]
-        if not _SFC_DAMAGE.search(words):
+        if not _SFC_DAMAGE.search(words) or screen.is_supposed(found.start()):
             continue
         result = next(((FAILED, "sr_cannot_repair") for said in _SFC_LEFT if said in words), None)
         result = result or next(((OK, "sr_repaired") for said in _SFC_DONE if said in words), None)
@@ -341,7 +349,11 @@ def _sfc_english(screen: Screen) -> list[tuple[int, str, str, str]]:
 
     A text that explains quotes several results, and none stands below a share or the begin of a scan.
     """
-    said = [(found.start(), *result, found.group(0)) for found in _SFC.finditer(screen.text) if (result := _sfc_result(found.group(1)))]
+    said = [
+        (found.start(), *result, found.group(0))
+        for found in _SFC.finditer(screen.text)
+        if (result := _sfc_result(found.group(1))) and not screen.is_supposed(found.start())
+    ]
     if len({sentence.split(".")[0][:60].lower() for _at, _outcome, _marker, sentence in said}) < 2:
         return said
     places = {at: screen.index_at(at) for at, *_rest in said}

@@ -26,6 +26,12 @@ _SPREAD = 24
 _PROMPT = re.compile(r"(?:\([^()]{1,40}\) ?)?(?:\[[^\[\]]{1,80}\]: ?)?(?:PS )?(?:[A-Z]:\\[^<>|\"]{0,200}|HK[A-Z]{2}:\\)> ?|[=*#_-]{20,}")
 # Lines of logs in between are for the readers of these logs.
 _LOGGED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?|<!\[LOG\[")
+# A heading or a comment: what was pasted behind it is what the program wrote.
+_HEADING = re.compile(r"#{1,6} ")
+# `If you see "...", run ...`, a row of a table: what a program may write, not what it wrote.
+_SUPPOSED = re.compile(
+    r"^\||\b(?:if|whether|in case|wenn|falls|\u0435\u0441\u043b\u0438)\b|(?:^|[.:(-] ?)(?:si|se|als)\b|\u5982\u679c|\u5834\u5408", re.I
+)
 _LABEL = re.compile(r"([^:\uff1a]{1,80}?)[ \u00a0]?[:\uff1a][ \u00a0]?(.*)", re.S)
 
 
@@ -68,6 +74,12 @@ class Screen:
         """Which line an offset into the text lies in."""
         return max(0, bisect_right(self._starts, offset) - 1)
 
+    def is_supposed(self, offset: int) -> bool:
+        """Whether what stands at an offset is only spoken of: a guide says what to do where a program writes it."""
+        index = self.index_at(offset)
+        before = self.pieces[index].text[: offset - self._starts[index]]
+        return _SUPPOSED.search(before[-200:]) is not None
+
     def at(self, offset: int) -> Piece:
         """The line that an offset into the text lies in."""
         return self.pieces[self.index_at(offset)]
@@ -89,7 +101,8 @@ def _pieces(text: str) -> Iterator[Piece]:
         for line in map(_together, whole.split("\r")):
             for part in _PADDING.split(line) if len(line) > _PADDED else (line,):
                 for start in range(0, len(part), MAX_LINE):
-                    yield Piece(part[start : start + MAX_LINE].strip("\t \u00a0"), place)
+                    written = part[start : start + MAX_LINE].strip("\t \u00a0")
+                    yield Piece(_HEADING.sub("", written, count=1) if written.startswith("#") else written, place)
 
 
 def _together(line: str) -> str:

@@ -280,7 +280,9 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
         return None
     if own in _SEARCHES:
         return Observation("powershell", _layer_of_search(code), code=code, **common)
-    feature = _FEATURE.search(told)
+    # PowerShell shows the call below the message.
+    below = " ".join(one.text for one in screen.pieces[index + 1 : index + _NEAR])
+    feature = _FEATURE.search(told) or _FEATURE.search(below.partition("FullyQualifiedErrorId")[0])
     return Observation(
         "dism", layer_of(code, "", repair=False), code=code, name=feature.group(1) if feature else None, kb=kb_of(told), **common
     )

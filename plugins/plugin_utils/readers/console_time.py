@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -40,8 +41,17 @@ _MOST = 500
 _COMMAND = re.compile(r"\bw32tm(?:\.exe)?[ \u00a0]{1,4}[/-](\w{1,20})([^\n]{0,200})", re.I)
 _CODE = re.compile(r"\((0x8[0-9A-Fa-f]{7})\)")
 _CONFIGURATION = re.compile(r"\[TimeProviders\]|^\[Configuration\]", re.M)
-# What a call says without a code, in English alone.
+# What a call says without a code; in other languages the one sentence that all of them ask for.
 _SAID = (
+    (
+        re.compile(
+            r"(?<!\()(?:da keine Zeitdaten verf|\u043d\u0435\u0442 \u0434\u043e\u0441\u0442\u0443\u043f\u043d\u044b\u0445 "
+            r"\u0434\u0430\u043d\u043d\u044b\u0445 \u043e \u0432\u0440\u0435\u043c\u0435\u043d\u0438"
+            r"|\u6ca1\u6709\u53ef\u7528\u7684\u65f6\u95f4\u6570\u636e)"
+        ),
+        FAILED,
+        "no_time_data",
+    ),
     (re.compile(r"(?<!\()The computer did not resync because no time data"), FAILED, "no_time_data"),
     (re.compile(r"(?<!\()The computer did not resync because only stale time data"), FAILED, "time_data_stale"),
     (re.compile(r"(?<!\()The computer did not resync because the required time change was too big"), FAILED, "clock_beyond_limit"),
@@ -56,14 +66,13 @@ def is_time(screen: Screen) -> bool:
         return True
     if _TRACKED.search(text) and (_SAMPLE.search(text) or _NO_SAMPLE.search(text) or _MONITORED.search(text)):
         return True
-    return bool(_command_results(screen)) or any(pattern.search(text) for pattern, _outcome, _marker in _SAID)
+    return bool(_command_results(screen)) or any(True for _one in _sentences(screen))
 
 
 def clock(screen: Screen, out: Collector) -> None:
     """Read what w32tm said of the clock."""
     seen = [*_statuses(screen), *_peer_results(screen), *_samples(screen), *_monitored(screen), *_command_results(screen)]
-    for pattern, outcome, marker in _SAID:
-        seen += [_seen(screen.at(found.start()), outcome, marker) for found in pattern.finditer(screen.text)]
+    seen += _sentences(screen)
     if all(one.ok for one in seen):
         # A clock that is right says nothing about updates; beside a failure it says whether that is over.
         return
@@ -73,6 +82,15 @@ def clock(screen: Screen, out: Collector) -> None:
 
 def _seen(piece: Piece, outcome: str = FAILED, marker: str | None = None, code: int | None = None, name: str | None = None) -> Observation:
     return Observation("w32tm", "clock", outcome, place=piece.place, code=code, marker=marker, name=name, line=piece.text)
+
+
+def _sentences(screen: Screen) -> Iterator[Observation]:
+    if not screen.has("w32tm", "resync"):
+        return
+    for pattern, outcome, marker in _SAID:
+        for found in pattern.finditer(screen.text):
+            if not screen.is_supposed(found.start()):
+                yield _seen(screen.at(found.start()), outcome, marker)
 
 
 # --- /query /status [/verbose] ---
