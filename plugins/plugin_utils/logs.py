@@ -30,6 +30,7 @@ from .readers.servicing import Servicing, is_servicing, servicing
 from .readers.setup import SetupLog, is_device_setup, is_setup, nothing, setup
 from .readers.setupdiag import is_setupdiag, setupdiag
 from .readers.stack import DATED
+from .readers.tool_result import is_tool_result, tool_result
 from .readers.update_log import is_update_log, wulog
 from .readers.update_screen import is_update_screen, update_screen
 from .sections import LogKind
@@ -66,7 +67,45 @@ def understood(data: bytes, name: str = "", zone_offset_s: int | None = None) ->
         return None, []
     out = Collector(zone_offset_s, _channel(kind.name, name))
     kind.read(text, out)
-    return kind.name, out.result()
+    seen = out.result()
+    if len(text) <= _MOST_QUOTED and kind.name in _QUOTED:
+        seen = _quoted_beside(text, name, kind, seen, zone_offset_s)
+    return kind.name, seen
+
+
+def _quoted_beside(text: str, name: str, first: _Kind, seen: list[Observation], zone_offset_s: int | None) -> list[Observation]:
+    """What was seen, and what other readers find in a short text, where it is more than that."""
+    done = {first.name} | _INSIDE.get(first.name, set())
+    for kind in _KINDS:
+        if kind.name in done or kind.name not in _QUOTED or not kind.recognises(text, name):
+            continue
+        out = Collector(zone_offset_s, _channel(kind.name, name))
+        kind.read(text, out)
+        found = [one for one in out.result() if one.ok or _is_news(one, seen)]
+        named = [one for one in out.result() if one.kb and one not in found]
+        seen = [_with_name(one, named) for one in seen]
+        if not all(one.ok for one in found):
+            seen += found
+    return seen
+
+
+def _is_news(one: Observation, seen: list[Observation]) -> bool:
+    """Whether a failure is none of those that were seen: another code, or another condition."""
+    if one.code is None:
+        return one.marker not in {other.marker for other in seen}
+    return not any(one.code == other.code or one.code in other.related for other in seen)
+
+
+def _with_name(one: Observation, named: list[Observation]) -> Observation:
+    """A failure with the update that the same text names beside its code; what it names by itself is the nearer cause."""
+    if one.code is None or one.kb or one.update:
+        return one
+    other = next((other for other in named if (other.code, other.layer) == (one.code, one.layer)), None)
+    if other is None:
+        return one
+    if one.name:
+        return replace(one, name=f"{one.name} of {other.kb}")
+    return replace(one, kb=other.kb, title=other.title)
 
 
 def kind_of(data: bytes, name: str = "") -> str | None:
@@ -106,7 +145,13 @@ _KINDS = (
     _Kind("console", is_console, console),
     _Kind("servicing", is_servicing, servicing),
     _Kind("update history", is_update_screen, update_screen),
+    _Kind("tool", is_tool_result, tool_result),
 )
+# A ticket quotes several of these, one below the other; what writes one of them writes nothing that looks like another.
+_QUOTED = ("events", "wulog", "cmtrace", "events as text", "console", "servicing", "update history", "tool")
+# What a reader reads by itself of another's lines.
+_INSIDE = {"console": {"servicing"}}
+_MOST_QUOTED = 60_000
 _SAMPLE_HEAD, _SAMPLE_TAIL = 300_000, 100_000
 
 

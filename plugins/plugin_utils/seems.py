@@ -84,6 +84,7 @@ _KINDS = {
     "cmtrace": "a log of the ConfigMgr client",
     "console": "output of commands",
     "update history": "what a window of Windows Update shows",
+    "tool": "what a program says that calls the update agent",
     "device setup": "what device installers wrote into C:\\Windows\\setupact.log, without a set-up of Windows in it",
     "compat": "a compatibility report of set-up",
     "evidence": "the saved evidence of a look",

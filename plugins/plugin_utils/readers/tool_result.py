@@ -1,0 +1,145 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""PRIVATE: what programs that call the update agent say of how it ended: Ansible, Salt, Chef, Packer, DSC, bundles of installers, scripts.
+
+Whose words they are does not matter. A code of the agent's own (0x8024xxxx) behind `HRESULT`, or in the tuple of a COM error, is the
+agent's wherever it stands; another code counts on a line that speaks of updates. An installer of an .msu is known by the file's KB.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from .. import routing
+from ..observation import Observation
+from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
+
+# `Exception from HRESULT: 0x80240438`; not `[HRESULT = 0x80070002]`, as the servicing stack logs it.
+_HRESULT = re.compile(r"(?<!\[)(?<!CBS )HRESULT ?[:=]? ?\(?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I)
+# pywin32: DISP_E_EXCEPTION, and what it stands for last in the tuple that it holds.
+_TUPLE = re.compile(r"\(-2147352567, ?.{0,200}?[, ](-2[0-9]{9})\)")
+_OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|win_updates|WindowsUpdate|\bwu(?:a|auserv)\b", re.I)
+_AGENT = 0x8024
+# What the agent's handlers and its downloads say, whatever the line speaks of.
+_LAYERS_OF_CODES = {0x80242: "install", 0x80246: "download"}
+_WORDS = (("search", "scan"), ("scan", "scan"), ("download", "download"), ("to install", "install"), ("installation failed", "install"))
+# `Failed to download update (1 of 2) ID TITLE (KB...): Download Result 4`.
+_ONE_UPDATE = re.compile(
+    r"Failed to (download|install)(?: the)? update(?: \([0-9]{1,4} of [0-9]{1,4}\))?:? (?:[0-9A-Za-z-]{12,40} )?"
+    r"([^\n]{5,250}?\(KB[0-9]{6,8}\))",
+    re.I,
+)
+_CODE = re.compile(r"(?<![0-9A-Za-z])(0x[89c][0-9a-f]{7})(?![0-9A-Za-z])", re.I)
+# A state of Salt, one value a line.
+_SALT = re.compile(r"\bResult:\s{1,80}(Installation|Download) Failed\s{1,80}Title:\s{1,80}(\S[^\n]{4,250})")
+_MARKERS = {"install": "install_failed", "download": "download_failed", "service": "service_failed"}
+# Chef says what a program ended with; the console that it ran in has wrapped the command anywhere.
+_EXIT = re.compile(r"Expected process to exit with \[[0-9, -]{1,80}\], but received '?(-?[0-9]{1,10})")
+_BUNDLE = re.compile(r"Error (0x[89c][0-9a-f]{7}): Failed to execute MSU package", re.I)
+_FILE = re.compile(r"(KB[0-9]{6,8})[^<>|\"*?]{0,40}?\.msu", re.I)
+_BELOW, _ABOVE = 600, 2500
+# It is for another Windows, or there already.
+_NO_FAILURE = (0x80240017, 0x00240006, 0x00240005, 0x00240007)
+_DISABLED = 0x80070422
+_IS_DISABLED = re.compile(r"The service cannot be started, either because it is disabled or because it has no enabled devices", re.I)
+# Start-Service: the reason stands behind it in words alone.
+_NOT_STARTED = re.compile(r"Service '[^'\n]{1,60}\(([A-Za-z]\w{1,40})\)' cannot be started")
+_MOST, _MAX_TEXT = 200, 400_000
+
+
+class _Said(NamedTuple):
+    place: int
+    layer: str
+    code: int | None
+    line: str
+    title: str = ""
+    name: str | None = None
+
+
+def is_tool_result(sample: str, _name: str) -> bool:
+    """Whether a program says that the update agent failed."""
+    return any(True for _one in _said(sample[:_MAX_TEXT]))
+
+
+def tool_result(text: str, out: Collector) -> None:
+    """Read what failed."""
+    for one in islice(_said(text[:_MAX_TEXT]), _MOST):
+        marker = _MARKERS[one.layer] if one.code is None else None
+        out.add(
+            Observation(
+                "tool",
+                one.layer,
+                outcome_of_failure(one.layer, one.code),
+                place=one.place,
+                channel=out.channel,
+                code=one.code,
+                marker=marker,
+                title=clean(one.title).rstrip(" .") or None,
+                kb=kb_of(one.title),
+                name=one.name,
+                line=one.line,
+            )
+        )
+
+
+def _said(text: str) -> Iterator[_Said]:
+    yield from _states(text)
+    yield from _installers(text)
+    for place, line in enumerate(each_line(text), 1):
+        named = _ONE_UPDATE.search(line)
+        if named:
+            code = _CODE.search(line, named.end())
+            yield _Said(place, named.group(1).lower(), code and to_code(code.group(1)), line, named.group(2))
+        elif "HRESULT" in line or "-2147352567" in line:
+            yield from _codes(place, line)
+        elif "cannot be started" in line:
+            yield from _services(place, line)
+
+
+def _services(place: int, line: str) -> Iterator[_Said]:
+    found, is_disabled = _NOT_STARTED.search(line), _IS_DISABLED.search(line) is not None
+    if found and routing.SERVICES.get(found.group(1), {}).get("needed") == "always":
+        yield _Said(place, "service", _DISABLED if is_disabled else None, line, name=found.group(1))
+    elif is_disabled and _OF_UPDATES.search(line):
+        yield _Said(place, "scan", _DISABLED, line)
+
+
+def _codes(place: int, line: str) -> Iterator[_Said]:
+    for found in (*_HRESULT.finditer(line), *_TUPLE.finditer(line)):
+        code = to_code(found.group(1))
+        if code is None or not is_failure(code) or code in _NO_FAILURE:
+            continue
+        if code >> 16 == _AGENT or _OF_UPDATES.search(line):
+            yield _Said(place, _layer(line, code), code, line)
+
+
+def _layer(line: str, code: int) -> str:
+    words = line.lower()
+    said = next((layer for word, layer in _WORDS if word in words), "scan")
+    return _LAYERS_OF_CODES.get(code >> 12, said)
+
+
+def _states(text: str) -> Iterator[_Said]:
+    for found in _SALT.finditer(text):
+        layer = {"Installation": "install", "Download": "download"}[found.group(1)]
+        yield _Said(0, layer, None, f"{found.group(1)} Failed: {found.group(2)}", found.group(2))
+
+
+def _installers(text: str) -> Iterator[_Said]:
+    """What an .msu ended with: Chef names its file below the code, a bundle above it."""
+    for found in _EXIT.finditer(text):
+        below = re.sub(r"\s+", "", text[found.end() : found.end() + _BELOW])
+        yield from _installer(found, next(_FILE.finditer(below), None))
+    for found in _BUNDLE.finditer(text):
+        files = list(_FILE.finditer(text, max(0, found.start() - _ABOVE), found.start()))
+        yield from _installer(found, files[-1] if files else None)
+
+
+def _installer(found: re.Match[str], file: re.Match[str] | None) -> Iterator[_Said]:
+    code = to_code(found.group(1))
+    if file is None or code is None or not is_failure(code) or code in _NO_FAILURE:
+        return
+    yield _Said(0, "install", code, f"{found.group(0)}: {file.group(0)}", file.group(1).upper())
