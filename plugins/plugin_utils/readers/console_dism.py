@@ -178,7 +178,8 @@ def _read_end(run: _Run, piece: Piece, index: int) -> None:
     run.said += [(outcome, marker, piece) for words, outcome, marker in _SAID if words in text]
     if _DONE in text and run.shown:
         run.done = True
-    found = _HEX.search(text)
+    # A row of a table explains codes.
+    found = None if text.startswith("|") else _HEX.search(text)
     if found and (found.start() == 0 or run.shown) and not text[0].isdigit():
         # Of several packages the first that failed spoiled the others; the last line repeats a code.
         if run.code is None:

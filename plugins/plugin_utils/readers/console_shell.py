@@ -12,7 +12,7 @@ from typing import Any
 from .. import hresult, routing
 from ..observation import FAILED, OK, Observation
 from .console_screen import Piece, Screen
-from .records import Collector, kb_of, to_code
+from .records import Collector, kb_of, part, to_code
 from .stack import layer_of
 
 _DISABLED, _GONE = 0x80070422, 0x80070424
@@ -177,6 +177,9 @@ _QUALIFIED = re.compile(
 )
 # PowerShell 7: `Get-WindowsUpdate: Exception from HRESULT: 0x80240438`.
 _CONCISE = re.compile(rf"(?:\x1b\[[0-9;]{{1,10}}m)?({_CMDLET}) ?: .{{0,400}}", re.I)
+# The call of a cmdlet, and below it `Error: 0x800f0954` in any language.
+_CALLED = re.compile(rf"(?:PS [^>]{{1,120}}> ?)?({'|'.join(_INSTALLS)}) -", re.I)
+_LABELLED_CODE = re.compile(r"[^\W\d_]{1,16}[ \u00a0]?[:\uff1a][ \u00a0]{0,2}0x[8c][0-9a-f]{7}(?![0-9a-z])", re.I)
 _HRESULT = re.compile(r"(?<![0-9A-Za-z])(0x[89c][0-9a-f]{7})(?![0-9A-Za-z])", re.I)
 # The update agent called by a script: `Exception calling "Search" with "1" argument(s): "Exception from HRESULT: 0x8024401C"`.
 _METHODS = {"search": "scan", "download": "download", "install": "install"}
@@ -219,6 +222,10 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
     last, free = 0, 0
     for index, piece in enumerate(screen.pieces):
         concise = _CONCISE.match(piece.text)
+        if index >= last and _CALLED.match(piece.text) and (below := _coded_below(screen, index)):
+            yield index, below, part(_CALLED.match(piece.text)) or ""
+            last, free = below + 1, below + 1
+            continue
         if concise and _HRESULT.search(concise.group(0)):
             yield max(last, index - _NEAR), index, concise.group(1)
             last, free = index + 1, index + _NEAR
@@ -230,6 +237,12 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
         yield max(last, index - _ABOVE), index, cmdlet
         # What else names the cmdlet a few lines below belongs to the same record.
         last, free = index + 1, index + 3
+
+
+def _coded_below(screen: Screen, index: int) -> int:
+    """The line below a call that is a label and a code, as people note what came of it; 0 for none."""
+    below = ((place, screen.pieces[place]) for place in range(index + 1, min(index + 4, len(screen.pieces))))
+    return next((place for place, piece in below if _LABELLED_CODE.match(piece.text)), 0)
 
 
 def _calls(screen: Screen) -> Iterator[tuple[Piece, str, str]]:
