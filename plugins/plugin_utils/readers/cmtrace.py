@@ -50,6 +50,10 @@ _WHOSE = (
     (re.compile(r"Update \(Site_.{1,120}?\) Progress: Status = ci"), "UpdatesDeploymentAgent"),
     (re.compile(r"WSUS update \([0-9A-Fa-f-]{36}\) installation result = 0x"), "UpdatesHandler"),
 )
+# A line that somebody quotes of the log that he names. A page that lists several explains them.
+_ALONE = re.compile(
+    r"[ \t>*|]{0,12}(?:OnSearchComplete - Failed to end search job\. Error|Scan failed with error) ?= ?(0x8[0-9A-Fa-f]{7})[.\s]{0,8}$"
+)
 # Of a page that quotes a line most lines are prose.
 _BARE_SHARE, _MOST_BARE = 0.3, 400
 
@@ -87,6 +91,8 @@ def _is_bare(text: str, _name: str) -> bool:
     lines = [line for line in each_line(text[: _MOST_BARE * 200]) if line.strip()][:_MOST_BARE]
     if not any(_whose(line.lstrip(" \t>*|")) for line in lines):
         return False
+    if len({part(found) for line in lines if (found := _ALONE.match(line))}) == 1 and "WUAHandler" in text:
+        return True
     return sum(bool(_bare(line)[1]) for line in lines) >= len(lines) * _BARE_SHARE
 
 

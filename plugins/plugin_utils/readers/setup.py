@@ -308,6 +308,8 @@ def _name(ours: _Try, code: int) -> str | None:
 # --- Sysprep ---
 
 _APP = re.compile(r"\bPackage ([\w.+-]{3,120}) was installed for a user")
+# The same sentence quoted without its line.
+_APP_QUOTED = re.compile(_APP.pattern + r", but not provisioned for all users")
 # `hr = 0x80073cf2`, `dwRet = 0x3cf2`, `Exit code of RemoveAllApps thread was 0x3cf2`, `(0x80310039)`.
 _SYSPREP_CODE = re.compile(
     r"\b(?:hr|dwRet|status|code|was)\b[ ]{0,2}[=:]?[ ]{0,2}(0x[0-9a-f]{1,8}|[0-9a-f]{1,4})\b|\b(0x[89c][0-9a-f]{7})\b", re.I
@@ -419,11 +421,17 @@ class SetupLog:
             self._time = stamp_of(when) or self._time
         head = _BARE_HEAD.match(raw) or _HEAD.match(raw)
         if head is None:
+            self._quoted(raw)
             return
         level, component, message = head.groups()
         if not level and _FAILS.search(message):
             level = "Error"
         self._setup.line(Line(self._time, level, component or "", message.strip(), count, first, self._place))
+
+    def _quoted(self, raw: str) -> None:
+        found = _APP_QUOTED.search(raw)
+        if found is not None:
+            self._setup.line(Line(self._time, "Error", "SYSPRP", found.group(0), 1, None, self._place))
 
     def close(self) -> None:
         """No more lines."""
@@ -453,7 +461,7 @@ def is_setup(sample: str, name: str) -> bool:
         return _ANY_SIGN.search(sample) is not None
     stack = sum(1 for _found in _STACK_SIGN.finditer(sample))
     if stack == 0:
-        return ours > 0 or _PLAIN_SIGN.search(sample) is not None or _BARE_SIGN.search(sample) is not None
+        return ours > 0 or any(sign.search(sample) for sign in (_PLAIN_SIGN, _BARE_SIGN, _APP_QUOTED))
     # A few lines that somebody picked out of several logs are the log of most of them.
     share = 1 if ours + stack < _A_FEW and not _is_named(name) else _STACK_SHARE
     return ours * share >= stack
