@@ -19,7 +19,10 @@ from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_
 
 _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
 # `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
-_ENDS_IN_CODE = re.compile(r"[^\W\d_].{2,80}\s[-\u2013\u2014:]\s?\(?(0x[89c][0-9a-f]{7})\)?[.)]?\s{0,4}$", re.I)
+# The window of Windows 11: a sentence, and behind its colon the code in brackets. A quotation ends behind it.
+_ENDS_IN_CODE = re.compile(
+    r"[^\W\d_].{2,160}?(?:\s[-\u2013\u2014:]\s?\(?|[:\uff1a] ?\()(0x[89c][0-9a-f]{7})\)?[.)`\"']{0,2}\s{0,4}$", re.I
+)
 # `Error details: Code 80070643`.
 _DETAIL = re.compile(r"\s{0,8}[^\W\d_][^:\uff1a\n]{3,40}[:\uff1a]\s?[^\W\d_]{3,12} (?:0x)?([89c][0-9a-f]{7})\s{0,4}$", re.I)
 _A_DATE = re.compile(r"[0-9]{1,4}[-/.] ?[0-9]{1,2}[-/.] ?[0-9]{1,4}\.?$")
@@ -31,9 +34,11 @@ _TITLE = re.compile(r"\b(?:Windows|Microsoft|Office|\.NET|Defender|Server|Update
 # By whether it was a search.
 _LAYERS = {True: "scan", False: "install"}
 _NETWORK_AREAS = ("network", "proxy", "protocol", "time_tls", "policy_wsus")
+# A title within a sentence: `... this update (2031-02 Cumulative Update ... (KB5099001)).`
+_DATED_TITLE = re.compile(r"[0-9]{4}-[0-9]{2} [A-Z].{5,160}?\(KB[0-9]{6,8}\)")
 # A title on the line of its result.
 _OWN_TITLE = re.compile(r".{5,220}\(KB[0-9]{6,8}\)")
-_TITLE_ABOVE, _DETAILS_BELOW = 2, 8
+_TITLE_ABOVE, _DETAILS_BELOW, _WHAT_FAILED = 2, 8, 40
 # A sentence of an event, with the blanks gone in which a console or a ticket has wrapped it.
 _SENTENCE = re.compile(
     r"(?<=[^\W\d_])(0x[89c][0-9a-f]{7})[:\uff1a](?=[^:]{0,200}(?:Windows|\.NET|Microsoft|Office))([^;]{3,250}?)\((KB[0-9]{6,8})\)", re.I
@@ -155,14 +160,15 @@ def _listed(text: str) -> Iterator[_Said]:
         found = ended or detail
         if found and title:
             code, layer = to_code(found.group(1)), "install"
-            if ended and _DOWNLOAD.search(line[len(own) :]):
+            # Further on the window of Windows 11 says that it will download again.
+            if ended and _DOWNLOAD.search(line[len(own) :][:_WHAT_FAILED]):
                 layer = "download"
             if is_failure(code):
                 yield _Said(place, code, layer, title, f"{title}: {line[len(own):].strip()}")
         elif title and not own and _INSTALLED.search(line) and _A_DATE.search(line):
             yield _Said(place, None, "install", title, f"{title}: {line}")
         elif len(line) <= 250 and kb_of(line) and _TITLE.search(line):
-            titles = [*titles[-3:], (place, line)]
+            titles = [*titles[-3:], (place, part(_DATED_TITLE.search(line), 0) or line)]
 
 
 def _sentences(text: str) -> Iterator[_Said]:
