@@ -363,7 +363,7 @@ def _with_seems(file: File) -> str:
 def _nothing_told(files: Iterable[File]) -> str:
     """What files without a failure or a success are, so that nobody takes them for a healthy host."""
     told = [one for one in files if one.seems and one.kind != "evidence"]
-    about_updates = [one for one in told if one.kind is not None]
+    about_updates = [one for one in told if one.kind is not None or one.seems == seems.UNKNOWN_OF_UPDATES]
     words = "Nothing in it says whether updates work" if about_updates else "Nothing about updates is in it"
     named = [f"{re.split(r'[/!]', one.shown)[-1]} seems to be {one.seems}" for one in about_updates or told]
     return verdicts.one_line(f"{words}: {_listed(named)}.")

@@ -24,6 +24,10 @@ _CHECKSUR = re.compile(
 _PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"]{1,120})['\"]")
 
 
+_OF_UPDATES = re.compile(r"\bKB[0-9]{6,8}\b|Windows ?Update|wuauserv|\bWSUS\b|0x8024[0-9a-f]{4}|\bdism(?:\.exe)? /|\bsfc /", re.I)
+UNKNOWN_OF_UPDATES = "text of no known form that speaks of updates"
+
+
 class _Sign(NamedTuple):
     """How one kind of file is told: `found` is looked for in a sample, `words` says what it is then."""
 
@@ -105,6 +109,8 @@ def of(text: str, kind: str | None, observations: Iterable[Observation] = ()) ->
         words = rule(sample, kind, seen)
         if words:
             return words
+    if _OF_UPDATES.search(sample):
+        return UNKNOWN_OF_UPDATES
     return "text of no known form" if sample.strip() else "an empty file"
 
 
