@@ -145,8 +145,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         task, host, now = result.task, str(result.host.name), int(time.time())
         self._run.ends(host)
         action = _action(task)
-        if action.startswith(_COLLECTION) and isinstance(returned.get("run"), Mapping):
-            self._write_to(str(returned["run"].get("report") or ""))
+        if action == f"{_COLLECTION}wu_case" and task.args.get("event") == "begin":
+            self._begun(host, returned, failed=ended)
         elif action.startswith(_COLLECTION) and report.is_of_case(returned):
             self._run.take(host, returned, now)
         elif action.startswith(_COLLECTION) and returned.get("not_tried"):
@@ -157,6 +157,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         # Only when something ends: a thread beside the one that forks may leave a lock held in the child.
         if said := self._run.progress(now):
             self._print(said)
+
+    def _begun(self, host: str, returned: Mapping[str, Any], *, failed: bool) -> None:
+        """The variables were checked: what fails there is of the run and not of the host that was asked for it."""
+        if self._run is not None and failed:
+            self._run.refused = report.without_case(host, returned)["msg"]
+        elif isinstance(returned.get("run"), Mapping):
+            self._write_to(str(returned["run"].get("report") or ""))
 
     def _write_to(self, path: str) -> None:
         """The report's file is known, and that it can be written."""
@@ -176,7 +183,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _tell(self, run: runs.Run, *, interrupted: bool = False) -> None:
         said = run.lines(interrupted=interrupted, rest=str(self._report or ""))
-        self._print(*(said if run.rows or interrupted else [_NOBODY]))
+        self._print(*(said if run.rows or run.refused or interrupted else [_NOBODY]))
         if self._report is None:
             return
         self._run = run

@@ -70,7 +70,7 @@ class ActionModule(WuAction):
             raise ActionError(f"{found[0]}. No host was connected to.")
         for said in found[:_MOST_FAULTS]:
             display.display(said)
-        raise ActionError(f"{len(found)} variables cannot be meant so, the first {found[0]}. No host was connected to.")
+        raise ActionError(f"{len(found)} variables cannot be meant so, above; the first: {found[0]}. No host was connected to.")
 
     def _end(self, case: cases.Case, options: Mapping[str, Any]) -> dict[str, Any]:
         self.evidence_file(case.run).delete()

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,15 @@ _VALIDATED = ("type", "default", "elements", "choices")
 # Seconds, but for the number of hosts at a time.
 _RANGES = {**RANGES, "task_timeout": (5, 86400), "throttle": (1, 1000)}
 _MOST_NAMES = 3
+# Variables of the playbooks that the role does not know.
+_OF_PLAYBOOKS = ("hosts",)
+# What its tasks register: a second run in one playbook finds it.
+_REGISTERED = {"result", "restarted"}
+# How alike two names are of which one is the other mistyped: `skp` and `skip`, `serail` and `serial`, but not `done` and `mode`.
+_ALIKE = 0.75
+# Where `-e NAME=VALUE` is cut at a blank, ansible-core keeps the rest under this name and says nothing.
+_CUT = "_raw_params"
+_SAID_OF_CUT = "-e was cut at a blank, and what follows it belongs to no variable; quote it inside: -e 'NAME=\"a, b\"'"
 _SUMMED = ("scan", "time_limit", "scan_timeout", "task_timeout")
 
 
@@ -54,6 +65,13 @@ def role_spec() -> dict[str, dict[str, Any]]:
     return {name: {key: option[key] for key in _VALIDATED if key in option} for name, option in options.items()}
 
 
+@functools.cache
+def _own_names() -> tuple[str, ...]:
+    """What the role makes of its variables for its own tasks."""
+    own = yaml.safe_load((_SPEC.parents[1] / "vars" / "main.yml").read_text("utf-8"))
+    return tuple(str(name).removeprefix(PREFIX) for name in own)
+
+
 def faults(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What cannot be meant so, one line a fault with the hosts that have it, those of most hosts first.
 
@@ -65,11 +83,12 @@ def faults(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> l
     known: dict[str, tuple[str, ...]] = {}
     found: dict[str, list[str]] = {}
     for host in hosts:
-        given = _given(hostvars[host], spec)
+        variables = hostvars[host]
+        given, unknown = _given(variables, spec), _unknown(variables, spec)
         # Most hosts have the same ones.
-        key = json.dumps(given, sort_keys=True, default=str)
+        key = json.dumps([given, unknown], sort_keys=True, default=str)
         if key not in known:
-            known[key] = tuple(_faults(given, spec))
+            known[key] = (*unknown, *_faults(given, spec))
         for text in known[key]:
             found.setdefault(text, []).append(host)
     ranked = sorted(found.items(), key=lambda item: -len(item[1]))
@@ -86,6 +105,17 @@ def _given(variables: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, A
         except AnsibleError:
             continue
     return given
+
+
+def _unknown(variables: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]:
+    """Names that are none of ours and were meant to be: a limit that is mistyped is no limit."""
+    names = [*(name.removeprefix(PREFIX) for name in spec), *_OF_PLAYBOOKS]
+    strange = {str(name).removeprefix(PREFIX) for name in variables if str(name).startswith(PREFIX)} - {*names, *_own_names(), *_REGISTERED}
+    found = [_SAID_OF_CUT] if _CUT in variables else []
+    for short in sorted(strange):
+        for meant in difflib.get_close_matches(short, names, 1, _ALIKE):
+            found.append(f"{PREFIX}{short} is no variable of this collection; was {PREFIX}{meant} meant?")
+    return found
 
 
 def _faults(given: Mapping[str, Any], spec: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

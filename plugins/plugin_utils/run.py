@@ -61,6 +61,8 @@ class Run:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
     asked_count: int | None = None
+    # Why nobody was looked at: a variable or a path that cannot be meant so.
+    refused: str = ""
     previous: Mapping[str, str] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
     # Hosts whose row was kept since a line told it: a task that ends asks of these alone.
@@ -177,6 +179,8 @@ class Run:
 
     def lines(self, *, interrupted: bool = False, rest: str = "") -> list[str]:
         """The summary for a person."""
+        if self.refused and not self.rows:
+            return summary.refused(self.refused)
         return summary.lines(list(self.rows.values()), summary.Scope(self.asked_count, interrupted, rest, self.stopped()))
 
     def first_line(self) -> dict[str, Any]:

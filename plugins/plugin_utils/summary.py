@@ -201,6 +201,11 @@ def lines(rows: Sequence[Row], scope: Scope | None = None, width: int = WIDTH) -
     return [*head, *left, *_row_lines(ill, alone, scope, width, room)]
 
 
+def refused(why: str, width: int = WIDTH) -> list[str]:
+    """Of a run that ended before it looked at anybody."""
+    return _wrapped(f"No host was looked at: {_sentence(why)}", width)
+
+
 def _notes(rows: Sequence[Row], scope: Scope, width: int) -> Iterator[str]:
     if scope.asked is not None and scope.asked > len(rows):
         began = "Interrupted: " if scope.interrupted else ""

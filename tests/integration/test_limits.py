@@ -137,6 +137,20 @@ def test_the_variables_of_every_host_are_checked_before_the_first_connection(mak
     assert "second: wu_repair_stop_timeout must be a number from 1 to 3600" in told, done.stdout
     assert "third: wu_repair_task_timeout must be at least the 360 s of wu_repair_time_limit and wu_repair_scan_timeout together" in told
     assert sum(cost["messages"] for cost in fleet.counters().values()) == 0
+    # Not a host that failed, of three that were asked for.
+    said = done.stdout.rpartition("PLAY RECAP")[2].partition("\n\n")[2].splitlines()
+    assert said[0].startswith("No host was looked at: 6 variables cannot be meant so, above; the first: first, second, third: ")
+    assert len(said) < 4
+
+
+def test_what_is_cut_at_a_blank_is_no_smaller_fleet(make_fleet: MakeFleet) -> None:
+    """`-e 'wu_repair_hosts=a, b'` looked at `a` alone, and was green."""
+    fleet = make_fleet("model", "healthy-client=first", "healthy-client=second")
+    done = play(fleet, "check_wu", "-e", "wu_repair_hosts=first, second", "-e", "wu_repair_reprot=wu.json")
+    assert done.returncode == 2, done.stdout
+    assert "first: -e was cut at a blank, and what follows it belongs to no variable; quote it inside: -e 'NAME=\"a, b\"'" in done.stdout
+    assert "wu_repair_reprot is no variable of this collection; was wu_repair_report meant?" in done.stdout
+    assert sum(cost["messages"] for cost in fleet.counters().values()) == 0
 
 
 def test_a_host_that_hangs_does_not_hold_the_others_up(make_fleet: MakeFleet) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,27 @@ def test_a_value_that_cannot_be_meant_so_is_one_line(name: str, value: object, t
     (line,) = said(**{name: value})
     assert line.startswith("a: ")
     assert text in line
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("skp", "skip"), ("serail", "serial"), ("reprot", "report"), ("max_fail", "max_failed"), ("host", "hosts")]
+)
+def test_a_name_that_is_mistyped_is_one_line(given: str, meant: str) -> None:
+    assert said(**{given: "x"}) == [f"a: wu_repair_{given} is no variable of this collection; was wu_repair_{meant} meant?"]
+
+
+def test_names_of_others_and_of_the_role_itself_are_left_alone() -> None:
+    own = yaml.safe_load((ROLE / "vars" / "main.yml").read_text("utf-8"))
+    tasks = "".join(path.read_text("utf-8") for path in sorted((ROLE / "tasks").iterdir()))
+    registered = dict.fromkeys(re.findall(r"register: (\w+)", tasks))
+    others = {"wu_repair_done": 1, "wu_repair_team": "x", "wu_repairs_kip": 1}
+    assert len(registered) > 1
+    assert _variables.faults(["a"], {"a": {**own, **registered, **others}}) == []
+
+
+def test_a_value_that_was_cut_at_a_blank_is_one_line_without_what_was_cut() -> None:
+    (line,) = _variables.faults(["a", "b"], {"a": {"_raw_params": "hunter2"}, "b": {"_raw_params": "hunter2"}})
+    assert line == "a, b: -e was cut at a blank, and what follows it belongs to no variable; quote it inside: -e 'NAME=\"a, b\"'"
 
 
 @pytest.mark.parametrize(
