@@ -150,8 +150,8 @@ def stamp_of(found: re.Match[str] | None) -> int | None:
     return found and stamp(found.group(1), found.group(2))
 
 
-# `Package_for_KB5034441` has a letter before it that is none of a word.
-_KB = re.compile(r"(?<![A-Za-z0-9])KB([0-9]{6,8})(?![0-9])", re.I)
+# `Package_for_KB5034441` has a letter before it that is none of a word. The stack calls each feature on demand KB777778.
+_KB = re.compile(r"(?<![A-Za-z0-9])KB(?!777778(?![0-9]))([0-9]{6,8})(?![0-9])", re.I)
 _GUID = re.compile(r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", re.I)
 
 
@@ -209,6 +209,13 @@ def _is_damage(seen: Observation) -> bool:
     return seen.layer == "store" and seen.marker is not None and not seen.ok
 
 
+def _title_alone(one: Observation) -> str | None:
+    """The title of what has no other name: drivers and apps in the text of an event, where neither GUID nor KB stands."""
+    if one.update or one.kb or one.name:
+        return None
+    return one.title
+
+
 class Collector:
     """Observations, those alike folded into one, in the order in which they were seen last."""
 
@@ -233,7 +240,7 @@ class Collector:
         key = (
             observation.source, observation.channel, observation.layer, observation.outcome, observation.code, observation.marker,
             observation.update, observation.kb, observation.name, observation.service, observation.caller,
-            by_line and clean(observation.line),
+            _title_alone(observation), by_line and clean(observation.line),
         )  # fmt: skip
         before = self._seen.pop(key, None)
         if before is not None:

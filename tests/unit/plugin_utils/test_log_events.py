@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs, seen
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import findings, logs, seen, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers import event_binary, local_times
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers.service_names import service_called, service_in
 
@@ -260,6 +260,16 @@ def test_by_python_evtx(monkeypatch: pytest.MonkeyPatch) -> None:
     assert event_binary.xml_of(binary(2)).count(EVENT) == 2
     assert event_binary.xml_of(binary(9)).count(EVENT) == 4, "the newest alone, for it takes seconds a chunk"
     assert [event_binary.bytes_read(binary(count)) for count in (9, 4)] == [4 * 65536, len(binary(4))]
+
+
+def test_successes_that_have_but_a_title_stay_apart() -> None:
+    event = "Event[{}]:\n  Log Name: System\n  Source: {}\n  Date: 2026-01-02T10:0{}:00.000\n  Event ID: {}\n  Description: \n{}\n\n"
+    failed = "Installation Failure: Windows failed to install the following update with error 0x8024200B: Example - Display - 1.2."
+    went_well = "Installation Successful: Windows successfully installed the following update: "
+    told = [(20, failed), (19, f"{went_well}Example - Display - 1.2"), (19, f"{went_well}Example - Net - 3.4")]
+    text = "".join(event.format(place, WUC, place, number, message) for place, (number, message) in enumerate(told))
+    found = findings.from_observations(logs.read(text.encode(), "system.txt"), situation.Settings())
+    assert [(one.subject, one.state) for one in found] == [("driver:Example - Display - 1.2", "closed")]
 
 
 @pytest.mark.parametrize("data", [b"ElfFile\0", binary(0), binary(1)[:40_000], binary(1)])
