@@ -43,7 +43,9 @@ _SR_COUNT = re.compile(r"\[SR\] Repairing ([0-9]{1,9}) ")
 # Windows 7 writes `[l:34{17}]"System.Design.dll" of`.
 # Forums make other quotes of them.
 _QUOTE = "['\"\u2018\u2019\u201c\u201d]"
-_SR_FILE = re.compile(rf"member file {{1,4}}\[[^\]]{{1,40}}\] ?{_QUOTE}([^'\"\u2019\u201d]{{1,120}}){_QUOTE} {{1,4}}of ([^,]{{1,150}}),")
+_SR_FILE = re.compile(
+    rf"member file {{1,4}}\[[^\]]{{1,40}}\] ?{_QUOTE}([^'\"\u2019\u201d]{{1,120}}){_QUOTE}(?: {{1,4}}of ([^,]{{1,150}}),)?"
+)
 _SR_MANIFEST = re.compile(r"Cannot verify component files for ([^,]{1,150}),")
 _SR_PROJECTED = re.compile(r"corrupted file ([^;\r\n]{1,400})")
 _LAST_PART = re.compile(r"([^\\/'\"\s\[\]{}:]{1,120})['\"]?\s*$")
@@ -123,11 +125,15 @@ class Store(Reader):
         self._coded: Observation | None = None
         self._failed_sessions: set[tuple[str, int]] = set()
         self._failed_driver: str | None = None
+        # Why a restart is to try again, and whether it is a rollback that it comes back from.
+        self._original: Observation | None = None
+        self._rolls_back = False
         # What a repair mended is history where it mended all, and no damage where it did not.
         self._fixed: list[Observation] = []
 
     def close(self) -> None:
         """No more lines: what no success survived has failed."""
+        self._keep_original()
         self._settle(succeeded=False, ended=False)
         self._rolled_back()
         self._end_sfc()
@@ -253,7 +259,8 @@ class Store(Reader):
         name = None
         if member:
             file = member.group(1)
-            name = clean(f"{file} of {member.group(2)}", 150)
+            # Its component may have been cut off.
+            name = clean(" of ".join(filter(None, member.groups())), 150)
             if len(self._sfc_files) < _MAX_SESSIONS:
                 self._sfc_files[file.lower()] = name
         elif projected and (last := _LAST_PART.search(projected.group(1))):
@@ -341,11 +348,16 @@ class Store(Reader):
             return
         if message.startswith("Setting ExecuteState key to: CbsExecuteState") and "Rollback" in message:
             # What failed before it has failed. E_FAIL alone says nothing, and a better code may follow.
+            self._rolls_back = True
+            self._keep_original()
             nothing = [seen for seen in self._pending if seen.code == E_FAIL]
             self._pending = [seen for seen in self._pending if seen.code != E_FAIL]
             self._settle(succeeded=False)
             self._pending = nothing
             self._rolled_back(line)
+            return
+        if message.startswith("Clearing original failure status"):
+            self._cleared()
             return
         self._failed_driver = part(_DRIVER_FAILED.search(message)) or self._failed_driver
         subject = subject_of(message)
@@ -416,17 +428,36 @@ class Store(Reader):
             self._named_beside.setdefault(code, subject)
 
     def _originally(self, line: Line, code: int, subject: Subject) -> None:
-        """Why it is rolled back. The errors before it say no more than that it failed; whatever succeeds later, it comes back from that."""
+        """Why it is rolled back. The errors before it say no more than that it failed; whatever succeeds later, it comes back from that.
+
+        Without a rollback the next start tries again, and clears it where that went well.
+        """
         told = self._coded
         self._pending = [seen for seen in self._pending if seen.code not in (E_FAIL, code)]
         if told is None or told.code != code or not _is_near(told.time, line.time) or told.time is None:
-            self._keep(self._seen(line, _layer_of_step(code, line.message), subject, code=code))
-        self._settle(succeeded=False)
+            self._original = self._seen(line, _layer_of_step(code, line.message), subject, code=code)
+        if self._rolls_back:
+            self._keep_original()
+            self._settle(succeeded=False)
+
+    def _keep_original(self) -> None:
+        if self._original is not None:
+            self._keep(self._original)
+        self._original = None
+
+    def _cleared(self) -> None:
+        """A start has gone through what was pending."""
+        if self._rolls_back:
+            self._keep_original()
+            self._settle(succeeded=False)
+        self._original, self._rolls_back = None, False
 
     def _verdict(self, line: Line, code: int, session: str, subject: Subject) -> None:
         if not (subject.name or subject.kb):
             subject = self._packages.get(session, NOTHING)
         failed = is_failure(code) and code != NOT_APPLICABLE
+        if failed and session in self._repairs:
+            self._pending = [_of_repair(seen) for seen in self._pending]
         if failed:
             subject = self._innermost(subject, code)
             if session:
@@ -484,6 +515,13 @@ class Store(Reader):
         if found:
             self._sfc_failed = True
             self._emit(self._seen(line, "store", Subject(found.group(1).strip()), marker="sr_cannot_repair"))
+
+
+def _of_repair(seen: Observation) -> Observation:
+    """An error within a repair of the store, which installs nothing."""
+    if seen.layer != "install" or seen.name or seen.kb:
+        return seen
+    return replace(seen, layer="store")
 
 
 def _installer(pending: list[Observation]) -> str | None:

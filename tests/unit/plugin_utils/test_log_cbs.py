@@ -104,6 +104,50 @@ def test_the_readiness_tool_names_a_payload_with_its_component() -> None:
     assert (seen.marker, seen.code, seen.name) == ("payload_file_missing", None, "lab.sys of amd64_lab_31bf3856ad364e35_6.1.1.0_none_0")
 
 
+STACK = f"{DAY}Info                  CBS    {{}}\n"
+TRIED = [
+    "Startup: Failed while processing non-critical primitive operations queue. [HRESULT = 0x80070057 - E_INVALIDARG]",
+    "Setting original failure status: 0x80070057, last forward execute state: CbsExecuteStateResolvePending",
+    "Startup: Failed, restart required to try again.",
+]
+CLEARED = "Clearing original failure status: 0x00000000"
+ROLLBACK = "Setting ExecuteState key to: CbsExecuteStateInitiateRollback"
+
+
+@pytest.mark.parametrize(
+    ("messages", "codes"),
+    [
+        ([*TRIED, CLEARED], []),
+        (TRIED, [0x80070057]),
+        ([*TRIED, ROLLBACK, CLEARED], [0x80070057]),
+        ([ROLLBACK, *TRIED, CLEARED], [0x80070057]),
+    ],
+)
+def test_what_the_next_start_went_through_has_not_failed(messages: list[str], codes: list[int]) -> None:
+    assert [one.code for one in read("".join(STACK.format(message) for message in messages)) if one.code] == codes
+
+
+def test_an_error_within_a_repair_is_of_the_repair() -> None:
+    messages = [
+        "Failed to create CSI transaction with id: A pending repair transaction already exists [HRESULT = 0x80070bc9 - X]",
+        "Exec: Processing complete, session(Corruption Detecting): 31034770_648112869 [HRESULT = 0x80070bc9 - X]",
+    ]
+    seen = read("".join(STACK.format(message).replace("Info ", "Error") for message in messages))
+    assert {(one.layer, one.code) for one in seen} == {("store", 0x80070BC9)}
+
+
+def test_a_feature_on_demand_is_no_update() -> None:
+    package = "Lab-Basic-Package~31bf3856ad364e35~amd64~~10.0.1.1"
+    about = f"Session: 31069300_2212357542, Package: {package}, Identifier: KB777778"
+    (seen,) = read(STACK.format(f"Exec: Processing complete.  {about} [HRESULT = 0x8024402c]"))
+    assert (seen.code, seen.name, seen.kb) == (0x8024402C, package, None)
+
+
+def test_a_damaged_file_whose_component_was_cut_off_is_named() -> None:
+    (seen,) = read(f"{DAY}Info                  CSI    00000001 {SR.partition(' of ')[0]}")
+    assert seen.name == "lab.dll"
+
+
 BOMBS = [
     "[SR] Cannot repair x\n", "[HRESULT = \n", "(f) CBS A\n", "(fix) CBS A\n(f) CBS MUM Missing 0x00000002 s\\x.mum\n", "> " * 900 + "Error\n",
     "2025-11-24 00:00:00, Error CSI (F) Hydration failed for component a, " + " on file a" * 180 + "\n", "C:\\" + "a b" * 60 + ": Error  x\n",
