@@ -14,7 +14,7 @@ from .observation import CANCELLED, Observation
 from .situation import Settings, Situation
 from .states import State, States
 
-DAY = 86400
+DAY, HOUR = 86400, 3600
 # A code that persists longer than this has not passed by itself, so waiting is no answer any more.
 PASSES_WITHIN_S = DAY
 # Two tries so far apart are no accident of one evening.
@@ -267,7 +267,7 @@ def _weight(state: State, known: States, host: Situation) -> str:
     subject = state.subject
     kind = subject.partition(":")[0]
     if kind == "search":
-        return _fault_or(_NOTHING, subject in (known.search, subjects.UNKNOWN_SEARCH))
+        return _fault_or(_NOTHING, subject in (known.search, subjects.UNKNOWN_SEARCH) and not _is_given_up(state))
     if kind == "app":
         return _NOTHING
     if kind == "upgrade":
@@ -301,6 +301,11 @@ def _is_silent_source(state: State) -> bool:
 def _is_cancelled(one: Observation) -> bool:
     """Whether somebody or the agent itself gave the try up: WU_E_CALL_CANCELLED, ERROR_CANCELLED."""
     return one.outcome == CANCELLED or one.code in (0x8024000B, 0x800704C7)
+
+
+def _is_given_up(state: State) -> bool:
+    """Whether all tries were given up and it did not come to that again and again: a host that is shut down cancels its searches."""
+    return all(_is_cancelled(one) for one in state.failures) and not _keeps_failing(state)
 
 
 def _fault_or(other: str, is_fault: bool) -> str:
@@ -381,6 +386,10 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
     )
 
 
+# ERROR_FAIL_REBOOT_REQUIRED: a repair of the store is pending.
+_RESTART_BEFORE_REPAIR = 0x80070BC9
+# MOSETUP_E_COMPAT_*: the upgrade was refused before it began.
+_REFUSED = range(0xC1900200, 0xC1900210)
 # What comes again every few days hides no update of the month.
 _ROLLING_ORDER = 20
 
@@ -394,8 +403,21 @@ def _order(state: State, lead: Observation) -> int:
 def _lead(state: State) -> Observation:
     """The failure that stands for all: a final result of set-up before errors on the way, else the newest."""
     final = _final(state)
-    chosen = [one for one in final if one.code is not None] or final
+    newest = max(final, key=states.newness)
+    chosen = [one for one in final if one.code is not None and not _is_overtaken(one, newest)] or final
     return replace(state, failures=tuple(chosen)).newest
+
+
+def _is_overtaken(one: Observation, newest: Observation) -> bool:
+    """Whether what was seen last, though it has no code, says more than an older code.
+
+    The clock's newest word is its state; and a check of the store that ran to its end did not wait for a restart any more.
+    """
+    if newest.code is not None or one.time is None or newest.time is None:
+        return False
+    if one.layer == "clock":
+        return newest.time - one.time > HOUR
+    return one.code == _RESTART_BEFORE_REPAIR and newest.marker == "store_corrupt" and newest.time > one.time
 
 
 def _final(state: State) -> list[Observation]:
@@ -500,8 +522,10 @@ def _as_failure(state: State, known: States, host: Situation) -> routing.Failure
 
 
 def _results(state: State) -> list[Observation]:
-    """What names the phase in which an upgrade ended, or what ended it."""
-    return [one for one in state.failures if one.marker in ("final", "compat_block")]
+    """What names the phase in which an upgrade ended, or what ended it: one that began to copy was not stopped by what blocks."""
+    codes = [one.code for one in _final(state) if one.code is not None]
+    is_refused = not codes or any(code in _REFUSED for code in codes)
+    return [one for one in state.failures if one.marker == "final" or (is_refused and one.marker == "compat_block")]
 
 
 def _is_lasting(state: State, known: States, host: Situation) -> bool:

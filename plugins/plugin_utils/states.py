@@ -61,8 +61,8 @@ class State:
     def tries(self) -> int:
         """How often it failed: one failure is written to several logs, so the sources are not added up."""
         by_source: dict[str, int] = {}
-        # A set-up fails once, by its result, however many errors it logged on the way.
-        for one in [one for one in self.failures if one.marker != "on_the_way"] or self.failures:
+        # A set-up fails once, by its result, however many errors it logged on the way, and whatever its report warned of.
+        for one in [one for one in self.failures if one.marker not in ("on_the_way", "compat_block")] or self.failures:
             # A count of 0: one more line of a try that is counted already.
             by_source[one.source] = by_source.get(one.source, 0) + one.count
         return max(1, *by_source.values()) if by_source else 0

@@ -243,6 +243,26 @@ def test_what_somebody_cancelled_is_a_fault_only_where_it_recurs() -> None:
     assert active(find(look(), [failed("download", 0x8024000B, 2, outcome=CANCELLED)])) == {}
     often = [failed("download", 0x8024000B, hours, outcome=CANCELLED) for hours in (2, 30, 80)]
     assert active(find(look(), often)) != {}
+    logs_alone = [failed("scan", 0x8024000B, hours, service=MICROSOFT) for hours in (2, 30, 80)]
+    assert [one.active for one in findings.from_observations(logs_alone[:1], situation.Settings())] == [False]
+    assert [one.active for one in findings.from_observations(logs_alone, situation.Settings())] == [True]
+
+
+def test_the_newest_word_of_the_clock_and_of_a_whole_check_outranks_an_older_code() -> None:
+    clock = [failed("clock", 0x80070005, 30, marker="time_service_failed"), failed("clock", None, 2, marker="clock_not_synchronised")]
+    store = [failed("store", 0x80070BC9, 3), failed("store", None, 2, marker="store_corrupt")]
+    for seen, name in ((clock, "clock_not_synchronised"), (store, "store_corrupt")):
+        assert [one.id.partition("@")[0] for one in findings.from_observations(seen, situation.Settings())] == [name]
+    lasting = [failed("store", 0x800F081F, 3), failed("store", None, 2, marker="store_corrupt")]
+    assert [one.code for one in findings.from_observations(lasting, situation.Settings())] == ["0x800F081F"]
+
+
+@pytest.mark.parametrize(("code", "name"), [(0x8007000D, None), (0xC1900208, "oem0.inf"), (None, "oem0.inf")])
+def test_what_blocks_is_named_only_where_the_upgrade_was_refused(code: int | None, name: str | None) -> None:
+    result = [failed("upgrade", code, 2, marker="final")] if code else []
+    block = failed("upgrade", None, 2, marker="compat_block", name="oem0.inf")
+    (found,) = findings.from_observations([*result, block], situation.Settings())
+    assert (found.name, found.count) == (name, 1)
 
 
 def test_services_that_updates_do_not_need_may_fail() -> None:
