@@ -64,6 +64,10 @@ _SIGNS = (
     ),
     _Sign(re.compile(r"\A\ufeff?\s{0,20}<(?:!DOCTYPE html|html)", re.I), "a web page"),
     _Sign(
+        re.compile(r"\A\ufeff?\s{0,20}<xml [^<]{0,400}urn:schemas-microsoft-com:rowset"),
+        "what set-up keeps of its errors (diagerr.xml, diagwrn.xml)",
+    ),
+    _Sign(
         re.compile(r"\A\ufeff?\s{0,20}<\?xml[^>]{0,200}\?>\s{0,20}<([\w:.-]{1,60})|\A\ufeff?\s{0,20}<([A-Za-z][\w:.-]{0,60})"), "XML ({0})"
     ),
     _Sign(re.compile(r"\A\ufeff?\s{0,20}[\[{]\s{0,20}[\"{\[]"), "JSON"),
@@ -158,7 +162,7 @@ def _servicing(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> 
     # SFC tells of drivers in lines of DEPLOY, as set-up does.
     is_of_sfc = any(one.layer == "store" for one in seen)
     if kind is None or not (any(lines.values()) or is_of_sfc):
-        return "" if kind is None else f"a log of the kind {kind}"
+        return "" if kind is None else _by_sign(sample, kind, seen) or f"a log of the kind {kind}"
     return "a log of DISM" if lines["DISM"] > lines["CBS"] + lines["CSI"] else "a log of the servicing stack (CBS)"
 
 

@@ -93,6 +93,11 @@ def ids(result: dict[str, Any]) -> set[str]:
             "a log of Microsoft Internet Information Services",
         ),
         ("list.json", '{"a": [1, 2]}', "JSON"),
+        (
+            "diagerr.xml",
+            '<xml xmlns:rs="urn:schemas-microsoft-com:rowset">\n<z:row Msg="Lab [HRESULT = 0x80070002 - X]"/>\n</xml>\n',
+            "what set-up keeps of its errors",
+        ),
         # What others write that looks like it.
         (
             "MpCmdRun.log",
