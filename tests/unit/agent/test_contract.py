@@ -64,8 +64,9 @@ def test_what_is_asked_of_the_event_log_decides_and_what_decides_is_asked() -> N
     from lab.model_observe import EVENTS  # noqa: PLC0415
 
     text = (ROOT / "plugins/module_utils/_Evidence.psm1").read_text("ascii")
-    rows = [row.split(";") for row in re.findall(r"'([SOU];[WCMT];[\d,]+;[\d,]*;\d+)'", text)]
-    names = dict(re.findall(r"\b([SOUWCMT]) = '([^']+)'", text))
+    # Kernel-General 1 tells each slew of the clock, and the newest 50 of it nothing of last week: no row asks for it or another provider.
+    rows = [row.split(";") for row in re.findall(r"'(\w;\w;[\d,]+;[\d,]*;\d+)'", text)]
+    names = dict(re.findall(r"\b([A-Z]) = '([^']+)'", text))
 
     def numbers(text: str) -> tuple[int, ...]:
         return tuple(map(int, filter(None, text.split(","))))
@@ -77,6 +78,47 @@ def test_what_is_asked_of_the_event_log_decides_and_what_decides_is_asked() -> N
     # 43xx were written before Windows 10; W32Time says the same as those asked in more of its ids.
     known = {(name, number) for name in (events.WUC, events.SERVICING, events.SCM) for number in range(4000) if events.tells(name, number)}
     assert known - every == set()
+
+
+def function_text(name: str) -> str:
+    """A function of the platform, as it is written."""
+    text = "".join((ROOT / f"plugins/module_utils/_Platform{half}.psm1").read_text("ascii") for half in ("Read", "Change"))
+    (body,) = re.findall(rf"^function {name}\b.*?^}}", text, flags=re.DOTALL | re.MULTILINE)
+    return body
+
+
+def test_a_socket_that_cannot_be_made_is_an_answer() -> None:
+    """.NET Framework makes it for IPv6, which a host may have switched off: outside of the try that took all endpoints along.
+
+    No machine here refuses it.
+    """
+    body = function_text("Test-TcpConnect")
+    assert -1 < body.find("try {") < body.find("[Net.Sockets.Socket]::new") < body.find("catch {")
+
+
+def test_the_error_of_a_call_is_read_by_what_called() -> None:
+    """Between two lines of PowerShell others set it: a change of the clock was refused as "The operation completed successfully".
+
+    No machine here may set its clock.
+    """
+    body = function_text("Set-HostClock")
+    assert body.count("GetLastWin32Error") == 1
+    assert "return SetSystemTime(time) ? 0 : Marshal.GetLastWin32Error();" in body
+    utils = (ROOT / "plugins/module_utils").glob("*.psm1")
+    assert [file.name for file in utils if "]::GetLastWin32Error" in file.read_text("ascii")] == []
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "PendingFileRename", "UpdateExeVolatile", "DVDRebootSignal", "PackagesPending", "CurrentCulture.Name", "PSEdition", "TotalSize",
+        "rtt_ms", "FailureCount", "InstallAttempts", "ProgramData",
+    ],
+)  # fmt: skip
+def test_a_look_gathers_nothing_that_decides_nothing(word: str) -> None:
+    """Each of these was read once, crossed the wire of every look, and changed no verdict; any user may fill a folder under ProgramData."""
+    files = ("_PlatformRead.psm1", "_Evidence.psm1")
+    assert [name for name in files if word in (ROOT / "plugins/module_utils" / name).read_text("ascii")] == []
 
 
 def test_a_look_is_small() -> None:
