@@ -520,6 +520,16 @@ function Get-BackupSecond([string] $Name) {
   return $second
 }
 
+# Why a folder does not move: Windows names nobody, so we name who runs of those that keep files in it.
+function Get-MoveFault([object] $Record, [string] $Path) {
+  $fault = $Record.Exception.GetBaseException()
+  $users = if ($Path -like '*\catroot2*') { , 'CryptSvc' } else { 'wuauserv', 'BITS', 'UsoSvc', 'DoSvc' }
+  $table = Get-ServiceTable -Name $users
+  $runs = @($users | Where-Object { $table[$_] -and $table[$_].state -ne 'stopped' })
+  if (-not $runs) { return $fault }
+  return [Runtime.InteropServices.COMException]::new("$($fault.Message.TrimEnd()) $($runs -join ', ') may hold it and still runs.", $fault.HResult)
+}
+
 # Rename with patience: what held the folder may let go, and a service that a trigger started again is stopped again.
 function Move-Patiently([hashtable] $Run, [string] $Path, [string] $Destination) {
   $clock = [Diagnostics.Stopwatch]::StartNew()
@@ -530,12 +540,13 @@ function Move-Patiently([hashtable] $Run, [string] $Path, [string] $Destination)
     }
     catch {
       if ($null -eq (Get-FolderFact -Path $Path) -and $null -ne (Get-FolderFact -Path $Destination)) { return }
-      if ($clock.ElapsedMilliseconds -ge $Run.patience_ms) { throw }
+      if ($clock.ElapsedMilliseconds -ge $Run.patience_ms) { throw (Get-MoveFault -Record $_ -Path $Path) }
     }
     Start-Sleep -Milliseconds 500
     foreach ($entry in Get-StoppedService -Run $Run) {
-      # The move itself tells when it was in vain.
-      if ($entry.with.needed) { try { Stop-OneService -Name $entry.with.name -TimeoutMs 10000 } catch { $null = $_ } }
+      # The move itself tells when it was in vain. What only helps is not ended, but may hold files as well.
+      $wait = if ($entry.with.needed) { 10000 } else { 2000 }
+      try { Stop-OneService -Name $entry.with.name -TimeoutMs $wait -Kill ($true -eq $entry.with.needed) } catch { $null = $_ }
     }
   }
 }

@@ -90,8 +90,12 @@ REAL_WORKER_IDLE_S = 120
 WORKER_IDLE = "2s"
 NO_UPDATE = "{00000000-0000-0000-0000-000000000000}"
 
-# A running service keeps files open here: (service, folder).
-_HELD = (("wuauserv", SOFTWARE_DISTRIBUTION), ("cryptsvc", CATROOT2), ("bits", DOWNLOADER))
+# A running service keeps files open here: (service, folder). Delivery Optimization has had its cache in SoftwareDistribution (clean-up
+# scripts look for it there to this day), and elsewhere in later releases: it holds what is there.
+_HELD = (
+    ("wuauserv", SOFTWARE_DISTRIBUTION), ("cryptsvc", CATROOT2), ("bits", DOWNLOADER),
+    ("dosvc", SOFTWARE_DISTRIBUTION + r"\DeliveryOptimization"),
+)  # fmt: skip
 _STATE_CODES = {
     "stopped": 1, "start_pending": 2, "stop_pending": 3, "running": 4, "continue_pending": 5, "pause_pending": 6, "paused": 7
 }  # fmt: skip
@@ -510,7 +514,7 @@ class Sim:
         """Which running service or lock keeps files open in a path."""
         wanted = os.path.realpath(self.path(windows_path))
         for service, folder in _HELD:
-            if service in self.services and self.services[service]["state"] != "stopped":
+            if service in self.services and self.services[service]["state"] != "stopped" and self._existing(folder) is not None:
                 holder = os.path.realpath(self.path(folder))
                 if wanted == holder or wanted.startswith(holder + os.sep) or holder.startswith(wanted + os.sep):
                     return service

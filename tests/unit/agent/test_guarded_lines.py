@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .conftest import NOW, ROOT, Host, find_shell, platform_script
-from .test_apply import ENDING, RESET, changes, request
+from .test_apply import ENDING, RESET, RESTORE, changes, request, stop
 from .test_observe import cbs_line
 
 OLD = "SoftwareDistribution.wu_repair-20250101T000000Z-aaaaaa"
@@ -48,11 +48,12 @@ CALM = [{"what": "servicing", "name": None, "field": "busy", "is": False}]
 
 @pytest.fixture
 def hasty(tmp_path: Path) -> Path:
-    """The agent as it is, but for the 3 s between two samples and the 150 s that it waits for a worker at most."""
+    """The agent as it is, but for the 3 s between two samples, the 150 s that it waits for a worker at most, and the 20 s for a move."""
     utils = tmp_path / "utils"
     shutil.copytree(ROOT / "plugins/module_utils", utils, ignore=shutil.ignore_patterns("*.py"))
     steps = (utils / "_Steps.psm1").read_text("ascii")
-    for was, now in (("Start-Sleep -Seconds 3\n", "Start-Sleep -Milliseconds 200\n"), ("-lt 150000", "-lt 2000")):
+    sleeps = ("Start-Sleep -Seconds 3\n", "Start-Sleep -Milliseconds 200\n")
+    for was, now in (sleeps, ("-lt 150000", "-lt 2000"), ("ms = 20000", "ms = 1500")):
         assert steps.count(was) == 1
         steps = steps.replace(was, now)
     (utils / "_Steps.psm1").write_text(steps, "ascii")
@@ -94,6 +95,26 @@ def test_an_idle_worker_is_waited_for_and_the_repair_goes_on(
     reply = host.run("wu_apply", request(*RESET, expect=CALM), utils=hasty)
     assert (reply["differs"], reply["failed"], reply["changed"]) == ([], None, True)
     assert host.seconds >= seconds
+
+
+ASIDE = ("set_aside", {"folder": "SoftwareDistribution"})
+
+
+def test_a_helper_that_a_trigger_starts_again_is_stopped_again(host: Host, hasty: Path) -> None:
+    """DoSvc has kept its cache in SoftwareDistribution: once a trigger had started it again no try moved the folder."""
+    host.state["services"]["DoSvc"]["state"] = "running"
+    host.state["starts_and_holds"] = host.state["holds"] = "DoSvc"
+    reply = host.run("wu_apply", request(stop("DoSvc", needed=False), ASIDE, RESTORE), utils=hasty)
+    assert reply["failed"] is None
+    assert changes(host).count("Send-ServiceStop DoSvc") == 2
+    assert host.state["services"]["DoSvc"]["state"] == "running"
+
+
+def test_a_folder_that_is_not_moved_is_said_to_be_held_by_what_runs(host: Host, hasty: Path) -> None:
+    host.state["services"]["DoSvc"].update(state="running", stuck=True)
+    host.state["holds"] = "DoSvc"
+    failed = host.run("wu_apply", request(stop("DoSvc", 300, needed=False), ASIDE, RESTORE), utils=hasty)["failed"]
+    assert ("DoSvc" in failed["why"], "CryptSvc" in failed["why"], failed["why"].count("denied")) == (True, False, 1)
 
 
 @pytest.mark.parametrize(

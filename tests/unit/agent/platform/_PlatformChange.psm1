@@ -59,7 +59,13 @@ function Stop-ServiceProcess {
 
 function Move-Folder {
     param([string] $Path, [string] $Destination)
-    Edit-TestState "Move-Folder $Path" { [IO.Directory]::Move((Get-ChangePath -Path $Path), (Get-ChangePath -Path $Destination)) }
+    $holder = (ConvertFrom-Json -InputObject ([IO.File]::ReadAllText($env:AGENT_TEST_STATE))).starts_and_holds
+    if ($holder) { Edit-TestState "trigger $holder" { param($s) $s.starts_and_holds = $null; $s.services.$holder.state = 'running' } }
+    Edit-TestState "Move-Folder $Path" {
+        param($s)
+        if ($s.holds -and $s.services.($s.holds).state -ne 'stopped') { throw [IO.IOException]::new('Access to the path is denied.') }
+        [IO.Directory]::Move((Get-ChangePath -Path $Path), (Get-ChangePath -Path $Destination))
+    }
 }
 
 function Move-SingleFile {
