@@ -56,6 +56,7 @@ MARKERS = {
     "install_failed": "An installation failed",
     "download_failed": "A download failed",
     "scan_failed": "A search for updates failed",
+    "feature_failed": "A Windows feature could not be changed",
     "service_failed": "A service that updates need failed to start or ended",
     "setup_failed": "A feature upgrade failed",
     "offline_image": "A command on an offline image failed: that is another Windows than the one that runs",

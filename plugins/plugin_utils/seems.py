@@ -24,7 +24,11 @@ _CHECKSUR = re.compile(
 _PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"]{1,120})['\"]")
 
 
-_OF_UPDATES = re.compile(r"\bKB[0-9]{6,8}\b|Windows ?Update|wuauserv|\bWSUS\b|0x8024[0-9a-f]{4}|\bdism(?:\.exe)? /|\bsfc /", re.I)
+_OF_UPDATES = re.compile(
+    r"\bKB[0-9]{6,8}\b|Windows ?Update|win_updates|_update_count|(?:Cumulative|Feature|Security) update|wuauserv|\bWSUS\b|0x8024[0-9a-f]{4}"
+    r"|\bdism(?:\.exe)? /|\bsfc /",
+    re.I,
+)
 UNKNOWN_OF_UPDATES = "text of no known form that speaks of updates"
 
 

@@ -59,6 +59,7 @@ _MOUNT = 0xC142
 _SAME_RUN, _LONG_LINE, _SENTENCE = 15, 200, 220
 # A feature whose files were not found, where the command that names it was not pasted.
 _SOME_FEATURE = "a Windows feature"
+_FEATURES_ALONE = (0x800F0907, 0x800F0950, 0x800F0954)
 _NO_SOURCE = (0x800F081F, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
 
 
@@ -66,7 +67,7 @@ def is_dism(screen: Screen) -> bool:
     """Whether DISM wrote to this console. Its command alone, in a text that says to run it, is none."""
     if _VERSIONS.search(screen.text) or _BAR.search(screen.text) or _HEADED.search(screen.text):
         return True
-    return any(run.code is not None and run.shown for run in _runs(screen))
+    return _NOT_ENABLED.search(screen.text) is not None or any(run.code is not None and run.shown for run in _runs(screen))
 
 
 @dataclass
@@ -101,6 +102,8 @@ class _Run:
         """Whether it looked at the component store. Without the command: DISM names what is at work, but for a repair it names nothing."""
         if self.command:
             return _REPAIR.search(self.command) is not None
+        if self.code in _FEATURES_ALONE:
+            return False
         return not self.work and not self.package
 
     @property
@@ -200,6 +203,7 @@ def _read_end(run: _Run, piece: Piece, index: int) -> None:
 def dism(screen: Screen, out: Collector) -> None:
     """Read what DISM wrote: a call has one result."""
     broken = False
+    not_enabled(screen, out)
     for run in _runs(screen):
         if not run.shown and not run.said:
             continue
@@ -245,6 +249,18 @@ def _success(run: _Run, out: Collector, *, broken: bool) -> None:
         )
     if broken and run.percent >= 100 and _RESTORE.search(run.command):
         out.add(Observation("dism", "store", OK, place=run.place, channel=out.channel, marker="store_repaired", line=run.line))
+
+
+# Without a code, in English alone.
+_NOT_ENABLED = re.compile(r"The operation is complete but ([\w.-]{2,100}) feature was not enabled")
+
+
+def not_enabled(screen: Screen, out: Collector) -> None:
+    """Read of features that were not enabled in the end."""
+    for found in _NOT_ENABLED.finditer(screen.text):
+        piece = screen.at(found.start())
+        out.add(Observation("dism", "install", place=piece.place, channel=out.channel, marker="feature_failed", name=found.group(1),
+                            line=found.group(0)))
 
 
 # --- SFC ---

@@ -26,12 +26,20 @@ _SPREAD = 24
 _PROMPT = re.compile(r"(?:\([^()]{1,40}\) ?)?(?:\[[^\[\]]{1,80}\]: ?)?(?:PS )?(?:[A-Z]:\\[^<>|\"]{0,200}|HK[A-Z]{2}:\\)> ?|[=*#_-]{20,}")
 # Lines of logs in between are for the readers of these logs.
 _LOGGED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?|<!\[LOG\[")
+# What a build or a pipeline sets before each line that a program wrote: `2031-02-03 10:00:00Z -> `.
+_STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:\.[0-9]{1,7})?Z?(?:[ \t]{0,4}(?:->|==>)|(?<=Z):?)[ \t]{1,4}")
 # A heading or a comment: what was pasted behind it is what the program wrote.
 _HEADING = re.compile(r"#{1,6} ")
 # `If you see "...", run ...`, a row of a table: what a program may write, not what it wrote.
 _SUPPOSED = re.compile(
-    r"^\||\b(?:if|whether|in case|wenn|falls|\u0435\u0441\u043b\u0438)\b|(?:^|[.:(-] ?)(?:si|se|als)\b|\u5982\u679c|\u5834\u5408", re.I
+    r"^\||\b(?:if|whether|in case|wenn|falls|sollten? (?:sie|das|die|der)|\u0435\u0441\u043b\u0438)\b|(?:^|[.:(-] ?)(?:si|se|als)\b"
+    r"|\u5982\u679c|\u5834\u5408", re.I
 )
+# A sentence between quotation marks that more words follow; who tells of himself reports it.
+_EXPLAINED = re.compile(
+    r"[\"'\u201c\u201e\u00ab`][^\"'\u201c\u201d\u00bb`]{10,300}[\"'\u201c\u201d\u00bb`][\W_]{0,4}(?:[\w.*`'-]{1,40}[ ,]{1,2}){3}"
+)
+_MINE = re.compile(r"\b(?:I|my|me|we|our|ich|mein|mir|wir|je|mon|yo|mi|eu)\b", re.I)
 _LABEL = re.compile(r"([^:\uff1a]{1,80}?)[ \u00a0]?[:\uff1a][ \u00a0]?(.*)", re.S)
 
 
@@ -77,8 +85,11 @@ class Screen:
     def is_supposed(self, offset: int) -> bool:
         """Whether what stands at an offset is only spoken of: a guide says what to do where a program writes it."""
         index = self.index_at(offset)
-        before = self.pieces[index].text[: offset - self._starts[index]]
-        return _SUPPOSED.search(before[-200:]) is not None
+        start = offset - self._starts[index]
+        line = self.pieces[index].text
+        if _SUPPOSED.search(line[max(0, start - 200) : start]):
+            return True
+        return _EXPLAINED.match(line, max(0, start - 1)) is not None and not _MINE.search(line)
 
     def at(self, offset: int) -> Piece:
         """The line that an offset into the text lies in."""
@@ -101,7 +112,9 @@ def _pieces(text: str) -> Iterator[Piece]:
         for line in map(_together, whole.split("\r")):
             for part in _PADDING.split(line) if len(line) > _PADDED else (line,):
                 for start in range(0, len(part), MAX_LINE):
-                    written = part[start : start + MAX_LINE].strip("\t \u00a0")
+                    written = part[start : start + MAX_LINE].strip("\t \u00a0`")
+                    if written[:2] == "20":
+                        written = _STAMP.sub("", written, count=1)
                     yield Piece(_HEADING.sub("", written, count=1) if written.startswith("#") else written, place)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from .. import routing
+from .. import hresult, routing
 from ..observation import Observation
 from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
 
@@ -23,8 +23,7 @@ _HRESULT = re.compile(r"(?<!\[)(?<!CBS )HRESULT ?[:=]? ?\(?(0x[89c][0-9a-f]{7})(
 _TUPLE = re.compile(r"\(-2147352567, ?.{0,200}?[, ](-2[0-9]{9})\)")
 _OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|win_updates|WindowsUpdate|\bwu(?:a|auserv)\b", re.I)
 _AGENT = 0x8024
-# What the agent's handlers and its downloads say, whatever the line speaks of.
-_LAYERS_OF_CODES = {0x80242: "install", 0x80246: "download"}
+_LAYERS_OF_NAMES = (("WU_E_UH_", "install"), ("WU_E_INSTALL", "install"), ("WU_E_DM_", "download"))
 _WORDS = (("search", "scan"), ("scan", "scan"), ("download", "download"), ("to install", "install"), ("installation failed", "install"))
 # `Failed to download update (1 of 2) ID TITLE (KB...): Download Result 4`.
 _ONE_UPDATE = re.compile(
@@ -117,9 +116,11 @@ def _codes(place: int, line: str) -> Iterator[_Said]:
 
 
 def _layer(line: str, code: int) -> str:
+    """What was done: by the code's own name (WU_E_INSTALL_NOT_ALLOWED), else by the words of the line."""
+    name = hresult.describe(code).symbol or ""
+    of_code = next((layer for part, layer in _LAYERS_OF_NAMES if name.startswith(part)), None)
     words = line.lower()
-    said = next((layer for word, layer in _WORDS if word in words), "scan")
-    return _LAYERS_OF_CODES.get(code >> 12, said)
+    return of_code or next((layer for word, layer in _WORDS if word in words), "scan")
 
 
 def _states(text: str) -> Iterator[_Said]:
