@@ -33,7 +33,7 @@ _SFC_WRITES = (
     "\u30ea\u30bd\u30fc\u30b9",
 )  # fmt: skip
 _PROGRAMS = (
-    _Program(("dism", "10.0.", "6.1.", "6.2.", "6.3.", "%"), is_dism, dism),
+    _Program(("dism", "processing ", "10.0.", "6.1.", "6.2.", "6.3.", "%"), is_dism, dism),
     _Program(_SFC_WRITES, is_sfc, sfc),
     _Program(
         ("w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]"), is_time, clock

@@ -32,6 +32,8 @@ _HEX = re.compile(_LABEL + r"(0x[8c][0-9a-f]{7})(?![0-9a-z]| ?\()", re.I)
 _DECIMAL = re.compile(_LABEL + r"([0-9]{1,5})$")
 _COMMAND = re.compile(r"\bdism(?:\.exe)?[\"']?((?:[ \u00a0]{1,4}[/-][^\s\]]{1,300}(?:[ \u00a0]\"[^\"]{1,200}\")?){1,12})", re.I)
 _PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z][\w.-]{3,120}~[0-9a-f]{16}~[\w.~-]{0,80})")
+# `Processing 2 of 3 - Lab-Package: The specified package is not valid ...`: nothing else writes so, and here is the name.
+_PROCESSED = re.compile(r"^Processing [0-9]{1,4} of [0-9]{1,4} - (?:\w+ package )?([\w.~-]{3,160})")
 _FEATURE = re.compile(r"[/-](?:featurename|capabilityname)[:=][\"']?([\w.~-]{1,120})", re.I)
 _REPAIR = re.compile(
     r"[/-](?:restorehealth|scanhealth|checkhealth|startcomponentcleanup|revertpendingactions|analyzecomponentstore)\b", re.I
@@ -165,6 +167,10 @@ def _read(run: _Run, piece: Piece, index: int) -> None:
         run.last, run.shown = index, run.shown or run.versions >= 2 or not versions
     run.percent = max([run.percent, *shares])
     run.log = run.log or log is not None
+    processed = _PROCESSED.match(text)
+    if processed:
+        run.last, run.shown = index, True
+    package = package or processed
     if package and run.code is None:
         run.package = package.group(1)
     elif run.versions >= 2 and not versions and not shares and not run.percent and run.code is None and not _is_said(text):

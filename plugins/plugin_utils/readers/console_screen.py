@@ -40,6 +40,12 @@ _EXPLAINED = re.compile(
     r"[\"'\u201c\u201e\u00ab`][^\"'\u201c\u201d\u00bb`]{10,300}[\"'\u201c\u201d\u00bb`][\W_]{0,4}(?:[\w.*`'-]{1,40}[ ,]{1,2}){3}"
 )
 _MINE = re.compile(r"\b(?:I|my|me|we|our|ich|mein|mir|wir|je|mon|yo|mi|eu)\b", re.I)
+# `You may get one of these messages:`: a list of what a program may write.
+_LISTED = re.compile(
+    r"\b(?:one of (?:the following|these) (?:error )?(?:messages|results)|eine der folgenden Meldungen|l.un des messages suivants"
+    r"|uno de los siguientes mensajes|uma das seguintes mensagens|uno dei seguenti messaggi)\b", re.I
+)
+_LIST_LINES = 12
 _LABEL = re.compile(r"([^:\uff1a]{1,80}?)[ \u00a0]?[:\uff1a][ \u00a0]?(.*)", re.S)
 
 
@@ -88,6 +94,11 @@ class Screen:
         start = offset - self._starts[index]
         line = self.pieces[index].text
         if _SUPPOSED.search(line[max(0, start - 200) : start]):
+            return True
+        above = [piece.text for piece in self.pieces[max(0, index - _LIST_LINES) : index]]
+        if above and above[-1].endswith(":") and _SUPPOSED.search(above[-1]) and not _MINE.search(above[-1]):
+            return True
+        if any(_LISTED.search(text) for text in above):
             return True
         return _EXPLAINED.match(line, max(0, start - 1)) is not None and not _MINE.search(line)
 
