@@ -11,8 +11,9 @@ from typing import Any
 from ansible.utils.display import Display
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _variables, report, rollout, summary
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case as cases
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import run as runs
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._action import ActionError, WuAction, artifacts
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._files import check_folder
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils._files import check_file, check_folder
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.case_document import parse, to_document
 
 # One text for all hosts: ansible-core shows it once with the place in the role, and the sentence of each host stands elsewhere.
@@ -52,12 +53,13 @@ class ActionModule(WuAction):
         rollout.sizes(options["serial"])
         rollout.most_failed(options["max_failed"], 1)
         rollout.fewest_alike(options["shared_server"])
-        if options["report"]:
-            check_folder(Path(options["report"]).absolute().parent, "wu_repair_report")
+        report_path = runs.document_path(options["report"]) if options["report"] else None
+        if report_path is not None:
+            for path in (report_path, *runs.beside(report_path)):
+                check_file(path, "wu_repair_report")
         if options["evidence_dir"]:
             check_folder(Path(options["evidence_dir"]), "wu_repair_evidence_dir")
-        report_path = str(Path(options["report"]).absolute()) if options["report"] else ""
-        run = {"report": report_path, "fail_on": fail_on}
+        run = {"report": str(report_path or ""), "fail_on": fail_on}
         return {"verdict": None, "msg": "The variables can be meant so.", "run": run}
 
     def _check_variables(self) -> None:

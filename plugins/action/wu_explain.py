@@ -21,7 +21,7 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.explain import ExplainError
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.redact import Redactor
 
-# Of a file of JSON lines: its head, and all of ten thousand hosts.
+# Of the files of a run: the first line, and all of ten thousand hosts.
 _MOST_HEAD, _MOST_LINES = 65536, 67108864
 _NUMBER = re.compile(r"-?(0[xX])?[0-9a-fA-F]{1,16}")
 
@@ -94,19 +94,22 @@ def _hidden(result: dict[str, Any], redactor: Redactor | None) -> dict[str, Any]
 
 
 def _run_of(paths: list[str]) -> tuple[runs.Run, bool] | None:
-    """The run whose JSON lines the only file holds, and whether it came to its end."""
+    """The run whose JSON lines or report the only file holds, and whether it came to its end."""
     path = Path(paths[0])
     if len(paths) != 1 or not path.is_file():
         return None
     try:
         with path.open(encoding="utf-8") as stream:
-            if not runs.is_lines(stream.readline(_MOST_HEAD)):
+            head = stream.readline(_MOST_HEAD)
+            if not head.startswith("{"):
                 return None
             stream.seek(0)
             text = stream.read(_MOST_LINES)
     except (OSError, UnicodeDecodeError):
         return None
-    return runs.from_lines(text), runs.is_ended(text)
+    if runs.is_lines(head):
+        return runs.from_lines(text), runs.is_ended(text)
+    return runs.from_document(text)
 
 
 def _summary_of(run: runs.Run, ended: bool, redactor: Redactor | None) -> dict[str, Any]:

@@ -37,6 +37,17 @@ def check_folder(folder: Path, what: str) -> None:
         raise FileError(f"{what}: cannot write to {folder} on the controller: {error.strerror}") from error
 
 
+def check_file(path: Path, what: str) -> None:
+    """See that a file can be written, before anything is done that only it would keep.
+
+    Raises:
+        FileError: it cannot.
+    """
+    check_folder(path.parent, what)
+    if path.is_dir():
+        raise FileError(f"{what}: {path} on the controller is a folder; name a file in it, such as {path.joinpath('wu.json')}")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all, for its owner alone.
 

@@ -242,6 +242,12 @@ def _cell(value: object) -> str:
     return text
 
 
+def document_path(given: str) -> Path:
+    """Where the report is that somebody names: who names its table or its JSON lines gets all three."""
+    path = Path(given).absolute()
+    return path.with_suffix(".json") if path.suffix in (".jsonl", ".csv") else path
+
+
 def beside(path: Path) -> tuple[Path, Path]:
     """Where the JSON lines and the table of a report are: beside it."""
     stem = path.with_suffix("") if path.suffix in (".json", ".jsonl", ".csv") else path
@@ -256,6 +262,16 @@ def previous(document: object) -> dict[str, str]:
     return {str(row["host"]): str(row["now"]) for row in rows if isinstance(row, Mapping) and row.get("host") and row.get("now")}
 
 
+def from_document(text: str) -> tuple[Run, bool] | None:
+    """A run out of its report, and whether it came to its end; None where it is none."""
+    document = _loaded(text)
+    if document is None or document.get("kind") != KIND or not isinstance(document.get("rows"), list):
+        return None
+    run = _of_head(document)
+    _take_rows(run, document["rows"])
+    return run, not document.get("interrupted")
+
+
 def is_lines(text: str) -> bool:
     """Whether a text begins as the JSON lines of a run do."""
     first = _loaded(text.partition("\n")[0])
@@ -265,21 +281,29 @@ def is_lines(text: str) -> bool:
 def from_lines(text: str) -> Run:
     """A run out of its JSON lines. The last line of a host counts; a line that broke when the controller was lost is left out."""
     first, *rest = text.splitlines()
-    head = _loaded(first) or {}
+    run = _of_head(_loaded(first) or {})
+    _take_rows(run, [_loaded(line) for line in rest])
+    return run
+
+
+def _of_head(head: Mapping[str, Any]) -> Run:
+    """A run of which nobody was looked at yet, out of the head of its files."""
     known = {name: head[name] for name in Head.__dataclass_fields__ if isinstance(head.get(name), (str, int))}
     run = Run(Head(**{"run": "", "began": 0, "playbook": "", **known}))
-    for line in rest:
-        row = _loaded(line)
-        if row is not None and isinstance(row.get("host"), str) and row.get("now") in report.VERDICTS:
-            run.rows[row["host"]] = row
     run.asked_count = head["asked"] if isinstance(head.get("asked"), int) else None
     return run
+
+
+def _take_rows(run: Run, rows: Sequence[object]) -> None:
+    for row in rows:
+        if isinstance(row, Mapping) and isinstance(row.get("host"), str) and row.get("now") in report.VERDICTS:
+            run.rows[row["host"]] = dict(row)
 
 
 def is_ended(text: str) -> bool:
     """Whether the last line of JSON lines says that the run came to its end."""
     last = _loaded(text.rstrip().rpartition("\n")[2])
-    return last is not None and "ended" in last
+    return last is not None and "ended" in last and not last.get("interrupted")
 
 
 def _loaded(line: str) -> dict[str, Any] | None:

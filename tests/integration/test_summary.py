@@ -117,6 +117,8 @@ def test_the_lines_and_the_evidence_give_the_same_summary_later(fleet: Fleet, ch
     said = summary_of(checked[0].stdout)
     by_lines = explained(fleet, checked[2].with_suffix(".jsonl"))
     assert (by_lines["summary"], by_lines["msg"]) == (said[:-1], said[0])
+    # The report itself once was "evidence: sections is null".
+    assert explained(fleet, checked[2])["summary"] == said[:-1]
     assert by_lines["msg"].endswith(".")
     # Who was not reached has no evidence, but what is known of him lies there.
     by_evidence = explained(fleet, fleet.folder / "evidence")["summary"]
@@ -180,6 +182,10 @@ def test_a_report_that_cannot_be_written_is_said_before_anybody_is_looked_at(fle
     done = play(fleet, "check_wu", variables={"wu_repair_report": str(blocked / "wu.json"), "wu_repair_hosts": "well"})
     assert done.returncode != 0
     assert f"wu_repair_report: cannot write to {blocked} on the controller" in done.stdout
+    # A folder was told at the end, in a warning, and the run was green.
+    done = play(fleet, "check_wu", variables={"wu_repair_report": str(fleet.folder), "wu_repair_hosts": "well"})
+    assert done.returncode == 2
+    assert f"wu_repair_report: {fleet.folder} on the controller is a folder; name a file in it" in done.stdout
     assert fleet.counters()["well"]["processes"] == 0
 
 

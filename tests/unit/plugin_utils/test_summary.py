@@ -232,6 +232,13 @@ def test_json_lines_give_the_same_summary_and_a_broken_one_is_left_out() -> None
     again = run.from_lines(text)
     assert again.lines(interrupted=True) == made.lines(interrupted=True)
     assert (run.is_ended(text), run.is_ended("\n".join([*lines, '{"ended": 160}']))) == (False, True)
+    # A run that was interrupted writes its end as well, and did not come to it.
+    assert not run.is_ended("\n".join([*lines, '{"ended": 160, "interrupted": true}']))
+    for interrupted in (True, False):
+        document = run.from_document(json.dumps(made.document(160, interrupted=interrupted), indent=1))
+        assert document is not None
+        assert (document[0].lines(interrupted=interrupted), document[1]) == (made.lines(interrupted=interrupted), not interrupted)
+    assert run.from_document('{"schema": 1, "sections": {}}') is None
     assert not run.is_lines('{"schema": 1, "sections": {}}')
     assert not run.is_lines("")
 
@@ -261,6 +268,13 @@ def test_the_table_holds_what_a_row_knows_in_words_and_dates() -> None:
 )
 def test_what_lies_beside_the_report(path: str, stem: str) -> None:
     assert run.beside(Path(path)) == (Path(f"{stem}.jsonl"), Path(f"{stem}.csv"))
+
+
+@pytest.mark.parametrize("given", ["/a/wu.json", "/a/wu.csv", "/a/wu.jsonl", "/a/wu", "/a/wu.txt"])
+def test_the_three_files_of_a_report_are_three(given: str) -> None:
+    document = run.document_path(given)
+    assert len({document, *run.beside(document)}) == 3
+    assert given in {str(path) for path in (document, *run.beside(document))}
 
 
 def test_a_busy_host_is_told_by_its_reason_and_a_needy_one_by_whom_it_needs() -> None:
