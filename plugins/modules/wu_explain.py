@@ -15,8 +15,8 @@ description:
     host has once (C(CBS.log)) is there in two folders.
   - A file that holds nothing about updates is told for what it seems to be; it never makes a host C(healthy). Only the last 32 MB of a
     file are read; of several large ones less, at least the last 4 MB of each, which is said.
-  - The report of the playbooks (C(.json)) and the JSON lines that they write beside it (C(.jsonl)) give the summary of that run, also where it was interrupted or the
-    controller was lost; a directory of evidence gives that of its hosts.
+  - The report of the playbooks (C(.json)) and the JSON lines that they write beside it (C(.jsonl)) give the summary of that run, also where it was
+    interrupted or the controller was lost; a directory of evidence gives that of its hosts.
   - Nothing is connected to and nothing is written.
 options:
   path:

@@ -28,12 +28,21 @@ _LIMIT = re.compile(r"\d{1,6}|(?:\d{1,2}|100)%")
 _NUMBER = re.compile(r"\d{1,6}")
 # So many hosts that fail alike at one server are left to it, where they are half of those that ask it or more.
 SHARED_SERVER = 5
+# So many hosts may come to no good end.
+MAX_FAILED = 10
 # The kinds of servers in words, and who acts on one.
 _SERVERS = {"wsus": ("WSUS ", "wsus"), "proxy": ("the proxy ", "proxy"), "time": ("the time source ", "admin")}
 
 
 class RolloutError(ValueError):
     """A size or a limit that cannot be meant so; one line says what it must be."""
+
+
+def _answer(given: object, default: object) -> object:
+    """A question of a survey that nobody answers is an empty text, over the default of the role."""
+    if isinstance(given, str) and not given.strip():
+        return default
+    return given
 
 
 def sizes(given: object) -> list[int | str]:
@@ -45,6 +54,7 @@ def sizes(given: object) -> list[int | str]:
     Raises:
         RolloutError: it is none.
     """
+    given = _answer(given, SERIAL)
     items: Sequence[object] = given if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if isinstance(given, str):
         items = [part.strip(" []'\"") for part in given.split(",")]
@@ -66,7 +76,7 @@ def most_failed(given: object, hosts: int) -> int | None:
     Raises:
         RolloutError: it is neither a number nor a share.
     """
-    text = str(given).strip()
+    text = str(_answer(given, MAX_FAILED)).strip()
     if isinstance(given, bool) or not _LIMIT.fullmatch(text):
         raise RolloutError("wu_repair_max_failed must be a number of hosts, or a share of them such as 10%; 0 means no limit")
     share = text.endswith("%")
@@ -149,7 +159,7 @@ def fewest_alike(given: object) -> int | None:
     Raises:
         RolloutError: it is no number.
     """
-    text = str(given).strip()
+    text = str(_answer(given, SHARED_SERVER)).strip()
     if isinstance(given, bool) or not _NUMBER.fullmatch(text):
         raise RolloutError("wu_repair_shared_server must be a number of hosts; 0 repairs each, whatever server they share")
     return int(text) or None

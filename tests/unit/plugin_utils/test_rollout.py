@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case as cases
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import case_document, rollout
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.case_document import parse_options
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.verdict import OWNERS, Verdict
+
+ROLE = Path(rollout.__file__).parents[2] / "roles" / "wu_repair"
 
 
 @pytest.mark.parametrize(
@@ -27,10 +32,19 @@ def test_sizes_in_every_form_that_a_person_types(given: object, known: list[int 
     assert rollout.sizes(given) == known
 
 
-@pytest.mark.parametrize("given", [0, -1, "", "many", "0%", "101%", [], [1, "x"], True, [True], None, {"a": 1}, 1.5])
+@pytest.mark.parametrize("given", [0, -1, ",", "many", "0%", "101%", [], [1, "x"], True, [True], None, {"a": 1}, 1.5])
 def test_a_size_that_is_none_is_one_line(given: object) -> None:
     with pytest.raises(rollout.RolloutError, match="wu_repair_serial must be a number of hosts"):
         rollout.sizes(given)
+
+
+def test_a_question_that_nobody_answers_is_the_default_of_the_role() -> None:
+    """A survey of AWX hands an empty text over, and ended the job."""
+    defaults = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text("utf-8"))
+    assert rollout.sizes("") == rollout.sizes(defaults["wu_repair_serial"])
+    assert rollout.most_failed(" ", 40) == rollout.most_failed(defaults["wu_repair_max_failed"], 40)
+    assert rollout.fewest_alike("") == rollout.fewest_alike(defaults["wu_repair_shared_server"])
+    assert parse_options({"skip": ""}) == parse_options({"skip": []})
 
 
 def test_canary_and_all_after_it() -> None:
