@@ -124,7 +124,7 @@ def _summary_of(run: runs.Run, ended: bool, redactor: Redactor | None) -> dict[s
 def _row(explained: explain.Host) -> dict[str, Any]:
     """The row of a host as a run has it."""
     judged = explained.judged.verdict
-    said = {"why": judged.why, "msg": judged.msg, "next_step": judged.next_step, "owner": judged.owner}
+    said = {"why": judged.why, "msg": judged.msg, "next_step": judged.next_step, "owner": judged.owner, "until": judged.until}
     return {"host": explained.name or "-", "was": judged.name, "now": judged.name, **said}
 
 

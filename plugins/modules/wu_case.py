@@ -174,6 +174,18 @@ owner:
   returned: with O(event=end)
   type: str
   sample: null
+until:
+  description: For a failure that may pass by itself, when it has not, Unix seconds; else null.
+  returned: with O(event=end)
+  type: int
+  sample: null
+  version_added: 1.1.0
+fails_at:
+  description: For what a repair would answer, the one server that may be behind all of it (C(wsus:NAME), C(proxy:NAME), C(time:NAME)); else empty.
+  returned: with O(event=end)
+  type: str
+  sample: ""
+  version_added: 1.1.0
 changed:
   description: Whether the host was changed in this case, or would be in check mode.
   returned: always

@@ -522,6 +522,8 @@ def row(case: Case) -> dict[str, Any]:
         "msg": came.msg,
         "next_step": came.next_step,
         "owner": came.owner,
+        "until": came.until,
+        "fails_at": came.server,
         "changed": case.changed or bool(case.would),
         "proved_by": None if proof is None else proof.by,
         "proof": None if proof is None else proof.to_dict(),

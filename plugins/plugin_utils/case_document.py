@@ -99,6 +99,7 @@ def _verdict_document(judged: Verdict) -> dict[str, Any]:
         "why": judged.why,
         "searchable": judged.search,
         "server": judged.server,
+        "until": judged.until,
     }
 
 
@@ -185,6 +186,7 @@ def _parse_verdict(document: Mapping[str, Any]) -> Verdict:
         why=_text(document, "why"),
         search=_flag(document, "searchable"),
         server=_text(document, "server"),
+        until=_number(document, "until") or None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import case as cases
 from .case import Case
+from .conditions import minute
 from .verdict import OUTCOME, OWNERS, RED
 
 VERDICTS = tuple(OUTCOME)
@@ -42,7 +43,6 @@ _ALIASES = {"not_this_host": "needs_action"}
 # A busy host is told by its reason.
 _INSTALLING = ("installing now", "installing now")
 _PASSING = "left alone for now"
-_UNTIL = re.compile(r"left alone until ([0-9-]{10} [0-9:]{5} UTC)")
 
 
 def words_of(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -50,9 +50,9 @@ def words_of(row: Mapping[str, Any]) -> tuple[str, str]:
     now = str(row.get("now"))
     if now == "busy" and row.get("why") == "servicing_at_work":
         return _INSTALLING
-    if now == "busy" and "left alone" in str(row.get("msg")):
-        until = _UNTIL.search(str(row["msg"]))
-        return until.group(0) if until else _PASSING, _PASSING
+    until = row.get("until")
+    if now == "busy" and isinstance(until, int):
+        return f"left alone until {minute(until)}", _PASSING
     if now == "needs_action" and row.get("owner") in OWNERS:
         return f"needs {OWNERS[str(row['owner'])]}", WORDS[now][1]
     return WORDS.get(now, WORDS["failed"])

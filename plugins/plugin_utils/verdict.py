@@ -76,6 +76,7 @@ class Verdict:
         why: code or condition of the finding that decided.
         findings: ids of the findings behind it.
         search: a live search would tell more.
+        until: with `busy`, when a failure that may pass by itself has not, Unix seconds; None where that is not known.
         server: with `sick`, the one server (`wsus:NAME`, `proxy:NAME`, `time:NAME`) that may be behind all that asks for a repair.
     """
 
@@ -89,6 +90,7 @@ class Verdict:
     findings: tuple[str, ...] = ()
     search: bool = False
     server: str = ""
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -395,12 +397,13 @@ def _retry(rest: _Rest) -> Verdict | None:
     retry = rest.waiting("retry")
     if not retry:
         return None
-    return rest.verdict(
+    judged = rest.verdict(
         "busy",
         retry,
         msg=f"{say(retry[0], rest.now)}. It may pass by itself{_until(retry[0])}.{_not_all(rest)}",
         next_step=retry[0].next_step,
     )
+    return replace(judged, until=retry[0].until)
 
 
 def _until(item: Finding) -> str:

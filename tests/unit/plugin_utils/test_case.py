@@ -41,6 +41,7 @@ UPGRADE = Look(replace(NEEDS.verdict, attempts=("osupgrade",), why="0xC1900101")
 WAITS = Look(Verdict(name="restart_required", msg="Windows waits for a restart.", why="restart_pending"), waits=True)
 STALE = Look(Verdict(name="stale", msg="No search for 20 days.", search=True, why="stale"))
 UNKNOWN = Look(Verdict(name="unknown", msg="Searches are not known."), timed_out=("events", "reporting"))
+PASSING = Look(Verdict(name="busy", msg="0x80072EE2 in searches.", why="0x80072EE2", until=1795515300))
 BEHIND = Look(Verdict(name="behind", msg="The last update is 80 days old."))
 
 
@@ -258,11 +259,13 @@ def test_row_keeps_what_a_person_needs() -> None:
 
 def test_a_case_survives_its_document() -> None:
     declined = after(opened(SICK), Declined("reset", "busy", "Windows installs."))
-    for case in (opened(), opened(STALE), after(opened(SICK), reset()), declined):
+    for case in (opened(), opened(STALE), opened(PASSING), after(opened(SICK), reset()), declined):
         document = json.loads(json.dumps(case_document.to_document(case)))
         again = case_document.parse(document)
         assert case_document.to_document(again) == document
         assert (again.next, said(again)) == (case.next, said(case))
+        assert cases.row(again)["until"] == cases.row(case)["until"]
+    assert cases.row(opened(PASSING))["until"] == 1795515300
 
 
 def test_options_come_as_the_role_gives_them() -> None:

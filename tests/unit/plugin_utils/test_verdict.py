@@ -386,6 +386,8 @@ def test_when_is_a_date(time: int, text: str) -> None:
 def test_a_passing_failure_says_until_when_it_is_left_alone() -> None:
     said = judged(look(), failed("scan", 0x80072EE2, 30), failed("scan", 0x80072EE2, 1)).verdict
     assert (said.name, said.msg.count("It may pass by itself and is left alone until ")) == ("busy", 1)
+    assert said.until is not None
+    assert minute(said.until) in said.msg
     assert re.search(r"until \d{4}-\d\d-\d\d \d\d:\d\d UTC", said.msg)
 
 
