@@ -162,7 +162,8 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """The variables were checked: what fails there is of the run and not of the host that was asked for it."""
         if self._run is not None and failed:
             self._run.refused = report.without_case(host, returned)["msg"]
-        elif isinstance(returned.get("run"), Mapping):
+        elif self._run is not None and isinstance(returned.get("run"), Mapping):
+            self._run.shared_server = returned["run"].get("shared_server", self._run.shared_server)
             self._write_to(str(returned["run"].get("report") or ""))
 
     def _write_to(self, path: str) -> None:
@@ -182,6 +183,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             self._guarded(append_lines, runs.beside(self._report)[0], [json.dumps(row) for row in fresh])
 
     def _tell(self, run: runs.Run, *, interrupted: bool = False) -> None:
+        run.name_shared_servers()
         said = run.lines(interrupted=interrupted, rest=str(self._report or ""))
         self._print(*(said if run.rows or run.refused or interrupted else [_NOBODY]))
         if self._report is None:

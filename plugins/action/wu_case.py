@@ -59,7 +59,7 @@ class ActionModule(WuAction):
                 check_file(path, "wu_repair_report")
         if options["evidence_dir"]:
             check_folder(Path(options["evidence_dir"]), "wu_repair_evidence_dir")
-        run = {"report": str(report_path or ""), "fail_on": fail_on}
+        run = {"report": str(report_path or ""), "fail_on": fail_on, "shared_server": options["shared_server"]}
         return {"verdict": None, "msg": "The variables can be meant so.", "run": run}
 
     def _check_variables(self) -> None:

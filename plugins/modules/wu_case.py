@@ -127,10 +127,10 @@ not_tried:
   sample: true
   version_added: 1.1.0
 run:
-  description: What was checked, C(report) and C(fail_on).
+  description: What was checked, C(report), C(fail_on) and C(shared_server).
   returned: with O(event=begin)
   type: dict
-  sample: {report: /var/lib/wu_repair/report.json, fail_on: [failed, unreachable]}
+  sample: {report: /var/lib/wu_repair/report.json, fail_on: [failed, unreachable], shared_server: 5}
   version_added: 1.1.0
 host:
   description: The host's name in the inventory.

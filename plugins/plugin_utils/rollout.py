@@ -192,17 +192,26 @@ def at_one_server(rows: Mapping[str, Mapping[str, Any]], least: object) -> list[
 
 def left_to_its_server(judged: Verdict) -> Verdict:
     """What is said of such a host, by the verdict of its look."""
-    kind, _colon, name = judged.server.partition(":")
+    return Verdict(name="needs_action", why=judged.why, **told_of_its_server(judged.server, judged.msg))
+
+
+def told_of_its_server(at: str, msg: str) -> dict[str, str]:
+    """Sentence, next step and owner of such a host.
+
+    Args:
+        at: the server, as `wsus:NAME`.
+        msg: the sentence of its look.
+    """
+    kind, _colon, name = at.partition(":")
     words, owner = _SERVERS.get(kind, ("the server ", "admin"))
     server = f"{words}{name}"
-    said = judged.msg.partition(" To do: ")[0].rstrip(".")
-    return Verdict(
-        name="needs_action",
-        msg=line(f"{said}. Many hosts fail alike at {server}, so it is mended first and none of them is changed."),
-        next_step=f"Mend {server}. Where it is sound, repair one host (--limit); if that cures it, all with -e wu_repair_shared_server=0.",
-        owner=owner,
-        why=judged.why,
-    )
+    said = msg.partition(" To do: ")[0].rstrip(".")
+    otherwise = "Where it is sound, repair one host (--limit); if that cures it, all with -e wu_repair_shared_server=0."
+    return {
+        "msg": line(f"{said}. Many hosts fail alike at {server}, so it is mended first and none of them is changed."),
+        "next_step": f"Mend {server}. {otherwise}",
+        "owner": owner,
+    }
 
 
 def asking_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str) -> dict[str, dict[str, str]]:

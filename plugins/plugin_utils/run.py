@@ -63,6 +63,8 @@ class Run:
     asked_count: int | None = None
     # Why nobody was looked at: a variable or a path that cannot be meant so.
     refused: str = ""
+    # As wu_repair_shared_server.
+    shared_server: object = rollout.SHARED_SERVER
     previous: Mapping[str, str] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
     # Hosts whose row was kept since a line told it: a task that ends asks of these alone.
@@ -154,6 +156,17 @@ class Run:
         bad = [row for row in sent if rollout.is_bad(row)]
         count = f"{len(bad)} of {len(sent)} hosts that were sent a change failed" if sent else "no host could be sent a change"
         return f"The rollout was stopped: {count}, {len(untried)} hosts not tried."
+
+    def name_shared_servers(self) -> None:
+        """Of hosts that could be repaired, say whose server is mended first: a look says what the repair would leave alone."""
+        known = {}
+        for host, row in self.rows.items():
+            about = row.get("about") or {}
+            fails_at = str(row.get("fails_at") or "") * (row.get("now") == "sick")
+            known[host] = {"fails_at": fails_at, "why": str(row.get("why") or ""), "asks": str(about.get("server") or "")}
+        for host in rollout.at_one_server(known, self.shared_server):
+            self.rows[host].update(rollout.told_of_its_server(known[host]["fails_at"], str(self.rows[host].get("msg") or "")))
+            self._kept[host] = None
 
     def document(self, ended: int, *, interrupted: bool = False) -> dict[str, Any]:
         """The report: everything that is known."""

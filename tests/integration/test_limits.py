@@ -106,6 +106,10 @@ def test_hosts_that_fail_alike_at_one_server_are_left_to_it(make_fleet: MakeFlee
     # As the inventory says it, for a play has no host yet.
     for spec in fleet.specs:
         spec.variables["wu_repair_shared_server"] = 3
+    # A look names the server as well, and not the repair that would leave its hosts alone.
+    looked = play(fleet, "check_wu").stdout
+    assert looked.count("-> whoever runs the WSUS: Mend WSUS wsus1:8530") == 1, looked
+    assert [line for line in looked.splitlines() if line.startswith("  3 hosts: ") and "0x80242006" in line], looked
     rows, done = fix(fleet)
     assert fleet.snapshots(untouched) == untouched
     for name in untouched:

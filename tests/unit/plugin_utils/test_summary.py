@@ -220,6 +220,34 @@ def test_the_report_is_a_document_and_knows_who_was_not_looked_at() -> None:
     assert run.previous([{"host": "a"}]) == {}
 
 
+def at_one_server(count: int, server: str, **more: Any) -> run.Run:
+    made = run.Run(head(playbook="check_wu"), **more)
+    for number in range(count):
+        fails = {"why": "0x80242006", "msg": "0x80242006 in searches. To do: reset the cache.", "fails_at": server}
+        one = returned(f"pc{number}", "sick", next_step="Run fix_wu.", about={"server": server}, **fails)
+        made.take(f"pc{number}", one, 101)
+    made.untold()
+    return made
+
+
+def test_a_look_names_the_server_that_the_repair_would_leave_its_hosts_to() -> None:
+    made = at_one_server(5, "wsus:wsus1:8530")
+    made.name_shared_servers()
+    (cause,) = made.document(160)["causes"]
+    assert (cause["count"], cause["owner"], cause["state"]) == (5, "wsus", "sick")
+    assert cause["next_step"].startswith("Mend WSUS wsus1:8530.")
+    assert "Many hosts fail alike at WSUS wsus1:8530" in cause["cause"]
+    # The JSON lines tell it as well: they were written before all hosts were known.
+    assert {row["owner"] for row in made.untold()} == {"wsus"}
+
+
+@pytest.mark.parametrize(("count", "server", "more"), [(4, "wsus:w:8530", {}), (5, "", {}), (5, "wsus:w:8530", {"shared_server": "0"})])
+def test_a_few_hosts_or_none_at_one_server_are_left_to_the_repair(count: int, server: str, more: dict[str, Any]) -> None:
+    made = at_one_server(count, server, **more)
+    made.name_shared_servers()
+    assert [cause["next_step"] for cause in made.document(160)["causes"]] == ["Run fix_wu."]
+
+
 def test_json_lines_give_the_same_summary_and_a_broken_one_is_left_out() -> None:
     made = run.Run(head())
     made.ask("windows", ["a", "b", "c"])
