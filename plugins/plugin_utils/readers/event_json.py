@@ -1,9 +1,9 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: events as JSON, as `Get-WinEvent` or `Get-EventLog` with `ConvertTo-Json` give them: a list, one object, or one a line.
+"""PRIVATE: events as JSON: a list, one object, or one a line.
 
-Windows PowerShell writes a date as `/Date(1767348000000)/`, PowerShell 7 as ISO text. Numbers of properties are no names, so the message
-says what the event says.
+`Get-WinEvent` and `Get-EventLog` with `ConvertTo-Json` have no names for the data, so the message says what the event says; Windows
+PowerShell writes a date as `/Date(1767348000000)/`, PowerShell 7 as ISO text. Other tools keep the data (`event_nested`).
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .event_message import MAX_MESSAGE, told
+from .event_nested import data_in, nested
 from .event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, name_of, number_of
 from .events import provider_called
 from .records import Collector, part, stamp_of
 
 _BEGINS = re.compile(r"\{\s{0,40}\"")
+# evtx_dump sets a number before each.
+_FIRST = re.compile(r"[\ufeff \t\r\n]{0,40}(?:Record [0-9]{1,18}\s{1,4})?[\[{]")
 # An event with its bookmark and its properties is seldom longer; what a cut has left of one is given up.
-_LONGEST, _MOST_SPOILT = 65_536, 200
+_LONGEST, _MOST_SPOILT, _MOST_DEPTH = 65_536, 200, 4
 _RECORDS, _LOGS = ("recordid", "eventrecordid", "index", "recordnumber"), ("logname", "channel", "log")
 _SECONDS_SINCE_1970 = re.compile(r"/Date\((-?[0-9]{4,14})[0-9]{3}(?:[+-][0-9]{4})?\)/")
 _ISO = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})?")
@@ -29,8 +32,7 @@ _DECODER = json.JSONDecoder()
 
 def is_event_json(sample: str, _name: str) -> bool:
     """Whether an object in it names a provider and the id of an event."""
-    head = sample[:200].lstrip("\ufeff \t\r\n")
-    if head[:1] not in ("{", "["):
+    if _FIRST.match(sample) is None:
         return False
     return any(_provider(item) and _number(item) is not None for item in _objects(sample))
 
@@ -42,10 +44,10 @@ def event_json(text: str, out: Collector) -> None:
         if provider is None or number is None or provider_called(provider) is None:
             continue
         time, is_local = _time(_first(item, TIMES))
-        record, channel = _first(item, _RECORDS), str(_first(item, _LOGS) or out.channel or "events")
-        place = record if isinstance(record, int) else time
+        record, channel = number_in(_first(item, _RECORDS)), str(_first(item, _LOGS) or out.channel or "events")
+        place = record or time
         message = str(_first(item, MESSAGES) or "")[:MAX_MESSAGE]
-        seen = told(provider, number, message, time, record=place, channel=None if place is None else channel[:120])
+        seen = told(provider, number, message, time, record=place, channel=channel[:120], data=item["data"])
         if seen is not None:
             out.add(seen, local=is_local)
 
@@ -65,7 +67,37 @@ def _objects(text: str) -> Iterator[Mapping[str, Any]]:
             place += 1
             continue
         place += length
-        yield {name_of(name): value for name, value in item.items()}
+        yield from _events_in(item, 0)
+
+
+def _events_in(item: Mapping[str, Any], depth: int) -> Iterator[Mapping[str, Any]]:
+    """An object as the fields of an event, with its data in `data`; where it is none, those in the lists that it holds."""
+    event = nested(item)
+    if event is not None:
+        yield {**event.system, "data": event.data}
+        return
+    flat = {name_of(name): value for name, value in item.items()}
+    if _provider(flat) is None and depth < _MOST_DEPTH:
+        for inner in _held(item):
+            yield from _events_in(inner, depth + 1)
+    yield {**flat, "data": data_in(flat.get("payload"))}
+
+
+def _held(item: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for value in item.values():
+        if isinstance(value, dict):
+            yield value
+        elif isinstance(value, list):
+            yield from (inner for inner in value if isinstance(inner, dict))
+
+
+def number_in(value: Any) -> int | None:
+    """A whole number, also as text."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        return int(value)
+    if isinstance(value, int):
+        return value
+    return None
 
 
 def _first(item: Mapping[str, Any], names: tuple[str, ...]) -> Any:

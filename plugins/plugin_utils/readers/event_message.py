@@ -9,6 +9,7 @@ names of hosts and `PREFIX: SENTENCE: TITLE` are not.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from ..observation import Observation
 from .events import SCM, SERVICING, TIME, WUC, WUSA, event_observation, provider_called, service_data, tells
@@ -40,9 +41,16 @@ CUT = ("...", "\u2026")
 
 
 def told(
-    provider: str, number: int, message: str, time: int | None, *, record: int | None = None, channel: str | None = None
+    provider: str,
+    number: int,
+    message: str,
+    time: int | None,
+    *,
+    record: int | None = None,
+    channel: str | None = None,
+    data: Mapping[str, str] | None = None,
 ) -> Observation | None:
-    """What an event says whose message is all that is known of it, None for what says nothing.
+    """What an event says whose message is most of what is known of it, None for what says nothing.
 
     Args:
         provider: as it is shown, a name or a GUID.
@@ -51,10 +59,14 @@ def told(
         time: Unix seconds.
         record: what orders it.
         channel: what `record` counts in.
+        data: its data fields, where an export has kept them.
     """
     name = provider_called(provider)
     if name is None or not tells(name, number):
         return None
+    if data:
+        words = clean(message, MAX_MESSAGE)
+        return event_observation(name, number, time, {**data, **({"message": words} if words else {})}, record=record, channel=channel)
     if (name, number) == _NAMES_NOTHING and _CODE.search(message[:MAX_MESSAGE]) is None:
         return None
     return event_observation(name, number, time, data_of(name, number, message), record=record, channel=channel)

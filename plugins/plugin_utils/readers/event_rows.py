@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from . import local_times
@@ -31,6 +31,7 @@ class Row(NamedTuple):
     number: int
     moment: Moment | None
     message: str
+    data: Mapping[str, str] = {}
 
 
 def name_of(field: str) -> str:
@@ -70,6 +71,7 @@ def add_rows(rows: Sequence[Row], out: Collector) -> None:
     channel = out.channel or "events"
     for row in rows:
         time = None if row.moment is None else local_times.unix(row.moment, by_day)
-        seen = told(row.provider, row.number, row.message, time, record=time, channel=None if time is None else channel)
+        counted = None if time is None else channel
+        seen = told(row.provider, row.number, row.message, time, record=time, channel=counted, data=row.data)
         if seen is not None:
             out.add(seen, local=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from .event_message import MAX_MESSAGE
+from .event_nested import data_in
 from .event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, Row, add_rows, name_of, number_of
 from .events import provider_called
 from .local_times import moment
@@ -185,4 +186,4 @@ def _named_row(names: list[str], cells: list[str]) -> Row | None:
         return None
     # The event viewer's own header names no message.
     rest = " ".join(cells[len(names) :])
-    return Row(provider, found, moment(when), (message or rest)[:MAX_MESSAGE])
+    return Row(provider, found, moment(when), (message or rest)[:MAX_MESSAGE], data_in(values.get("payload")))
