@@ -24,8 +24,8 @@ _MOST = 250_000
 _SPREAD = 24
 # `C:\Windows\system32>`, `PS C:\>`, `[host]: PS C:\>`, and rulers of scripts that call one program after the other.
 _PROMPT = re.compile(r"(?:\([^()]{1,40}\) ?)?(?:\[[^\[\]]{1,80}\]: ?)?(?:PS )?(?:[A-Z]:\\[^<>|\"]{0,200}|HK[A-Z]{2}:\\)> ?|[=*#_-]{20,}")
-# Lines of logs in between are for the readers of these logs.
-_LOGGED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?|<!\[LOG\[")
+# Lines of logs in between, indented or quoted, are for the readers of these logs.
+_LOGGED = re.compile(r"[ \t>*]{0,12}(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?|<!\[LOG\[)")
 # What a build or a pipeline sets before each line that a program wrote: `2031-02-03 10:00:00Z -> `.
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:\.[0-9]{1,7})?Z?(?:[ \t]{0,4}(?:->|==>)|(?<=Z):?)[ \t]{1,4}")
 # A heading or a comment: what was pasted behind it is what the program wrote.

@@ -32,6 +32,14 @@ _PLAIN = re.compile(rb"[ -~]{60}")
 
 def decode(data: bytes) -> str:
     """Bytes of a Windows log as text, whatever encoding they are in and wherever they were cut."""
+    text = _decoded(data)
+    if "\n" in text:
+        return text
+    # What went through some editors has carriage returns alone.
+    return text.replace("\r", "\n")
+
+
+def _decoded(data: bytes) -> str:
     if data.startswith(b"\xff\xfe"):
         return data[2:].decode("utf-16-le", "replace")
     if data.startswith(b"\xfe\xff"):

@@ -49,6 +49,17 @@ def test_a_repair_that_ended_without_an_error_is_a_proof() -> None:
     assert read(command(REPAIR.replace("/online", "/onlin")) + END) == [], "nothing was carried out"
 
 
+@pytest.mark.parametrize("before", ["    ", "> ", "\t"])
+def test_a_log_that_is_indented_or_quoted_is_no_console(before: str) -> None:
+    noise = line("DISM Provider Store: PID=9 TID=9 Failed to load the provider: C:\\lab.dll. - CDISMProviderStore(hr:0x8007007e)", "Warning")
+    begun = line("Initialized Panther logging at C:\\Windows\\Logs\\DISM\\dism.log")
+    text = begun + noise + command(REPAIR) + failed(9, "0x800f081f") + END
+    alone = read(text)
+    assert [one.code for one in alone] == [0x800F081F]
+    quoted = "".join(f"{before}{part}" for part in text.splitlines(keepends=True))
+    assert (logs.kind_of(quoted.encode()), told(read(quoted))) == ("servicing", told(alone))
+
+
 @pytest.mark.parametrize("code", ["0x80070057", "0x8007007b", "0x800702e4", "0x80070032"])
 def test_a_mistake_of_the_caller_is_no_failure(code: str) -> None:
     assert read(command(REPAIR) + failed(1, code) + END) == []

@@ -334,3 +334,13 @@ def test_time_is_linear(bomb: str) -> None:
     cost(20_000)
     small, large = cost(100_000), cost(400_000)
     assert large < 0.5 or large < small * 12
+
+
+def test_lines_that_end_with_a_carriage_return_alone() -> None:
+    messages = [
+        "** START **  Agent: Finding updates [CallerId = AutomaticUpdates]",
+        "WARNING: WU client failed Searching for update with error 0x8024402c",
+    ]
+    text = "".join(f"2019-05-06\t10:00:00:100\t 812\t9\tAgent\t{message}\r" for message in messages)
+    (seen,) = logs.read(text.encode(), "WindowsUpdate.log", 0)
+    assert (seen.layer, seen.code) == ("scan", 0x8024402C)
