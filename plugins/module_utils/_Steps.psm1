@@ -676,9 +676,11 @@ function Invoke-resyncStep([hashtable] $Run, [hashtable] $Argument) {
     $clock = [Diagnostics.Stopwatch]::StartNew()
     do {
       $after = Get-OwnOffset -Run $Run
-      if ($null -ne $after.offset_ms -and [Math]::Abs($after.offset_ms) -lt 1000) { break }
-      Start-Sleep -Milliseconds 500
-    } while ($code -eq 0 -and $clock.ElapsedMilliseconds -lt $Argument.settle_ms)
+      $left = $Argument.settle_ms - $clock.ElapsedMilliseconds
+      if ($code -ne 0 -or $left -le 0 -or ($null -ne $after.offset_ms -and [Math]::Abs($after.offset_ms) -lt 1000)) { break }
+      # NIST's servers refuse who asks more often than once in 4 s, and others tell him so by a kiss-o'-death.
+      Start-Sleep -Milliseconds ([Math]::Min(4000, $left))
+    } while ($true)
   }
   finally { Undo-Newest -Run $Run -Count $undo }
   if ($null -eq $code) { throw "the resync took longer than $($Argument.timeout_ms) ms" }

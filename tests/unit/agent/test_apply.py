@@ -527,6 +527,17 @@ def test_a_resync_says_what_is_being_slewed(host: Host, offset_ms: int, slewed: 
     assert all("120000 ms off time.windows.com and is being slewed" in why and "300 s" in why for why in said)
 
 
+def test_a_time_source_is_not_asked_more_often_than_it_bears(host: Host) -> None:
+    """NIST: "NEVER queries a server more frequently than once every 4 seconds. Systems that exceed this rate will be refused service"."""
+    host.state["sntp"]["time.windows.com"] = 120_000
+    host.state["registry"][r"HKLM\SYSTEM\CurrentControlSet\Services\W32Time\Config"]["MaxAllowedPhaseOffset"] = 300
+    args = {"rediscover": False, "lift_limit": False, "timeout_ms": 1000, "settle_ms": 2500}
+    reply = host.run("wu_apply", request(start("W32Time"), ("resync", args)))
+    assert (reply["failed"], reply["steps"][1]["ms"] >= 2500) == (None, True)
+    # Before, at once after, and when the time was over.
+    assert (host.folder / "state.json.asked").read_text().split() == ["time.windows.com"] * 3
+
+
 def test_a_resync_that_fails_restores_the_limit_and_the_source(host: Host) -> None:
     host.state["exit_code"] = -2147023838
     registry = {key: dict(value) for key, value in host.state["registry"].items()}

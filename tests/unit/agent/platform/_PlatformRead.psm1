@@ -162,6 +162,7 @@ function Get-DriveFact { param([string] $Drive) ConvertFrom-TestNode -Node (Get-
 
 function Invoke-SntpQuery {
     param([string] $Server, [int] $TimeoutMs)
+    [IO.File]::AppendAllText("$env:AGENT_TEST_STATE.asked", "$Server`n")
     $answer = (Get-TestState).sntp.$Server
     if ($null -eq $answer) { throw [Net.Sockets.SocketException]::new(10060) }
     return @{ offset_ms = $answer }
