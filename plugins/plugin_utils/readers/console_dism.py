@@ -36,7 +36,7 @@ _PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z][\w.-]{3,120}~[0-9a-f]{16}~[\w.~-]{
 _PROCESSED = re.compile(r"^Processing [0-9]{1,4} of [0-9]{1,4} - (?:\w+ package )?([\w.~-]{3,160})")
 _FEATURE = re.compile(r"[/-](?:featurename|capabilityname)[:=][\"']?([\w.~-]{1,120})", re.I)
 _REPAIR = re.compile(
-    r"[/-](?:restorehealth|scanhealth|checkhealth|startcomponentcleanup|revertpendingactions|analyzecomponentstore)\b", re.I
+    r"[/-](?:cleanup-image|restorehealth|scanhealth|checkhealth|startcomponentcleanup|revertpendingactions|analyzecomponentstore)\b", re.I
 )
 _RESTORE = re.compile(r"[/-]restorehealth\b", re.I)
 _PACKAGES = re.compile(r"[/-](?:add-package|remove-package|enable-feature|disable-feature|add-capability|remove-capability)\b", re.I)
