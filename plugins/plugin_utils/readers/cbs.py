@@ -64,6 +64,8 @@ _NT_NAMES = {
 _NOT_TOLD = (0x800F0805, 0x800F080D, 0x80070BC2)
 # CBS_E_STORE_CORRUPTION: that a manifest is missing is a mark on the store, and told at level Info.
 _STORE_CORRUPT = 0x800F0831
+# ERROR_SXS_ASSEMBLY_MISSING: the operation ends with it. Of a log that somebody quotes, the line that names the package is often all.
+_ASSEMBLY_MISSING = 0x80073701
 # CSI looks for values of the registry that need not be there.
 _LOOKUP = re.compile(r"::DirectRegistryProvider::|::CKey::|SysQueryValueKey")
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
@@ -113,6 +115,7 @@ class Store(Reader):
         self._packages: dict[str, Subject] = {}
         self._repairs: set[str] = set()
         self._named_beside: dict[int, Subject] = {}
+        self._pinned: Observation | None = None
         self._summary: dict[str, int] = {}
         self._sfc_failed: bool | None = None
         self._sfc_files: dict[str, str] = {}
@@ -139,10 +142,14 @@ class Store(Reader):
         self._end_sfc()
         if self._nameless is not None:
             self._emit(self._nameless)
+        if self._pinned is not None and not self._out.result():
+            self._emit(self._pinned)
 
     def _settle(self, *, succeeded: bool, session: Subject = NOTHING, time: int | None = None, ended: bool = True) -> None:
         """End an operation: its errors count unless it succeeded, and are about what it was about unless they say it."""
         pending, self._pending = self._pending, []
+        if succeeded:
+            self._pinned = None
         if ended or not any(seen.marker != _WEAK for seen in pending):
             # Nothing says that what is not there was needed; where a result is known, that tells more.
             pending = [seen for seen in pending if seen.marker != _WEAK]
@@ -424,8 +431,13 @@ class Store(Reader):
             return
         self._out.aside(code)
         if subject.name or subject.kb:
-            # The first one is what was looked for; the stack then gives up from the inside out.
-            self._named_beside.setdefault(code, subject)
+            self._beside(line, code, subject)
+
+    def _beside(self, line: Line, code: int, subject: Subject) -> None:
+        """What a code was about. The first one is what was looked for; the stack then gives up from the inside out."""
+        self._named_beside.setdefault(code, subject)
+        if code == _ASSEMBLY_MISSING and self._pinned is None and "pin deployment" in line.message:
+            self._pinned = self._seen(line, "install", subject, code=code)
 
     def _originally(self, line: Line, code: int, subject: Subject) -> None:
         """Why it is rolled back. The errors before it say no more than that it failed; whatever succeeds later, it comes back from that.
