@@ -338,7 +338,7 @@ function Stop-OneService([string] $Name, [int] $TimeoutMs, [bool] $Kill = $true)
   if ($final) { $TimeoutMs = 0 }
   if (Wait-Service -Name $Name -State stopped -TimeoutMs $TimeoutMs -Again Send-ServiceStop) { return }
   $row = Get-OneService -Name $Name
-  $late = if ($final) { "$Name does not stop (state $($row.state))" } else { "$Name did not stop within $TimeoutMs ms (state $($row.state))" }
+  $late = if ($final) { "$Name does not stop (state $($row.state))" } else { "$Name did not stop within $($TimeoutMs / 1000) s (state $($row.state))" }
   if ($denied) { throw "$late $($fault.why)$(Get-DenialHint -Name $Name)" }
   if (-not $Kill) { throw "$late $($fault.why)".TrimEnd() }
   $process = @{ pid = 0; shared = 0; name = ''; started = 0 }
@@ -683,7 +683,7 @@ function Invoke-resyncStep([hashtable] $Run, [hashtable] $Argument) {
     } while ($true)
   }
   finally { Undo-Newest -Run $Run -Count $undo }
-  if ($null -eq $code) { throw "the resync took longer than $($Argument.timeout_ms) ms" }
+  if ($null -eq $code) { throw "the resync took longer than $($Argument.timeout_ms / 1000) s" }
   if ($code -ne 0) { throw [Runtime.InteropServices.COMException]::new('the time service did not resync', $code) }
   $apart = [Math]::Abs([long]$after.offset_ms)
   $slew = Get-Registered -Key $config -Name MaxAllowedPhaseOffset

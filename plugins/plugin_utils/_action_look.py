@@ -255,11 +255,12 @@ class HostAction(WuAction):
         if not folder or self.scene.written is not None:
             return {}
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", self.host)
-        failed = Path(folder) / f"{name}{FAILED}"
+        folder = Path(folder).absolute()
+        failed = folder / f"{name}{FAILED}"
         if self.scene.evidence is None:
             write_json(failed, {"schema": 1, "kind": FAILED_KIND, **cases.row(case)})
             return {"evidence_path": str(failed)}
-        path = Path(folder) / f"{name}{'.after' if case.changed else ''}.json"
+        path = folder / f"{name}{'.after' if case.changed else ''}.json"
         write_json(path, self.scene.evidence.to_document())
         failed.unlink(missing_ok=True)
         return {"evidence_path": str(path)}

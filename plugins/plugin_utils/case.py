@@ -409,7 +409,8 @@ def state_of(case: Case) -> Verdict:
         return Verdict(
             name="unreachable",
             msg=line(f"The host was not reached: {case.why_lost or 'it was not looked at'}"),
-            next_step="Make the connection work (ansible.windows.win_ping), then run again",
+            next_step="Make the connection work (ansible.windows.win_ping), then run again.",
+            owner="admin",
         )
     judged = case.look.verdict
     # Who calls one repair alone has asked for it, whatever the host is.

@@ -156,17 +156,11 @@ def _planned(repair: Repair, wish: Wish, run_id: str) -> Plan:
 
 
 def _sentences(steps: Sequence[Step], evidence: Evidence) -> tuple[str, ...]:
-    """The steps for a person; stops in a row become one sentence."""
-    said: list[str] = []
-    stops: list[str] = []
-    for step in steps:
-        if step.kind == "stop_service":
-            stops.append(str(step.args["name"]))
-            continue
-        if stops:
-            said.append(stops_and_starts(stops))
-            stops = []
-        said.append(kind_of(step).would(step, evidence))
+    """The steps for a person: what changes first, since it is cut where it is long, and last which services are stopped for it."""
+    stops = [str(step.args["name"]) for step in steps if step.kind == "stop_service"]
+    said = [kind_of(step).would(step, evidence) for step in steps if step.kind != "stop_service"]
+    if stops:
+        said.append(stops_and_starts(stops))
     return tuple(sentence for sentence in said if sentence)
 
 

@@ -106,11 +106,13 @@ class Run:
     def progress(self, now: int) -> str:
         """Where long work is, at most once a minute; '' where there is nothing to say."""
         self._said = self._said or now
-        if now - self._said < PROGRESS_S or not self._at_work:
+        # Who has a verdict is failed by a task of no length.
+        at_work = {host: work for host, work in self._at_work.items() if self.rows.get(host, {}).get("next") != cases.END}
+        if now - self._said < PROGRESS_S or not at_work:
             return ""
         self._said = now
         ended = sum(row.get("next") == cases.END for row in self.rows.values())
-        slow = sorted(self._at_work.items(), key=lambda item: item[1][1])[:_MOST_SLOW]
+        slow = sorted(at_work.items(), key=lambda item: item[1][1])[:_MOST_SLOW]
         names = ", ".join(f"{host} ({task}, {now - began} s)" for host, (task, began) in slow)
         return f"{ended} of {self.asked_count or len(self.rows)} hosts are done; at work for longest: {names}"
 
@@ -194,7 +196,8 @@ class Run:
         """The summary for a person."""
         if self.refused and not self.rows:
             return summary.refused(self.refused)
-        return summary.lines(list(self.rows.values()), summary.Scope(self.asked_count, interrupted, rest, self.stopped()))
+        scope = summary.Scope(self.asked_count, interrupted, rest, self.stopped(), self.head.check)
+        return summary.lines(list(self.rows.values()), scope)
 
     def first_line(self) -> dict[str, Any]:
         """The head of the JSON lines."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,12 +63,14 @@ class Scope:
         interrupted: it did not come to its end.
         rest: where all rows are, for a person; '' for nowhere.
         stopped: why the repair was stopped before its end; '' where it was not.
+        check: nothing was changed, by the wish of whoever ran it.
     """
 
     asked: int | None = None
     interrupted: bool = False
     rest: str = ""
     stopped: str = ""
+    check: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------------- totals
@@ -196,9 +198,10 @@ def lines(rows: Sequence[Row], scope: Scope | None = None, width: int = WIDTH) -
     ill = [row for row in worst_first(rows) if _state(row) not in WELL]
     found = causes(rows)
     left = _cause_lines(found, width)
-    alone = {cause.hosts[0] for cause in found[:_MOST_CAUSES] if len(cause.hosts) == 1}
+    # How many hosts have what is wrong with each in common.
+    alike = {host: len(cause.hosts) for cause in reversed(found[:_MOST_CAUSES]) for host in cause.hosts if cause.state}
     room = MOST_LINES - len(head) - len(left) - 2
-    return [*head, *left, *_row_lines(ill, alone, scope, width, room)]
+    return [*head, *left, *_row_lines(ill, alike, scope, width, room)]
 
 
 def refused(why: str, width: int = WIDTH) -> list[str]:
@@ -212,6 +215,8 @@ def _notes(rows: Sequence[Row], scope: Scope, width: int) -> Iterator[str]:
         yield from _wrapped(f"{began}{len(rows)} of {_hosts(scope.asked)} were looked at.", width)
     elif scope.interrupted:
         yield "Interrupted before its end."
+    if scope.check:
+        yield "Check mode: nothing was changed."
     if scope.stopped:
         yield from _wrapped(scope.stopped, width)
     deeds = [str(deed) for row in rows for deed in row.get("deeds") or ()]
@@ -232,7 +237,7 @@ def _cause_lines(found: Sequence[Cause], width: int) -> list[str]:
         shown += [] if alone else _wrapped(f"({_names(cause.hosts)})", width, "      ", most=1)
     if len(found) > _MOST_CAUSES:
         rest = found[_MOST_CAUSES:]
-        shown.append(f"  and {len(rest)} more causes, of {_hosts(sum(len(cause.hosts) for cause in rest))}")
+        shown.append(f"  and {len(rest)} more cause{'s' * (len(rest) != 1)}, of {_hosts(sum(len(cause.hosts) for cause in rest))}")
     return shown
 
 
@@ -255,12 +260,14 @@ def one_row(row: Row, width: int = 240) -> str:
     return _cut(f"{row.get('host')}: {_say(row, with_step=True)}", width)
 
 
-def _row_lines(ill: Sequence[Row], alone: Container[str], scope: Scope, width: int, room: int) -> list[str]:
-    """A row a host: two lines where all fit, else one, and how many are left out. What to do stands with the cause.
+def _row_lines(ill: Sequence[Row], alike: Mapping[str, int], scope: Scope, width: int, room: int) -> list[str]:
+    """A row a host: two lines where all fit, else those of many alike in one, else all, and how many are left out.
+
+    What to do stands with the cause.
 
     Args:
         ill: the rows.
-        alone: hosts whose cause is of no other host, so that all of it was told already.
+        alike: of each host that was told with its cause, how many hosts that has.
         scope: where the rest is.
         width: columns.
         room: how many lines there are.
@@ -269,13 +276,24 @@ def _row_lines(ill: Sequence[Row], alone: Container[str], scope: Scope, width: i
         return []
     column = max(len(_short(str(row.get("host")))) for row in ill)
     title = ["", "Not healthy, worst first:"]
-    for most in (_MOST_ROW_LINES, 1):
-        shown = [line for row in ill for line in _row(row, column, width, 1 if row.get("host") in alone and not row.get("would") else most)]
+    for most, of_many in ((_MOST_ROW_LINES, _MOST_ROW_LINES), (_MOST_ROW_LINES, 1), (1, 1)):
+        shown = []
+        for row in ill:
+            shown += _row(row, column, width, _most_lines(row, alike.get(str(row.get("host")), 0), most, of_many))
         if len(shown) <= room:
             return [*title, *shown]
     shown = shown[: max(0, room - 1)]
     where = f" in {scope.rest}" if scope.rest else "; -e wu_repair_report=FILE keeps all"
     return [*title, *shown, _cut(f"  and {len(ill) - len(shown)} more{where}", width)]
+
+
+def _most_lines(row: Row, alike: int, most: int, of_many: int) -> int:
+    """How many lines a row may have: all of a host that is alone with its cause was told with that."""
+    if alike == 1 and not row.get("would"):
+        return 1
+    if alike > _MOST_NAMES:
+        return of_many
+    return most
 
 
 def _row(row: Row, column: int, width: int, most: int) -> list[str]:
@@ -287,6 +305,9 @@ def _say(row: Row, *, with_step: bool = False) -> str:
     """State and sentence; in check mode what would be done."""
     said, step = str(row.get("msg") or ""), str(row.get("next_step") or "").strip(" .")
     state = words_of({**row, "now": _state(row)})[0]
+    deeds = ", ".join(str(deed) for deed in row.get("deeds") or ())
+    if deeds and not said.startswith("Done: "):
+        said = f"Done: {deeds}. {said}"
     text = f"{state}: {_sentence(said)}"
     would = [str(item) for item in row.get("would") or ()]
     if would:

@@ -276,12 +276,19 @@ def _one_server(asking: Sequence[Finding]) -> str:
 def _deed(name: str, asking: Sequence[Finding]) -> str:
     """What a repair will do here: where services alone ask for a reset, no folder is touched."""
     ours = [item for item in asking if item.answer["repair"] == name]
-    steps = dict.fromkeys(item.next_step.rstrip(".") for item in ours if item.condition in ("service_disabled", "service_stopped"))
+    of_services = [item for item in ours if item.condition in ("service_disabled", "service_stopped")]
+    # What fails because of such a service asks for no folder either.
+    ours = [item for item in ours if not of_services or not _is_service_code(item)]
+    steps = dict.fromkeys(item.next_step.rstrip(".") for item in of_services)
     if len(steps) == len(ours):
         return " and ".join(f"{step[:1].lower()}{step[1:]}" for step in steps)
     if all(item.condition in ("time_source_silent", "time_source_unfit") for item in ours):
         return "turn the host back to the time of its domain"
     return repairs.TITLES[name]
+
+
+def _is_service_code(item: Finding) -> bool:
+    return item.code is not None and routing.is_service_code(hresult.normalise(item.code))
 
 
 def _restart_may_help(rest: _Rest) -> Verdict | None:

@@ -78,7 +78,8 @@ def test_row_says_what_the_repair_would_do(checked: Checked) -> None:
 
 def test_a_person_reads_it_in_the_summary(checked: Checked) -> None:
     told = checked.routed_said.partition("Not healthy, worst first:")[2]
-    assert re.search(r"lost-cache +broken, can be repaired: would stop ", told)
+    assert re.search(r"lost-cache +broken, can be repaired: would set aside C:.Windows.SoftwareDistribution; stop ", told)
+    assert "Check mode: nothing was changed." in checked.routed_said.splitlines()
     assert "healthy-client" not in told
 
 

@@ -422,7 +422,7 @@ class _Run:
         if self._wait(name, "stopped", 0 if fault else timeout_ms):
             return
         row = self._row(name)
-        late = f"{name} did not stop within {timeout_ms} ms (state {row['state']})"
+        late = f"{name} did not stop within {timeout_ms / 1000:g} s (state {row['state']})"
         if not kill or (fault and fault.hresult & 0xFFFFFFFF == 0x80070005):
             raise SimError(fault.hresult if fault else 0x8007041D, late)
         process, shared = self._process(name)
@@ -702,7 +702,7 @@ class _Run:
                     self._put(config, name, "DWord", value)
                 self._time_service_reads()
         if code is None:
-            raise SimError(0x800705B4, f"the resync took longer than {timeout_ms} ms")
+            raise SimError(0x800705B4, f"the resync took longer than {timeout_ms / 1000:g} s")
         if code != 0:
             raise SimError(code, "the time service did not resync")
         known = before["offset_ms"] is not None and after["offset_ms"] is not None

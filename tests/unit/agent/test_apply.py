@@ -213,7 +213,7 @@ def test_a_stuck_service_of_a_shared_process_is_not_ended(host: Host) -> None:
 def test_a_service_that_ends_stopping_during_the_undo_is_started_again(host: Host) -> None:
     host.state["services"]["CryptSvc"]["slow_ms"] = 5000
     reply = host.run("wu_apply", request(stop("CryptSvc", 3000)))
-    assert "did not stop within 3000 ms" in reply["failed"]["why"]
+    assert "did not stop within 3 s" in reply["failed"]["why"]
     assert [line["ok"] for line in reply["undone"]] == [True]
     assert host.state["services"]["CryptSvc"]["state"] == "running"
     assert reply["changed"] is False

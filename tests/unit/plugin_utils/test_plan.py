@@ -159,8 +159,8 @@ def test_what_would_be_done_is_said_in_words() -> None:
     made = reset()
     assert made.would == (
         "set the start type of BITS from Disabled to Manual",
-        "stop UsoSvc, DoSvc, BITS, wuauserv and start again what ran",
         "set aside C:\\Windows\\SoftwareDistribution",
+        "stop UsoSvc, DoSvc, BITS, wuauserv and start again what ran",
     )
     assert made.diff[0]["start type of BITS"] == "Disabled"
     assert made.diff[1]["C:\\Windows\\SoftwareDistribution"].endswith(str(situation.backup_ending(RUN)))

@@ -107,6 +107,29 @@ def test_check_mode_says_what_would_be_done_and_what_would_follow() -> None:
     assert "  a  broken, can be repaired: would set aside A; start B; if that does not cure it: osupgrade. x." in said
 
 
+def test_check_mode_says_that_nothing_was_changed() -> None:
+    assert summary.lines([row("a")], summary.Scope(check=True)) == ["1 host: 1 healthy.", "Check mode: nothing was changed."]
+
+
+def test_what_was_done_is_told_of_a_host_that_somebody_must_still_act_on() -> None:
+    said = summary.lines([row("a", "needs_action", "0xC1900101 in feature upgrades.", owner="admin", deeds=["AllowOSUpgrade set"])])
+    assert "  a  needs an administrator: Done: AllowOSUpgrade set. 0xC1900101 in feature upgrades." in said
+
+
+def test_many_alike_do_not_cut_the_rows_of_others_short() -> None:
+    tail = " ".join(["and more of it"] * 9)
+    others = [row(f"b{number}", "sick", f"0x8024200{number} {tail} END.", would=["reset"]) for number in range(4)]
+    said = summary.lines([*(wsus(number) for number in range(1, 61)), *others])
+    assert len(said) <= summary.MOST_LINES
+    rows = said[said.index("Not healthy, worst first:") :]
+    assert sum("END." in line for line in rows) == 4
+
+
+def test_one_cause_more_is_one() -> None:
+    given = [row(f"a{number}", "sick", f"x{number}.", why=f"0x{number}") for number in range(13)]
+    assert "  and 1 more cause, of 1 host" in summary.lines(given)
+
+
 def test_a_name_is_cut_in_the_middle_and_the_text_of_a_host_is_one_line() -> None:
     said = summary.lines([row("x" * 60 + ".example.com", "unreachable", "a\nb\x1b[31mred \u202e", next_step="y")])
     assert all(line.isprintable() and len(line) <= 120 for line in said)
@@ -173,6 +196,8 @@ def test_long_work_says_where_it_is_at_most_once_a_minute() -> None:
     assert made.progress(1059) == ""
     assert made.progress(1060) == "1 of 3 hosts are done; at work for longest: b (Look, 50 s)"
     assert made.progress(1119) == ""
+    # A host with a verdict is failed at the end, which is no work.
+    made.begins("a", "role : Fail the host", 1150)
     made.ends("b")
     assert made.progress(1200) == ""
 

@@ -383,6 +383,26 @@ def test_when_is_a_date(time: int, text: str) -> None:
     assert verdict.when(time, 1795000000) == text
 
 
+@pytest.mark.parametrize(
+    ("observations", "folder"),
+    [([failed("scan", 0x80070422)], False), ([failed("scan", 0x80070422), failed("download", 0x80246010)], True)],
+)
+def test_the_next_step_of_a_disabled_service_promises_no_reset_of_a_folder(observations: list[Observation], folder: bool) -> None:
+    """What fails because the service is disabled is mended with it."""
+    said = judged(look(services(wuauserv=4)), *observations).verdict
+    assert (said.name, said.repairs) == ("sick", ("reset",))
+    assert ("cache" in said.next_step) is folder, said.next_step
+    assert ("cache" in said.msg) is folder
+
+
+@pytest.mark.parametrize(("result", "words"), [(None, "failed"), (4, "failed"), (5, "was aborted")])
+def test_a_live_search_that_failed_is_said_in_words(result: int | None, words: str) -> None:
+    section = scan_section(0x80070002)
+    section["scan"]["result"] = result
+    (told,) = [item for item in judged(look(section)).findings if item.code == "0x80070002"]
+    assert told.lines[-1] == f"a live search {words}"
+
+
 def test_a_passing_failure_says_until_when_it_is_left_alone() -> None:
     said = judged(look(), failed("scan", 0x80072EE2, 30), failed("scan", 0x80072EE2, 1)).verdict
     assert (said.name, said.msg.count("It may pass by itself and is left alone until ")) == ("busy", 1)
