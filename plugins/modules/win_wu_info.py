@@ -136,8 +136,11 @@ seen:
   sample: ["0x80070002: A file or key the update needs is missing"]
   version_added: 1.1.0
 findings:
-  description: What was found, most important first.
-  returned: when the host could be looked at; with O(case) only what counts, with its newest line and without what is empty; not ad hoc without C(-v)
+  description:
+    - What was found, most important first.
+    - With O(case) only what counts, each with its newest line, without what is empty and without C(subject), C(source), C(seen_in),
+      C(first_seen_text) and C(last_seen_text).
+  returned: when the host could be looked at; not ad hoc without C(-v)
   type: list
   elements: dict
   contains:

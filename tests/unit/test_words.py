@@ -14,6 +14,7 @@ import pytest
 import yaml
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import (
     _action,
+    _action_look,
     case,
     conditions,
     finding,
@@ -221,6 +222,8 @@ def test_what_a_result_holds_is_documented() -> None:
     assert set(case.row(case.start("", ""))) <= set(returned("wu_case"))
     assert {"about", "summary", "findings", "evidence", "evidence_path"} <= set(returned("win_wu_info"))
     assert set(finding.Finding("", "", "", "", {}, "").to_dict()) == set(returned("win_wu_info")["findings"]["contains"])
+    told = " ".join(returned("win_wu_info")["findings"]["description"])
+    assert [name for name in _action_look._NOT_TRAVELLING if f"C({name})" not in told] == []
 
 
 def test_the_two_programs_of_the_agent_are_called_internal_and_are_told_to_nobody() -> None:
