@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from . import evidence as evidence_
 from . import plan, verdict
 from ._action import COLLECTION, WuAction, about, artifacts, ending, verdict_of_error
 from ._agent import PATIENCE, SCAN, AgentError, LostError, observe_request, why_no_reply
-from ._files import write_json
+from ._files import name_of_host, write_json
 from ._options import OptionError, settings_of
 from .case import Case, Look, Looked, Lost, Searched, TimedOut, line
 from .case_document import CaseError, parse, parse_options, to_document
@@ -254,7 +253,7 @@ class HostAction(WuAction):
         folder = options.get("evidence_dir")
         if not folder or self.scene.written is not None:
             return {}
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", self.host)
+        name = name_of_host(self.host)
         folder = Path(folder).absolute()
         failed = folder / f"{name}{FAILED}"
         if self.scene.evidence is None:

@@ -13,13 +13,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 # Of the hand-over file, not of the evidence in it.
 VERSION = 1
+# File systems take 255 bytes; what follows it and what a file is called while it is written take some.
+_MOST_NAME = 200
 
 
 class FileError(Exception):
     """A file that cannot be written; one line says which and why."""
+
+
+def name_of_host(host: str) -> str:
+    """A name of a file for a host, of which no two hosts have the same: names may be of any script, or addresses.
+
+    `explain` takes the host out of it again.
+    """
+    name = "".join(letter if letter.isalnum() or letter in "_.-" else quote(letter, "", errors="replace") for letter in host)
+    if len(name.encode()) <= _MOST_NAME:
+        return name
+    known = hashlib.sha256(host.encode()).hexdigest()[:12]
+    return f"{name.encode()[: _MOST_NAME - 13].decode(errors='ignore')}-{known}"
 
 
 def check_folder(folder: Path, what: str) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
+from urllib.parse import unquote
 
 from . import evidence as evidence_
 from . import logs, packed, plan, repairs, seems, seen
@@ -90,7 +91,7 @@ class File:
     @property
     def host(self) -> str:
         """The host that a file of evidence names."""
-        return re.sub(r"(?:\.after)?(?:\.json)?$", "", self.name, flags=re.I) or self.name
+        return clean(unquote(re.sub(r"(?:\.after)?(?:\.json)?$", "", self.name, flags=re.I))) or self.name
 
     def to_dict(self) -> dict[str, object]:
         """As the module returns it."""

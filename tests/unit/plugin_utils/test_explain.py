@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.action import wu_explain
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import explain, logs, seems, situation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _files, explain, logs, seems, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding, as_text
 from unit.plugin_utils import documents
 from unit.plugin_utils.documents import NOW
@@ -368,3 +368,20 @@ def test_binary_is_told_from_text() -> None:
         False,
         True,
     ]
+
+
+HOSTS = ["web01", "server-日本語", "server-中国語", "müller-größe", "2001:db8::1", "2001_db8__1", "a/b", "a_b", "100%"]
+HOSTS += ["h" * 300, "h" * 301, "日" * 90]
+
+
+def test_no_two_hosts_share_a_file_of_evidence_and_each_is_told_by_its_name(tmp_path: Path) -> None:
+    """Every letter beyond ASCII was an underscore: of `server-日本語` and `server-中国語` one overwrote the other."""
+    names = [_files.name_of_host(host) for host in HOSTS]
+    assert len(set(names)) == len(HOSTS)
+    content = json.dumps(documents.look().to_document())
+    for name in names:
+        (tmp_path / f"{name}.after.json").write_text(content, "utf-8")
+    told = {row["host"] for row in run(tmp_path)["hosts"]}
+    assert {host for host in HOSTS if len(host) < 80} <= told
+    (tmp_path / "a%0ab.json").write_text(content, "utf-8")
+    assert run(tmp_path / "a%0ab.json")["host"].isprintable()
