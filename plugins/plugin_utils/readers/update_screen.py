@@ -44,6 +44,7 @@ _SENTENCE = re.compile(
     r"(?<=[^\W\d_])(0x[89c][0-9a-f]{7})[:\uff1a](?=[^:]{0,200}(?:Windows|\.NET|Microsoft|Office))([^;]{3,250}?)\((KB[0-9]{6,8})\)", re.I
 )
 _ENGLISH = re.compile(r"failed to install the following update with error (0x[89c][0-9a-f]{7}): ([^\r\n]{3,250})", re.I)
+_ENGLISH_GOOD = re.compile(r"successfully installed the following update: ([^\r\n]{3,250})", re.I)
 # The window of Windows 7 lists codes alone; the one of Windows 10 sets the code behind a sentence that says where to ask.
 _WINDOW_7 = re.compile(r"^[ \t]{0,8}C[^\W\d_]{3,6} (?:0x)?([89c][0-9a-f]{7})[ \t]{1,12}(?=.{0,100}Windows Update)", re.I | re.M)
 _WINDOW_10 = re.compile(
@@ -172,6 +173,7 @@ def _listed(text: str) -> Iterator[_Said]:
 
 
 def _sentences(text: str) -> Iterator[_Said]:
+    """Sentences of events without a head: which was first is not known, and who tries again after a success is rare."""
     told: set[tuple[int | None, str]] = set()
     for found in _ENGLISH.finditer(text):
         title = title_of(f": {found.group(0)}") or found.group(2)
@@ -184,3 +186,6 @@ def _sentences(text: str) -> Iterator[_Said]:
         if (code, kb) not in told:
             told.add((code, kb))
             yield _Said(0, code, "install", kb, f"{found.group(1)}: {kb}")
+    for title in dict.fromkeys(found.group(1) for found in _ENGLISH_GOOD.finditer(text)):
+        # Places are counted from the newest.
+        yield _Said(-1, None, "install", title.rstrip(' ".'), f"successfully installed the following update: {title}")
