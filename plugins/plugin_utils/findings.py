@@ -151,12 +151,15 @@ def _from_states(known: States, host: Situation, settings: Settings) -> tuple[li
 
 
 _NEVER_ENDS = {"download": "download_never_ends"}
+# The message of event 44 names no update: in an export as text all that were begun are one.
+_NAMELESS = "update:"
 
 
 def _never_ending(known: States, host: Situation) -> Iterator[Finding]:
     """Downloads and installations that are begun again and again and never end: nothing fails, and nothing gets installed."""
     for state in known.by_subject.values():
-        if state.alive or not state.subject.startswith(("update:", "upgrade:")) or subjects.is_rolling(state.subject):
+        is_named = state.subject.startswith(("update:", "upgrade:")) and state.subject != _NAMELESS
+        if state.alive or not is_named or subjects.is_rolling(state.subject):
             continue
         times = [time for one in state.started for time in (one.first, one.time) if time is not None]
         tries = sum(max(1, one.count) for one in state.started)

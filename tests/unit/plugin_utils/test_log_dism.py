@@ -51,7 +51,7 @@ def test_a_repair_that_ended_without_an_error_is_a_proof() -> None:
 
 @pytest.mark.parametrize("before", ["    ", "> ", "\t"])
 def test_a_log_that_is_indented_or_quoted_is_no_console(before: str) -> None:
-    noise = line("DISM Provider Store: PID=9 TID=9 Failed to load the provider: C:\\lab.dll. - CDISMProviderStore(hr:0x8007007e)", "Warning")
+    noise = line("DISM Provider Store: PID=9 TID=9 Failed to load the provider: C:\\lab.dll. - Lab::Load(hr:0x8007007e)", "Warning")
     begun = line("Initialized Panther logging at C:\\Windows\\Logs\\DISM\\dism.log")
     text = begun + noise + command(REPAIR) + failed(9, "0x800f081f") + END
     alone = read(text)

@@ -272,6 +272,15 @@ def test_successes_that_have_but_a_title_stay_apart() -> None:
     assert [(one.subject, one.state) for one in found] == [("driver:Example - Display - 1.2", "closed")]
 
 
+def test_downloads_without_a_name_are_many() -> None:
+    head = '"Id","ProviderName","TimeCreated","Message"\r\n'
+    row = '"44","{}","1/{}/2026 10:00:00 AM","Windows Update started downloading an update."\r\n'
+    text = head + "".join(row.format(WUC, day) for day in (13, 15, 17, 19, 21))
+    seen = logs.read(text.encode(), "System.csv")
+    assert [(one.layer, one.outcome, one.count) for one in seen] == [("download", "started", 5)]
+    assert findings.from_observations(seen, situation.Settings()) == []
+
+
 @pytest.mark.parametrize("data", [b"ElfFile\0", binary(0), binary(1)[:40_000], binary(1)])
 def test_a_file_without_events_is_said_to_be_one(data: bytes) -> None:
     pytest.importorskip("evtx")
