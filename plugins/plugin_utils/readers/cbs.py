@@ -92,6 +92,8 @@ _SESSION_S = 3600
 _MAX_SESSIONS, _MAX_PENDING = 5000, 300
 # Looked for and not there, and maybe not needed.
 _WEAK = "lookup"
+# ERROR_NOT_FOUND: of packages of all versions it is asked whether they are there.
+_NOT_FOUND_CODE = 0x80070490
 # Lines of one failure come close together.
 _ONE_FAILURE_S = 60
 _SHOWN = 200
@@ -422,10 +424,7 @@ class Store(Reader):
             if subject == NOTHING:
                 subject = Subject(part(_NOT_FOUND.search(line.message)))
             seen = self._seen(line, _layer_of_step(code, line.message), subject, code=code)
-            if stack:
-                # Its line is shown beside that of the session that failed for it.
-                seen = replace(seen, marker="newer_stack")
-            self._keep(seen)
+            self._keep(replace(seen, marker=_marker_of_step(code, line.message, is_new_stack=stack is not None)))
             return
         if code in _NOT_TOLD:
             return
@@ -555,6 +554,15 @@ def _layer_of_step(code: int, message: str) -> str:
     if code in _FILE_NOT_FOUND and not (message.startswith("Failed to find file") or _STORE_FILE.search(message)):
         return "install"
     return layer_of(code, message)
+
+
+def _marker_of_step(code: int, message: str, *, is_new_stack: bool) -> str | None:
+    if is_new_stack:
+        # Its line is shown beside that of the session that failed for it.
+        return "newer_stack"
+    if code == _NOT_FOUND_CODE and message.startswith("Failed to resolve package"):
+        return _WEAK
+    return None
 
 
 def _sought(message: str) -> str | None:

@@ -457,13 +457,14 @@ def _is_named(name: str) -> bool:
 def is_setup(sample: str, name: str) -> bool:
     """Whether a set-up or Sysprep wrote it: by their components; by the mere form only where the servicing stack wrote nothing in it."""
     ours = sum(1 for _found in _SETUP_SIGN.finditer(sample))
-    if ours == 0 and _is_named(name):
-        return _ANY_SIGN.search(sample) is not None
+    if _is_named(name):
+        # Of what it does to an image the stack tells more than set-up itself.
+        return ours > 0 or _ANY_SIGN.search(sample) is not None
     stack = sum(1 for _found in _STACK_SIGN.finditer(sample))
     if stack == 0:
         return ours > 0 or any(sign.search(sample) for sign in (_PLAIN_SIGN, _BARE_SIGN, _APP_QUOTED))
     # A few lines that somebody picked out of several logs are the log of most of them.
-    share = 1 if ours + stack < _A_FEW and not _is_named(name) else _STACK_SHARE
+    share = 1 if ours + stack < _A_FEW else _STACK_SHARE
     return ours * share >= stack
 
 

@@ -143,6 +143,14 @@ def test_a_feature_on_demand_is_no_update() -> None:
     assert (seen.code, seen.name, seen.kb) == (0x8024402C, package, None)
 
 
+def test_a_package_that_is_looked_up_and_not_there_is_no_failure() -> None:
+    lookup = "Failed to resolve package 'Lab-{}-Package~31bf3856ad364e35~amd64~~10.0.1.1' [HRESULT = 0x80070490 - ERROR_NOT_FOUND]"
+    lookups = "".join(STACK.format(lookup.format(name)).replace("Info ", "Error") for name in ("One", "Two"))
+    assert read(lookups) == []
+    ended = STACK.format("Exec: Processing complete.  Session: 1111_2222, Package: Lab-One-Package~31bf [HRESULT = 0x80070490 - X]")
+    assert [(one.code, one.name) for one in read(lookups + ended)] == [(0x80070490, "Lab-One-Package~31bf")]
+
+
 def test_a_damaged_file_whose_component_was_cut_off_is_named() -> None:
     (seen,) = read(f"{DAY}Info                  CSI    00000001 {SR.partition(' of ')[0]}")
     assert seen.name == "lab.dll"

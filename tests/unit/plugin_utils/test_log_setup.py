@@ -61,6 +61,13 @@ def test_what_is_no_log_is_refused_whatever_its_name(text: str) -> None:
         assert logs.kind_of(text.encode(), name) is None
 
 
+def test_a_log_that_is_called_by_set_up_is_its_own_though_the_stack_tells_most() -> None:
+    stack = "2026-03-14 10:00:00, Error                 CBS    Failed to add lab [HRESULT = 0x800f081f - X]\n" * 60
+    text = (stack + line("CSetupManager::Lab(1): Result = 0x80070002", "Error")).encode()
+    assert [logs.kind_of(text, name) for name in ("setuperr.log", "CBS.log")] == ["setup", "servicing"]
+    assert {one.marker for one in logs.read(text, "setuperr.log")} == {"on_the_way"}
+
+
 def test_what_set_up_logs_of_its_diagnostics_tool_is_no_result_of_that() -> None:
     tool = 'SetupHost: Using Diagnostic tool: ["SetupDiag.exe" /RegPath:HKEY_LOCAL_MACHINE\\SYSTEM\\Setup\\SetupDiag\\Results]'
     assert logs.kind_of((line(tool) + "SetupDiag reports nothing\n").encode(), "x.log") == "setup"
