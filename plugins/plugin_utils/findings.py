@@ -405,8 +405,9 @@ def _order(state: State, lead: Observation) -> int:
 
 
 def _lead(state: State) -> Observation:
-    """The failure that stands for all: a final result of set-up before errors on the way, else the newest."""
+    """The failure that stands for all: the result of set-up before errors on the way, what failed before what was given up, the newest."""
     final = _final(state)
+    final = [one for one in final if not _is_cancelled(one)] or final
     newest = max(final, key=states.newness)
     chosen = [one for one in final if one.code is not None and not _is_overtaken(one, newest)] or final
     return replace(state, failures=tuple(chosen)).newest

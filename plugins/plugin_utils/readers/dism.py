@@ -71,8 +71,8 @@ _MAPPED = re.compile(r"\bFeature ([\w.~-]{2,120}) with CBS state")
 _OPENED = re.compile(r"Failed opening package (@?[A-Za-z][\w.~-]{2,120}?)\. - ")
 _OPENING = re.compile(r"\bopen", re.I)
 # Who called made a mistake, and nothing is broken: ERROR_INVALID_PARAMETER, ERROR_INVALID_NAME, ERROR_NOT_SUPPORTED,
-# ERROR_ELEVATION_REQUIRED; or he stopped it: ERROR_CANCELLED.
-_MISTAKES = (0x80070057, 0x8007007B, 0x80070032, 0x800702E4, 0x800704C7)
+# ERROR_ELEVATION_REQUIRED.
+_MISTAKES = (0x80070057, 0x8007007B, 0x80070032, 0x800702E4)
 _NOT_THERE = (0x80070002, 0x80070003)
 # ERROR_CANCELLED, CBS_E_CANCEL.
 _CANCELLED = (0x800704C7, 0x800F0820)

@@ -253,6 +253,8 @@ def test_the_newest_word_of_the_clock_and_of_a_whole_check_outranks_an_older_cod
     store = [failed("store", 0x80070BC9, 3), failed("store", None, 2, marker="store_corrupt")]
     for seen, name in ((clock, "clock_not_synchronised"), (store, "store_corrupt")):
         assert [one.id.partition("@")[0] for one in findings.from_observations(seen, situation.Settings())] == [name]
+    given_up = [failed("store", 0x800F081F, 3), failed("store", 0x800704C7, 2, outcome=CANCELLED)]
+    assert [one.code for one in findings.from_observations(given_up, situation.Settings())] == ["0x800F081F"]
     lasting = [failed("store", 0x800F081F, 3), failed("store", None, 2, marker="store_corrupt")]
     assert [one.code for one in findings.from_observations(lasting, situation.Settings())] == ["0x800F081F"]
 
