@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import platform
+import re
 import signal
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from typing import Any
 
 from ansible import constants as C
 from ansible import context
+from ansible.inventory.manager import split_host_pattern
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, report
@@ -41,6 +43,8 @@ _COLLECTION = "winfleet.wu_repair."
 _OURS = Path(__file__).resolve().parents[1]
 # What may change a host.
 _CHANGES = (*(f"{_COLLECTION}{name}" for name in ("win_timesync", "win_wu_reset", "win_osupgrade_reg")), "ansible.windows.win_reboot")
+# No pattern that may well match nobody.
+_A_NAME = re.compile(r"\w[\w.-]*")
 _NOBODY = "No host was looked at: no host matches the pattern of wu_repair_hosts (and --limit), or tags left the look out."
 
 
@@ -80,8 +84,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             return
         with contextlib.suppress(Exception):
             # Without it the summary does not know who was not looked at any more.
-            hosts = play.get_variable_manager()._inventory.get_hosts(play.hosts)
-            self._run.ask(",".join(map(str, play.hosts)), [str(host.name) for host in hosts])
+            inventory = play.get_variable_manager()._inventory
+            names = [name for item in play.hosts for name in split_host_pattern(str(item)) if _A_NAME.fullmatch(name)]
+            unknown = [name for name in names if not inventory.get_hosts(name, ignore_limits=True)]
+            self._run.ask(",".join(map(str, play.hosts)), [str(host.name) for host in inventory.get_hosts(play.hosts)], unknown)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """A task begins on a host."""

@@ -61,6 +61,7 @@ class Run:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     asked: tuple[str, ...] = ()
     asked_count: int | None = None
+    unknown: tuple[str, ...] = ()
     # Why nobody was looked at: a variable or a path that cannot be meant so.
     refused: str = ""
     # As wu_repair_shared_server.
@@ -73,9 +74,10 @@ class Run:
     _changing: dict[str, str] = field(default_factory=dict)
     _said: int = 0
 
-    def ask(self, pattern: str, hosts: Sequence[str]) -> None:
-        """The play that looks at hosts begins."""
+    def ask(self, pattern: str, hosts: Sequence[str], unknown: Sequence[str] = ()) -> None:
+        """The play that looks at hosts begins; `unknown` are names in its pattern that nobody has."""
         self.head = replace(self.head, hosts=pattern)
+        self.unknown = tuple(unknown)
         self.asked = tuple(dict.fromkeys((*self.asked, *hosts)))
         self.asked_count = len(self.asked)
 
@@ -196,7 +198,7 @@ class Run:
         """The summary for a person."""
         if self.refused and not self.rows:
             return summary.refused(self.refused)
-        scope = summary.Scope(self.asked_count, interrupted, rest, self.stopped(), self.head.check)
+        scope = summary.Scope(self.asked_count, interrupted, rest, self.stopped(), self.head.check, self.unknown)
         return summary.lines(list(self.rows.values()), scope)
 
     def first_line(self) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Scope:
         rest: where all rows are, for a person; '' for nowhere.
         stopped: why the repair was stopped before its end; '' where it was not.
         check: nothing was changed, by the wish of whoever ran it.
+        unknown: names of hosts and groups that were asked for and that nobody has.
     """
 
     asked: int | None = None
@@ -71,6 +72,7 @@ class Scope:
     rest: str = ""
     stopped: str = ""
     check: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------------------- totals
@@ -215,6 +217,8 @@ def _notes(rows: Sequence[Row], scope: Scope, width: int) -> Iterator[str]:
         yield from _wrapped(f"{began}{len(rows)} of {_hosts(scope.asked)} were looked at.", width)
     elif scope.interrupted:
         yield "Interrupted before its end."
+    if scope.unknown:
+        yield from _wrapped(f"The inventory has no host or group {_names(scope.unknown)}, which wu_repair_hosts names.", width)
     if scope.check:
         yield "Check mode: nothing was changed."
     if scope.stopped:

@@ -132,7 +132,7 @@ CHOICES: list[tuple[Sequence[str], dict[str, Any], str]] = [
     (["--limit", "well"], {}, "1 host: 1 healthy."),
     ([], {"wu_repair_hosts": ["sick", "a-gone"]}, "2 hosts: 1 broken but repairable, 1 unreachable."),
     # As text, which `-e wu_repair_hosts=...` makes of it, and a group whose names are matched.
-    (["-e", "wu_repair_hosts=['sick',\"a-gone\"]", "--limit", "windows"], {}, "2 hosts: 1 broken but repairable, 1 unreachable."),
+    (["-e", "wu_repair_hosts=['sick',\"a-gone\",nosuch]", "--limit", "windows"], {}, "2 hosts: 1 broken but repairable, 1 unreachable."),
     (["--limit", "we*", "--skip-tags", "other"], {}, "1 host: 1 healthy."),
     (["--limit", "!a-gone,!denied"], {"wu_repair_hosts": "windows:!full"}, "2 hosts: 1 healthy, 1 broken but repairable."),
 ]
@@ -143,6 +143,9 @@ def test_whoever_chose_the_hosts_and_however(fleet: Fleet, checked: object, numb
     words, variables, said = CHOICES[number]
     done = play(fleet, "check_wu", *words, variables=variables)
     assert totals(done) == said, done.stdout + done.stderr
+    # A name that nobody has was a warning of ansible-core, hundreds of lines above.
+    told = "The inventory has no host or group nosuch, which wu_repair_hosts names." in summary_of(done.stdout)
+    assert told == any("nosuch" in word for word in words)
 
 
 def test_through_import_playbook_and_with_a_user_s_own_configuration(fleet: Fleet, checked: object) -> None:
