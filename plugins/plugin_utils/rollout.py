@@ -192,7 +192,8 @@ def at_one_server(rows: Mapping[str, Mapping[str, Any]], least: object) -> list[
 
 def left_to_its_server(judged: Verdict) -> Verdict:
     """What is said of such a host, by the verdict of its look."""
-    return Verdict(name="needs_action", why=judged.why, **told_of_its_server(judged.server, judged.msg))
+    told = told_of_its_server(judged.server, judged.msg)
+    return Verdict("needs_action", told["msg"], told["next_step"], told["owner"], why=judged.why)
 
 
 def told_of_its_server(at: str, msg: str) -> dict[str, str]:

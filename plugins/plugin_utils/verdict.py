@@ -279,12 +279,20 @@ def _deed(name: str, asking: Sequence[Finding]) -> str:
     of_services = [item for item in ours if item.condition in ("service_disabled", "service_stopped")]
     # What fails because of such a service asks for no folder either.
     ours = [item for item in ours if not of_services or not _is_service_code(item)]
-    steps = dict.fromkeys(item.next_step.rstrip(".") for item in of_services)
+    steps = dict.fromkeys(_of_service(item) for item in of_services)
     if len(steps) == len(ours):
-        return " and ".join(f"{step[:1].lower()}{step[1:]}" for step in steps)
+        return " and ".join(steps)
     if all(item.condition in ("time_source_silent", "time_source_unfit") for item in ours):
         return "turn the host back to the time of its domain"
     return repairs.TITLES[name]
+
+
+def _of_service(item: Finding) -> str:
+    """What a repair will do about a service, in words."""
+    if item.condition == "service_disabled":
+        return f"set the start type of {item.id.partition(':')[2]} right"
+    step = item.next_step.rstrip(".")
+    return f"{step[:1].lower()}{step[1:]}"
 
 
 def _is_service_code(item: Finding) -> bool:

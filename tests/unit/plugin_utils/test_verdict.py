@@ -393,6 +393,7 @@ def test_the_next_step_of_a_disabled_service_promises_no_reset_of_a_folder(obser
     assert (said.name, said.repairs) == ("sick", ("reset",))
     assert ("cache" in said.next_step) is folder, said.next_step
     assert ("cache" in said.msg) is folder
+    assert ("it will set the start type of wuauserv right." in said.next_step) is not folder
 
 
 @pytest.mark.parametrize(("result", "words"), [(None, "failed"), (4, "failed"), (5, "was aborted")])
