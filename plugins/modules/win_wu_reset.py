@@ -37,7 +37,8 @@ options:
     default: false
   service_security:
     description:
-      - Write the default security descriptors of the services BITS and wuauserv. A last resort.
+      - Write the default security descriptors of the services BITS and wuauserv, before they are stopped. A last resort, for a host whose
+        administrators may not stop them.
     type: bool
     default: false
   stop_timeout:

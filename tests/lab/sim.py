@@ -96,6 +96,24 @@ _HELD = (
     ("wuauserv", SOFTWARE_DISTRIBUTION), ("cryptsvc", CATROOT2), ("bits", DOWNLOADER),
     ("dosvc", SOFTWARE_DISTRIBUTION + r"\DeliveryOptimization"),
 )  # fmt: skip
+# Who an administrator is to a descriptor: himself, any user who is logged on, everybody.
+_ADMINISTRATOR = ("BA", "AU", "WD")
+
+
+def _grants(service: Mapping[str, Any], right: str) -> bool:
+    """Whether an administrator has a right: stop WP, change of the start type DC, change of the descriptor WD.
+
+    Source: Microsoft, "Service Security and Access Rights" and "ACE Strings". A scenario that names no descriptor has Windows' own.
+    """
+    if service.get("sddl") is None:
+        return True
+    rights: dict[str, set[str]] = {"A": set(), "D": set()}
+    for kind, words, who in re.findall(r"\((\w+);\w*;(\w*);[^;]*;[^;]*;(\w+)\)", str(service["sddl"]).partition("S:")[0]):
+        if who in _ADMINISTRATOR and kind in rights:
+            rights[kind].update(words[at : at + 2] for at in range(0, len(words), 2))
+    return right in rights["A"] and right not in rights["D"]
+
+
 _STATE_CODES = {
     "stopped": 1, "start_pending": 2, "stop_pending": 3, "running": 4, "continue_pending": 5, "pause_pending": 6, "paused": 7
 }  # fmt: skip
@@ -1417,7 +1435,7 @@ class Sim:
 
     def _set_service_start(self, name: str, start: int, delayed: bool = False) -> None:
         service = self._service(name)
-        if service.get("protected") or name.lower() in _GUARDED_TYPES:
+        if service.get("protected") or name.lower() in _GUARDED_TYPES or not _grants(service, "DC"):
             raise win32(5, "Access is denied.")
         if start not in (0, 1, 2, 3, 4):
             raise win32(87, "The parameter is incorrect.")
@@ -1438,7 +1456,7 @@ class Sim:
 
     def _send_service_stop(self, name: str) -> None:
         service = self._service(name)
-        if name.lower() in _PROTECTED or service["stop"] == "denied":
+        if name.lower() in _PROTECTED or service["stop"] == "denied" or not _grants(service, "WP"):
             raise win32(5, "Access is denied.")
         if service["state"] == "stopped":
             raise win32(1062, "The service has not been started.")
@@ -1565,7 +1583,10 @@ class Sim:
         raise win32(2, f"The system cannot find the file specified: {path}")
 
     def _set_service_security(self, name: str, sddl: str) -> None:
-        self._service(name)["sddl"] = sddl
+        service = self._service(name)
+        if not _grants(service, "WD"):
+            raise win32(5, "Access is denied.")
+        service["sddl"] = sddl
 
     # -- the outside --------------------------------------------------------------------------------------------
 

@@ -106,8 +106,9 @@ CASES = (
         {
             "services": {
                 "CryptSvc": {"start": 4, "delayed": False, "state": "stopped", "start_fails": 1053},
-                "BITS": {"state": "running", "sddl": "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)"},
-                "wuauserv": {"state": "running", "sddl": "D:(A;;CCLCSWRPWPDTLOCRRC;;;BA)"},
+                # Administrators may write the descriptor, and not stop the service.
+                "BITS": {"state": "running", "sddl": "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCLCSWLORCWD;;;BA)"},
+                "wuauserv": {"state": "running", "sddl": "D:(D;;DCWP;;;BA)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)"},
             },
         },
         changed=False, failed=True, says="everything was undone",
@@ -213,6 +214,12 @@ CASES = (
             },
         },
         says="Proved", wine=True,
+    ),
+    Case(
+        # Its administrators may write a descriptor, and neither stop the service nor enable it.
+        "not-allowed", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "service_security": True, "scan": False},
+        {"services": {"wuauserv": {"state": "running", "sddl": "D:(D;;DCWP;;;BA)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)"}}},
+        says="cache reset",
     ),
     Case(
         "delayed", "win_wu_reset", {"force": True, "folders": ["SoftwareDistribution"], "scan": False},

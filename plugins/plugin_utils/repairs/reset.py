@@ -67,11 +67,15 @@ class Reset(Repair):
         return _link(wish.evidence, wanted) or _held(wish.evidence, wanted)
 
     def steps(self, wish: Wish) -> tuple[Step, ...]:
-        """Start types first, then the folders with their services stopped, then services that shall run; what deletes comes last of all."""
+        """Who may change services first, their start types, then the folders with their services stopped, then services that shall run.
+
+        What deletes comes last of all.
+        """
         drifted = _drifted(self, wish)
         start_types = [Step("set_start_type", {"name": name, **_shipped(name)}) for name in drifted]
         folders = _movable(wish.evidence, _wanted_folders(self, wish))
         return (
+            *(_security_steps(wish) if folders or drifted else []),
             *start_types,
             *_cache_steps(wish, folders),
             *_start_steps(self, wish, drifted),
@@ -256,6 +260,13 @@ def _timeout(options: Mapping[str, Any]) -> int:
     return 1000 * seconds
 
 
+def _security_steps(wish: Wish) -> list[Step]:
+    """The descriptors that let an administrator stop services and set their start types: after these it would be too late for either."""
+    if not wish.options.get("service_security"):
+        return []
+    return [Step("set_service_security", {"name": name}) for name in ("bits", "wuauserv") if _exists(wish.evidence, name)]
+
+
 def _cache_steps(wish: Wish, folders: Sequence[str]) -> list[Step]:
     if not folders:
         return []
@@ -269,8 +280,6 @@ def _cache_steps(wish: Wish, folders: Sequence[str]) -> list[Step]:
     plan += [Step("set_aside", {"folder": name}) for name in folders]
     if options.get("bits_queue"):
         plan.append(Step("set_aside_bits_queue"))
-    if options.get("service_security"):
-        plan += [Step("set_service_security", {"name": name}) for name in ("bits", "wuauserv") if _exists(evidence, name)]
     return [*plan, Step("restore_services", {"timeout_ms": timeout})]
 
 

@@ -123,7 +123,9 @@ def test_options_narrow_and_widen_but_do_not_ask() -> None:
     assert "set_aside catroot2" in forced
     assert "set_aside_bits_queue" not in forced
     every = reset(look(), LOST, bits_queue=True, service_security=True)
-    assert every[-4:] == ["set_aside_bits_queue", "set_service_security bits", "set_service_security wuauserv", "restore_services"]
+    assert every[-2:] == ["set_aside_bits_queue", "restore_services"]
+    # Before the services that it lets an administrator stop and change.
+    assert every[:3] == ["set_service_security bits", "set_service_security wuauserv", "stop_service UsoSvc"]
 
 
 @pytest.mark.parametrize(("keep", "backups", "pruned"), [(2, 1, False), (2, 2, True), (1, 1, True), (0, 9, False)])
