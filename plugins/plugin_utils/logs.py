@@ -181,7 +181,7 @@ def read_lines(kind: str, groups: Iterable[LogKind], zone_offset_s: int | None =
         for place, group in enumerate(groups):
             _report_group(place, group, out)
         return out.result()
-    stream = SetupLog(out, host=True) if kind == "setup" else Servicing(out)
+    stream = SetupLog(out, host=True) if kind == "setup" else Servicing(out, host=True)
     for group in groups:
         # The comma that follows the time where it is a whole line.
         first = stamp_of(DATED.match(f"{(group.first or '')[:MAX_LINE]}, "))

@@ -111,8 +111,9 @@ _SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([
 class Store(Reader):
     """CBS, CSI and SFC."""
 
-    def __init__(self, out: Collector) -> None:
+    def __init__(self, out: Collector, *, host: bool) -> None:
         super().__init__(out)
+        self._host = host
         self._pending: list[Observation] = []
         self._packages: dict[str, Subject] = {}
         self._repairs: set[str] = set()
@@ -144,7 +145,8 @@ class Store(Reader):
         self._end_sfc()
         if self._nameless is not None:
             self._emit(self._nameless)
-        if self._pinned is not None and not self._out.result():
+        # A look keeps no line of a success: what is alone there need not have been so in the file.
+        if self._pinned is not None and not self._host and not self._out.result():
             self._emit(self._pinned)
 
     def _settle(self, *, succeeded: bool, session: Subject = NOTHING, time: int | None = None, ended: bool = True) -> None:

@@ -73,10 +73,10 @@ def _is_told_by_provider(raw: str) -> bool:
 
 
 class Servicing:
-    """Reads one stream of lines of the servicing stack in their order."""
+    """Reads one stream of lines of the servicing stack in their order; `host`: those that a look kept."""
 
-    def __init__(self, out: Collector) -> None:
-        self._store, self._dism, self._setup, self._checksur = Store(out), Dism(out), Setup(out), CheckSur(out)
+    def __init__(self, out: Collector, *, host: bool = False) -> None:
+        self._store, self._dism, self._setup, self._checksur = Store(out, host=host), Dism(out), Setup(out), CheckSur(out)
         self._place = 0
         self._dated = ""
         self._time: int | None = None
