@@ -21,7 +21,7 @@ from . import evidence as evidence_
 from . import plan, verdict
 from ._action import COLLECTION, WuAction, about, artifacts, ending, verdict_of_error
 from ._agent import PATIENCE, SCAN, AgentError, LostError, observe_request, why_no_reply
-from ._files import name_of_host, write_json
+from ._files import FileError, name_of_host, write_json
 from ._options import OptionError, settings_of
 from .case import Case, Look, Looked, Lost, Searched, TimedOut, line
 from .case_document import CaseError, parse, parse_options, to_document
@@ -90,10 +90,21 @@ class HostAction(WuAction):
         judged = verdict_of_error(error)
         try:
             options = cases.Options() if "schema" in given else parse_options(given)
-            case = parse(given) if "schema" in given else cases.start(self.host, "", options, int(time.time()))
+            case = parse(given) if "schema" in given else cases.start(self.host, plan.new_run_id(time.time()), options, int(time.time()))
         except CaseError:
             return super().refused(error)
-        return self._of_case(cases.advance(case, self.event_of_refusal(judged)))
+        case = cases.advance(case, self.event_of_refusal(judged))
+        return {**self._of_case(case), **self._known(case)}
+
+    def _known(self, case: Case) -> dict[str, Any]:
+        """What is known of a host that was not asked (no Windows, no rights), where the user wants evidence."""
+        folder = self._task.args.get("evidence_dir")
+        if hasattr(self, "scene") or not isinstance(folder, str):
+            return {}
+        self.scene = Scene()
+        with contextlib.suppress(FileError):
+            return self._save(case, {"evidence_dir": folder})
+        return {}
 
     def event_of_refusal(self, judged: Verdict) -> cases.Event:
         """What a task that could not begin is to its case."""

@@ -160,11 +160,14 @@ def test_lookback_reaches_as_far_as_behind_after(host: Host) -> None:
     assert host.asked[0][1]["lookback_s"] == 60 * 86400
 
 
-def test_a_posix_shell_is_unsupported_and_with_a_case_no_failure(host: Host) -> None:
+def test_a_posix_shell_is_unsupported_and_with_a_case_no_failure(host: Host, tmp_path: Path) -> None:
     alone = host.run(win_wu_info, shell=False)
     assert (alone["verdict"], alone["failed"]) == ("unsupported", True)
-    inside = host.run(win_wu_info, {"case": FIX}, shell=False)
+    inside = host.run(win_wu_info, {"case": FIX, "evidence_dir": str(tmp_path / "evidence")}, shell=False)
     assert (inside["verdict"], inside["failed"], inside["next"]) == ("unsupported", False, "end")
+    kept = json.loads((tmp_path / "evidence" / "web01.failed.json").read_text("utf-8"))
+    assert (kept["now"], kept["msg"], kept["run_id"]) == ("unsupported", inside["msg"], inside["run_id"])
+    assert inside["run_id"]
 
 
 def test_a_wrong_option_is_an_event_of_the_case(host: Host) -> None:
