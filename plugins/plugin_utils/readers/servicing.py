@@ -48,6 +48,9 @@ _RUN_ON = re.compile(
 )
 
 
+# `findstr [SR] C:\Windows\Logs\CBS\*.log` sets the file before each line.
+_DATE_FIRST = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}")
+_OF_FILE = re.compile(rf"^([A-Z]:\\[^\n:*?\"<>|]{{1,150}}\.log):(?={_DATE_FIRST.pattern})", re.I | re.M)
 # What CSI tells at level Info is read by these alone, and most of a CBS.log is told by CSI.
 _TOLD_AT_INFO = ("[SR]", "orruption", "epair failed", "[Pnp]")
 
@@ -151,12 +154,33 @@ def _headless(raw: str) -> tuple[str, str, str]:
     return "", "CBS", text
 
 
+def _by_age(text: str) -> str:
+    """What a search found in several logs, the oldest log first: CbsPersist_*.log comes behind CBS.log by its name, and is older."""
+    if _OF_FILE.search(text) is None:
+        return text
+    found: dict[str, list[str]] = {}
+    file = ""
+    for line in each_line(text):
+        named = _OF_FILE.match(line)
+        if named:
+            file = named.group(1).lower()
+        elif _DATE_FIRST.match(line):
+            file = ""
+        found.setdefault(file, []).append(line)
+    return "\n".join(line for lines in sorted(found.values(), key=_begun) for line in lines)
+
+
+def _begun(lines: list[str]) -> str:
+    """The date and time of the first line that has one."""
+    return next((found.group(0) for line in lines if (found := _DATE_FIRST.search(line[:300]))), "")
+
+
 def servicing(text: str, out: Collector) -> None:
     """Read CBS.log, DISM.log, CheckSUR.log, setupact.log or setuperr.log."""
     stream = Servicing(out)
     held, joined = "", 0
     if len(text) <= _MOST_PASTED:
-        text = _RUN_ON.sub("\n", text)
+        text = _RUN_ON.sub("\n", _by_age(text))
         if _FLAT_SUMMARY.search(text):
             text = _SUMMARY_PARTS.sub("\n", text)
     for raw in each_line(text):

@@ -151,6 +151,14 @@ def test_a_package_that_is_looked_up_and_not_there_is_no_failure() -> None:
     assert [(one.code, one.name) for one in read(lookups + ended)] == [(0x80070490, "Lab-One-Package~31bf")]
 
 
+def test_what_a_search_found_in_several_logs_is_read_by_their_age() -> None:
+    csi = "2025-11-{} 00:00:00, Info                  CSI    00000001 {}\n"
+    clean = csi.format(24, "[SR] Repairing 0 components") + csi.format(24, "[SR] Repair complete")
+    before = "C:\\Windows\\Logs\\CBS\\CbsPersist_20251123.log:"
+    seen = read(clean + before + csi.format(23, SR))
+    assert [one.marker for one in seen] == ["sr_cannot_repair", "sr_repaired"]
+
+
 def test_a_damaged_file_whose_component_was_cut_off_is_named() -> None:
     (seen,) = read(f"{DAY}Info                  CSI    00000001 {SR.partition(' of ')[0]}")
     assert seen.name == "lab.dll"
