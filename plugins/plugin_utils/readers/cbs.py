@@ -562,7 +562,7 @@ def _marker_of_step(code: int, message: str, *, is_new_stack: bool) -> str | Non
     if is_new_stack:
         # Its line is shown beside that of the session that failed for it.
         return "newer_stack"
-    if code == _NOT_FOUND_CODE and message.startswith("Failed to resolve package"):
+    if code == _NOT_FOUND_CODE and message.startswith("Failed to resolve package '"):
         return _WEAK
     return None
 
