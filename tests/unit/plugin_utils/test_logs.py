@@ -109,7 +109,8 @@ def test_a_package_that_a_note_names_is_what_the_error_is_about() -> None:
     package = "Lab-Core-Package~31bf3856ad364e35~amd64~nl-NL~10.0.17763.1"
     note = cbs(f"Failed to pin deployment while resolving Update: {package} from file: (null) [HRESULT = 0x80073701 - ERROR_SXS_ASSEMBLY_MISSING]")
     error = cbs("Failed to perform operation.  [HRESULT = 0x80073701 - ERROR_SXS_ASSEMBLY_MISSING]", level="Error")
-    assert bad(read(note)) == [], "a note alone is none"
+    done = cbs("Session: 31000031_2 finalized. Reboot required: no [HRESULT = 0x00000000 - S_OK]")
+    assert bad(read(f"{note}\n{done}")) == [], "a note alone is none, where it went well after it"
     assert [one.name for one in bad(read(note + error))] == [package]
     other = cbs("Failed to perform operation.  [HRESULT = 0x800f0988 - X]", level="Error")
     assert [one.name for one in bad(read(note + other))] == [None], "of the same code only"
