@@ -9,7 +9,7 @@ the order of fields are the same in every language.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -74,6 +74,8 @@ class Screen:
         self.pieces = [piece for piece in _pieces(text) if piece.text]
         self.text = "\n".join(piece.text for piece in self.pieces)
         self._lower = self.text.lower()
+        # Looked for once: a guide repeats the sentences that are asked about.
+        self._lists = [at for at, piece in enumerate(self.pieces) if _LISTED.search(piece.text)]
         self._starts: list[int] = []
         start = 0
         for piece in self.pieces:
@@ -95,10 +97,11 @@ class Screen:
         line = self.pieces[index].text
         if _SUPPOSED.search(line[max(0, start - 200) : start]):
             return True
-        above = [piece.text for piece in self.pieces[max(0, index - _LIST_LINES) : index]]
-        if above and above[-1].endswith(":") and _SUPPOSED.search(above[-1]) and not _MINE.search(above[-1]):
+        above = "" if index == 0 else self.pieces[index - 1].text
+        if above.endswith(":") and _SUPPOSED.search(above) and not _MINE.search(above):
             return True
-        if any(_LISTED.search(text) for text in above):
+        nearest = bisect_left(self._lists, index) - 1
+        if nearest >= 0 and index - self._lists[nearest] <= _LIST_LINES:
             return True
         return _EXPLAINED.match(line, max(0, start - 1)) is not None and not _MINE.search(line)
 

@@ -27,7 +27,7 @@ PATHOLOGICAL = {
     "hosts": "a[1.1.1.1:123] NTP: error ERROR_TIMEOUT\n", "records": "CategoryInfo : [Get-WindowsUpdate]\n", "spread": "a ",
     "services": "SERVICE_NAME: wuauserv\nT : 20 WIN32\nS : 4 DISABLED\n", "table": "---- ---- ----\nwuauserv Disabled\n",
     "options": "dism /a /b /c /d ", "returns": "a\r", "drivers": ": oem1.inf\n{4d36e97d-", "blanks": " ", "letters": "a",
-    "wusa": "wusa a.msu\n",
+    "wusa": "wusa a.msu\n", "sentences": "Windows Resource Protection found corrupt files but was unable to fix some of them. ",
 }  # fmt: skip
 
 
