@@ -116,7 +116,7 @@ def test_a_look_covers_the_real_lines_and_changes_nothing(fleet: Fleet, collecti
     }
     source = Path(module).read_text().splitlines()
     really = {source[line - 1].strip() for line in hits if line <= len(source)}
-    assert "return @{ values = $values; subkeys = [string[]]$open.GetSubKeyNames() }" in really
+    assert "return @{ values = $values; subkeys = $open.GetSubKeyNames() }" in really
     assert "$state = $states[[int]$all[$one].Status - 1]" in really
 
 
