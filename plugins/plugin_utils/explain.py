@@ -36,7 +36,7 @@ from .verdict import Judged
 MOST_DEPTH = 4
 MOST_FILES = 500
 # Of several large files together so much is read, of each its end, and of none less than the last: a folder may take no longer than a file.
-MOST_READ, LEAST_READ = 40 * 1024 * 1024, 4 * 1024 * 1024
+MOST_READ, LEAST_READ = 28 * 1024 * 1024, 4 * 1024 * 1024
 _MOST_NAMED = 3
 _HEAD = 64
 # A header, then chunks.

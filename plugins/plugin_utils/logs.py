@@ -40,7 +40,7 @@ __all__ = [
 ]  # fmt: skip
 
 # Of a file that is larger the end alone is read: 4 s and 250 MB of a controller are enough for one explanation.
-TAIL_BYTES = 32 * 1024 * 1024
+TAIL_BYTES = 20 * 1024 * 1024
 
 
 def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[Observation]:
