@@ -13,10 +13,9 @@ from . import conditions, releases, subjects
 from .evidence import Evidence
 from .finding import FAILING, UNTESTED, Finding
 from .observation import Observation
-from .situation import Settings, Situation, deferral_days
+from .situation import DAY, Settings, Situation, deferral_days
 from .states import States
 
-DAY = 86400
 STALE, BEHIND = "stale", "behind"
 _MOST_NAMED = 3
 _SYSTEM, _OPERATIONAL = "System", "Microsoft-Windows-WindowsUpdateClient/Operational"

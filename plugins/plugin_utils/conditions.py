@@ -14,7 +14,7 @@ from . import hresult, routing
 from .evidence import Evidence
 from .finding import FAILING, Finding, named_server
 from .sections import Endpoint, Process, Service, Servicing
-from .situation import GIB, Settings, Situation, is_set, lookup, size
+from .situation import DAY, GIB, Settings, Situation, is_set, lookup, size
 
 # Markers that a restart alone takes away. The others (pending file renames above all) are left by any installer and
 # stay for months.
@@ -26,7 +26,6 @@ STRONG_REBOOT = frozenset(
 LONGEST_PAUSE_S = 35 * 86400
 # Delayed automatic services start two minutes after the others; a busy start of Windows takes some more.
 _START_GRACE_S = 600
-DAY = 86400
 
 # A condition of its own: what a reset repairs without any code.
 CACHE_IS_FILE = "cache_is_file"

@@ -11,10 +11,9 @@ from . import absence, conditions, hresult, routing, seen, situation, states, su
 from .evidence import Evidence
 from .finding import CLOSED, FAILING, UNKNOWN, UNTESTED, Finding
 from .observation import CANCELLED, Observation
-from .situation import Settings, Situation
+from .situation import DAY, HOUR, Settings, Situation
 from .states import State, States
 
-DAY, HOUR = 86400, 3600
 # A code that persists longer than this has not passed by itself, so waiting is no answer any more.
 PASSES_WITHIN_S = DAY
 # Two tries so far apart are no accident of one evening.

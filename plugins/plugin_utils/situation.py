@@ -17,7 +17,7 @@ from .finding import named_server
 from .sections import Policy, TimeSource, TimeStatus, Values
 
 GIB = 1024**3
-DAY = 86400
+DAY, HOUR = 86400, 3600
 
 # What a run appends to what it sets aside: `.wu-`, its second in base 36 and two more characters. A short one, for a cache is full of long
 # paths and Windows PowerShell opens none of more than 260 characters. Earlier releases appended the run's whole name.

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from . import releases, subjects
 from .finding import CLOSED, FAILING, GOOD, UNKNOWN, UNSEEN
 from .observation import CANCELLED, FAILED, OK, STARTED, Observation
-from .situation import MICROSOFT, Situation
+from .situation import HOUR, MICROSOFT, Situation
 
-HOUR = 3600
 # What the servicing stack logs belongs to the update that failed within this time.
 _ONE_FAILURE_S = HOUR
 _STACK = ("cbs", "dism")
