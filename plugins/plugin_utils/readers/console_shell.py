@@ -12,7 +12,7 @@ from typing import Any
 from .. import hresult, routing
 from ..observation import FAILED, OK, Observation
 from .console_screen import Piece, Screen
-from .records import Collector, kb_of, part, to_code
+from .records import CODE, Collector, kb_of, to_code
 from .stack import layer_of
 
 _DISABLED, _GONE = 0x80070422, 0x80070424
@@ -180,7 +180,6 @@ _CONCISE = re.compile(rf"(?:\x1b\[[0-9;]{{1,10}}m)?({_CMDLET}) ?: .{{0,400}}", r
 # The call of a cmdlet, and below it `Error: 0x800f0954` in any language.
 _CALLED = re.compile(rf"(?:PS [^>]{{1,120}}> ?)?({'|'.join(_INSTALLS)}) -", re.I)
 _LABELLED_CODE = re.compile(r"[^\W\d_]{1,16}[ \u00a0]?[:\uff1a][ \u00a0]{0,2}0x[8c][0-9a-f]{7}(?![0-9a-z])", re.I)
-_HRESULT = re.compile(r"(?<![0-9A-Za-z])(0x[89c][0-9a-f]{7})(?![0-9A-Za-z])", re.I)
 # The update agent called by a script: `Exception calling "Search" with "1" argument(s): "Exception from HRESULT: 0x8024401C"`.
 _METHODS = {"search": "scan", "download": "download", "install": "install"}
 _CALL = re.compile(
@@ -222,11 +221,12 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
     last, free = 0, 0
     for index, piece in enumerate(screen.pieces):
         concise = _CONCISE.match(piece.text)
-        if index >= last and _CALLED.match(piece.text) and (below := _coded_below(screen, index)):
-            yield index, below, part(_CALLED.match(piece.text)) or ""
+        called = _CALLED.match(piece.text)
+        if index >= last and called and (below := _coded_below(screen, index)):
+            yield index, below, called.group(1)
             last, free = below + 1, below + 1
             continue
-        if concise and _HRESULT.search(concise.group(0)):
+        if concise and CODE.search(concise.group(0)):
             yield max(last, index - _NEAR), index, concise.group(1)
             last, free = index + 1, index + _NEAR
             continue
@@ -260,7 +260,7 @@ def _calls(screen: Screen) -> Iterator[tuple[Piece, str, str]]:
 def _failed_method(above: list[Piece]) -> Iterator[tuple[Piece, str, str]]:
     """`$searcher.Search(...)` in an error record whose message is a code alone."""
     method = next((found.group(1) for piece in above if piece.text.startswith("+") and (found := _METHOD.search(piece.text))), None)
-    coded = [(piece, found.group(1)) for piece in above if (found := _HRESULT.search(piece.text)) and not _CALL.search(piece.text)]
+    coded = [(piece, found.group(1)) for piece in above if (found := CODE.search(piece.text)) and not _CALL.search(piece.text)]
     if method and coded:
         yield coded[-1][0], _METHODS[method.lower()], coded[-1][1]
 
@@ -278,7 +278,7 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     pieces = screen.pieces[first : index + 1]
     begun = max((place for place, piece in enumerate(pieces) if piece.is_prompt), default=0)
     pieces = pieces[begun:]
-    coded = [(piece, found.group(1)) for piece in pieces if (found := _HRESULT.search(piece.text))]
+    coded = [(piece, found.group(1)) for piece in pieces if (found := CODE.search(piece.text))]
     # The code stands in the message, the first lines of a record; PowerShell 5 may repeat it as FullyQualifiedErrorId.
     piece, text = coded[0] if coded else (pieces[0], "")
     code = to_code(text)

@@ -123,6 +123,10 @@ def stamp(date: str, clock: str) -> int | None:
         return None
 
 
+# The code of a failure in running text.
+CODE = re.compile(r"(?<![0-9A-Za-z])(0x[89c][0-9a-f]{7})(?![0-9A-Za-z])", re.I)
+
+
 def to_code(text: str | None) -> int | None:
     """An error code in any form, None for what is none."""
     if not text:

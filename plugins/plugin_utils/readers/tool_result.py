@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .. import hresult, routing
 from ..observation import Observation
-from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
+from .records import CODE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
 
 # `Exception from HRESULT: 0x80240438`; not `[HRESULT = 0x80070002]`, as the servicing stack logs it.
 _HRESULT = re.compile(r"(?<!\[)(?<!CBS )HRESULT ?[:=]? ?\(?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I)
@@ -31,7 +31,6 @@ _ONE_UPDATE = re.compile(
     r"([^\n]{5,250}?\(KB[0-9]{6,8}\))",
     re.I,
 )
-_CODE = re.compile(r"(?<![0-9A-Za-z])(0x[89c][0-9a-f]{7})(?![0-9A-Za-z])", re.I)
 # A state of Salt, one value a line.
 _SALT = re.compile(r"\bResult:\s{1,80}(Installation|Download) Failed\s{1,80}Title:\s{1,80}(\S[^\n]{4,250})")
 _MARKERS = {"install": "install_failed", "download": "download_failed", "service": "service_failed"}
@@ -40,8 +39,8 @@ _EXIT = re.compile(r"Expected process to exit with \[[0-9, -]{1,80}\], but recei
 _BUNDLE = re.compile(r"Error (0x[89c][0-9a-f]{7}): Failed to execute MSU package", re.I)
 _FILE = re.compile(r"(KB[0-9]{6,8})[^<>|\"*?]{0,40}?\.msu", re.I)
 _BELOW, _ABOVE = 600, 2500
-# It is for another Windows, or there already.
-_NO_FAILURE = (0x80240017, 0x00240006, 0x00240005, 0x00240007)
+# It is for another Windows. (That it is there already, 0x00240006, is told by a code of success.)
+_NOT_FOR_THIS = 0x80240017
 _DISABLED = 0x80070422
 _IS_DISABLED = re.compile(r"The service cannot be started, either because it is disabled or because it has no enabled devices", re.I)
 # Start-Service: the reason stands behind it in words alone.
@@ -90,7 +89,7 @@ def _said(text: str) -> Iterator[_Said]:
     for place, line in enumerate(each_line(text), 1):
         named = _ONE_UPDATE.search(line)
         if named:
-            code = _CODE.search(line, named.end())
+            code = CODE.search(line, named.end())
             yield _Said(place, named.group(1).lower(), code and to_code(code.group(1)), line, named.group(2))
         elif "HRESULT" in line or "-2147352567" in line:
             yield from _codes(place, line)
@@ -109,7 +108,7 @@ def _services(place: int, line: str) -> Iterator[_Said]:
 def _codes(place: int, line: str) -> Iterator[_Said]:
     for found in (*_HRESULT.finditer(line), *_TUPLE.finditer(line)):
         code = to_code(found.group(1))
-        if code is None or not is_failure(code) or code in _NO_FAILURE:
+        if code is None or not is_failure(code) or code == _NOT_FOR_THIS:
             continue
         if code >> 16 == _AGENT or _OF_UPDATES.search(line):
             yield _Said(place, _layer(line, code), code, line)
@@ -141,6 +140,6 @@ def _installers(text: str) -> Iterator[_Said]:
 
 def _installer(found: re.Match[str], file: re.Match[str] | None) -> Iterator[_Said]:
     code = to_code(found.group(1))
-    if file is None or code is None or not is_failure(code) or code in _NO_FAILURE:
+    if file is None or code is None or not is_failure(code) or code == _NOT_FOR_THIS:
         return
     yield _Said(0, "install", code, f"{found.group(0)}: {file.group(0)}", file.group(1).upper())

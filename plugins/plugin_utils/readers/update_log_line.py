@@ -37,8 +37,7 @@ _NEW_UNDATED = (
 _NEW_BARE = re.compile(rf"{_NEW_UNDATED}.*)", re.S | re.I)
 _UNDATED_SIGN = re.compile(
     rf"^{_NEW_UNDATED}(?:Send request|WinHttp: Send|Library download|SyncUpdates_W|Error occurred while|Background download))|"
-    r"^[ \t>|]{0,8}WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8"
-    r"|^[ \t>|*#\u2022-]{0,8}(?:WARNING: )?"
+    r"^[ \t>|*#\u2022-]{0,8}(?:WARNING: )?"
     r"(?:WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8|SyncUpdates failure, error = 0x8)"
     r"|^[ \t>|]{0,8}(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
     r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)",
