@@ -66,10 +66,10 @@ def role_spec() -> dict[str, dict[str, Any]]:
 
 
 @functools.cache
-def _own_names() -> tuple[str, ...]:
-    """What the role makes of its variables for its own tasks."""
+def _own_names() -> frozenset[str]:
+    """What the role makes of its variables for its own tasks, and what these register."""
     own = yaml.safe_load((_SPEC.parents[1] / "vars" / "main.yml").read_text("utf-8"))
-    return tuple(str(name).removeprefix(PREFIX) for name in own)
+    return frozenset(str(name).removeprefix(PREFIX) for name in own) | _REGISTERED
 
 
 def faults(hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -110,7 +110,7 @@ def _given(variables: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, A
 def _unknown(variables: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]:
     """Names that are none of ours and were meant to be: a limit that is mistyped is no limit."""
     names = [*(name.removeprefix(PREFIX) for name in spec), *_OF_PLAYBOOKS]
-    strange = {str(name).removeprefix(PREFIX) for name in variables if str(name).startswith(PREFIX)} - {*names, *_own_names(), *_REGISTERED}
+    strange = {str(name).removeprefix(PREFIX) for name in variables if str(name).startswith(PREFIX)} - {*names} - _own_names()
     found = [_SAID_OF_CUT] if _CUT in variables else []
     for short in sorted(strange):
         for meant in difflib.get_close_matches(short, names, 1, _ALIKE):

@@ -224,9 +224,11 @@ def asking_rows(hosts: Sequence[str], hostvars: Mapping[str, Any], variable: str
         if not case:
             continue
         look, about = _part(case, "look"), _part(registered, "about")
-        found[host] = {
-            "fails_at": str(look.get("server") or "") * (case.get("next") != END),
-            "why": str(look.get("why") or ""),
-            "asks": str(about.get("server") or ""),
-        }
+        server = "" if case.get("next") == END else look.get("server")
+        found[host] = asking(server, look.get("why"), about)
     return found
+
+
+def asking(server: object, why: object, about: Mapping[str, Any]) -> dict[str, str]:
+    """Of one host, out of what is untrusted: the server that it fails at (empty for one that asks for no repair), why, and whom it asks."""
+    return {"fails_at": str(server or ""), "why": str(why or ""), "asks": str(about.get("server") or "")}

@@ -165,9 +165,8 @@ class Run:
         """Of hosts that could be repaired, say whose server is mended first: a look says what the repair would leave alone."""
         known = {}
         for host, row in self.rows.items():
-            about = row.get("about") or {}
-            fails_at = str(row.get("fails_at") or "") * (row.get("now") == "sick")
-            known[host] = {"fails_at": fails_at, "why": str(row.get("why") or ""), "asks": str(about.get("server") or "")}
+            server = row.get("fails_at") if row.get("now") == "sick" else ""
+            known[host] = rollout.asking(server, row.get("why"), row.get("about") or {})
         for host in rollout.at_one_server(known, self.shared_server):
             self.rows[host].update(rollout.told_of_its_server(known[host]["fails_at"], str(self.rows[host].get("msg") or "")))
             self._kept[host] = None
@@ -282,7 +281,8 @@ def previous(document: object) -> dict[str, str]:
 
 def from_document(text: str) -> tuple[Run, bool] | None:
     """A run out of its report, and whether it came to its end; None where it is none."""
-    document = _loaded(text)
+    # Events as JSON begin like it, and are larger than any report.
+    document = _loaded(text) if KIND in text else None
     if document is None or document.get("kind") != KIND or not isinstance(document.get("rows"), list):
         return None
     run = _of_head(document)

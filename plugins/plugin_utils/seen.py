@@ -178,8 +178,10 @@ def _live_search(evidence: Evidence) -> Iterator[Observation]:
         return
     if code is not None or scan.result in (_FAILED, _ABORTED):
         marker = _unless(code, "scan_failed")
-        said = "a live search was aborted" * (scan.result == _ABORTED) or "a live search failed"
-        yield Observation("scan", "scan", FAILED, now, code=code, marker=marker, line=said, first=now)
+        said = "failed"
+        if scan.result == _ABORTED:
+            said = "was aborted"
+        yield Observation("scan", "scan", FAILED, now, code=code, marker=marker, line=f"a live search {said}", first=now)
         return
     if scan.result not in (_SUCCEEDED, _WITH_ERRORS):
         return
