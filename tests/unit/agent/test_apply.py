@@ -549,6 +549,14 @@ def test_a_resync_that_fails_restores_the_limit_and_the_source(host: Host) -> No
     assert reply["changed"] is False
 
 
+def test_a_resync_that_does_not_end_says_how_long_it_was_waited_for(host: Host) -> None:
+    """What Invoke-Program gives of a program that it had to end is no exit code."""
+    host.state["exit_code"] = None
+    args = {"rediscover": False, "lift_limit": False, "timeout_ms": 1500, "settle_ms": 0}
+    reply = host.run("wu_apply", request(("resync", args)))
+    assert "the resync took longer than 1.5 s" in str(reply["failed"])
+
+
 def test_prune_keeps_the_newest_and_what_is_not_ours(host: Host) -> None:
     for name in ("20250101T000000Z-aaaaaa", "20250201T000000Z-bbbbbb", "mine", "20250301T000000Z-cccccc"):
         (host.files / f"Windows/SoftwareDistribution.wu_repair-{name}").mkdir()
