@@ -13,6 +13,8 @@ description:
   - Gives one explanation a host. A file of evidence names its host by its own name (C(web01.json), C(web01.after.json)); of several looks at one host the
     newest counts. Logs belong to the evidence beside them, or in the nearest folder above; without any, all logs are of one host, unless a log that a
     host has once (C(CBS.log)) is there in two folders.
+  - A code that somebody wrote of, in a ticket or around what he pasted, and that no log beside it shows, is a finding whose C(state) is
+    C(closed). It is told, with the update that is named beside it, and decides nothing.
   - A file that holds nothing about updates is told for what it seems to be; it never makes a host C(healthy). Only the last 20 MB of a
     file are read; of several large ones less, at least the last 4 MB of each, which is said.
   - The report of the playbooks (C(.json)) and the JSON lines that they write beside it (C(.jsonl)) give the summary of that run, also where it was

@@ -21,7 +21,7 @@ from typing import IO
 from urllib.parse import unquote
 
 from . import evidence as evidence_
-from . import logs, packed, plan, repairs, seems, seen
+from . import logs, mentioned, packed, plan, repairs, seems, seen
 from . import verdict as verdicts
 from .evidence import Evidence, EvidenceError
 from .observation import BOUND_UNKNOWN_ZONE_S, Observation, in_utc
@@ -44,6 +44,8 @@ _EVTX_HEADER, _EVTX_CHUNK = 4096, 65536
 # Evidence is a JSON object. A line of ReportingEvents.log begins with a brace, too: with that of a GUID.
 _DOCUMENT = re.compile(r"\s{0,64}\{(?![0-9A-Fa-f]{8}-)")
 _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"]{0,400000}\Z')
+# What people copy out of windows, with what they write around it.
+_SCREENS = ("console", "tool", "update history")
 # A host has one of each, wherever it was copied to.
 _ONCE = ("cbs.log", "dism.log", "windowsupdate.log", "reportingevents.log", "system.evtx", "wuahandler.log")
 
@@ -68,6 +70,7 @@ class File:
         kind: what it was taken for: a reader's kind, `evidence`, or None for nothing about updates.
         seems: what it seems to be, in words; '' for what is no text.
         size: its bytes, of which the last `read_bytes` were read.
+        mentions: the codes that a text names which is no log.
         advice: what to do with it so that it can be read.
         digest: of its content, to know copies by.
     """
@@ -79,6 +82,7 @@ class File:
     seems: str = ""
     read_bytes: int = 0
     observations: tuple[Observation, ...] = ()
+    mentions: tuple[mentioned.Mention, ...] = ()
     evidence: Evidence | None = None
     advice: str = ""
     digest: bytes = b""
@@ -307,7 +311,15 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     log = re.split(r"[/!]", shown)[-1]
     observations = tuple(replace(one, log=log) for one in observed)
     digest = hashlib.blake2b(data).digest()
-    return replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest)
+    file = replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest)
+    return replace(file, mentions=_mentions(file, text, log))
+
+
+def _mentions(file: File, text: str, log: str) -> tuple[mentioned.Mention, ...]:
+    """The codes in what a person wrote, or pasted: in a log of a known form a code that its reader leaves alone is noise."""
+    if file.kind not in (None, *_SCREENS) or (file.kind is None and file.seems not in (seems.UNKNOWN, seems.UNKNOWN_OF_UPDATES)):
+        return ()
+    return tuple(replace(one, log=log) for one in mentioned.in_text(text))
 
 
 def _as_evidence(file: File, data: bytes, reading: Reading) -> File:
@@ -367,7 +379,7 @@ def _nothing_told(files: Iterable[File]) -> str:
     about_updates = [one for one in told if one.kind is not None or one.seems == seems.UNKNOWN_OF_UPDATES]
     words = "Nothing in it says whether updates work" if about_updates else "Nothing about updates is in it"
     named = [f"{re.split(r'[/!]', one.shown)[-1]} seems to be {one.seems}" for one in about_updates or told]
-    return verdicts.one_line(f"{words}: {_listed(named)}.")
+    return f"{words}: {_listed(named)}."
 
 
 # --- whose files ------------------------------------------------------------------------------------------------------
@@ -451,16 +463,23 @@ def _judge(name: str | None, files: list[File], settings: Settings, now: int) ->
     unlike = {one.digest: one for one in reversed(files) if one.evidence is None}
     told = [observation for one in files if unlike.get(one.digest) is one for observation in one.observations]
     if not looks:
-        judged = verdicts.logs(told, settings, now)
-        if judged.verdict.msg == verdicts.NOTHING_SHOWN:
-            judged = replace(judged, verdict=replace(judged.verdict, msg=_nothing_told(files)))
-        return Host(name, judged)
+        return Host(name, _with_mentions(verdicts.logs(told, settings, now), files))
     newest = max(looks, key=lambda one: _taken(one.evidence)).evidence or Evidence(None, None, {})
     judged = verdicts.look(newest, settings, _not_seen_yet(newest, told))
     plans = []
     for repair in (*repairs.asked_for(judged.findings), *repairs.attempted(judged.findings)):
         plans.append(plan.build(repair, newest, judged.findings, {}, plan.new_run_id(now), settings))
     return Host(name, judged, tuple(plans))
+
+
+def _with_mentions(judged: Judged, files: list[File]) -> Judged:
+    """What logs came to, with what their texts name beside it: that decides nothing."""
+    named = mentioned.findings([mention for one in files for mention in one.mentions], judged.findings)
+    verdict = judged.verdict
+    if verdict.msg == verdicts.NOTHING_SHOWN:
+        msg = verdicts.one_line(_nothing_told(files) + mentioned.sentence(named))
+        verdict = replace(verdict, msg=msg, next_step=next((item.next_step for item in named), verdict.next_step))
+    return replace(judged, findings=(*judged.findings, *named), verdict=verdict)
 
 
 def _taken(look: Evidence | None) -> int:

@@ -29,7 +29,7 @@ _OF_UPDATES = re.compile(
     r"|\bdism(?:\.exe)? /|\bsfc /",
     re.I,
 )
-UNKNOWN_OF_UPDATES = "text of no known form that speaks of updates"
+UNKNOWN, UNKNOWN_OF_UPDATES = "text of no known form", "text of no known form that speaks of updates"
 
 
 class _Sign(NamedTuple):
@@ -119,7 +119,7 @@ def of(text: str, kind: str | None, observations: Iterable[Observation] = ()) ->
             return words
     if _OF_UPDATES.search(sample):
         return UNKNOWN_OF_UPDATES
-    return "text of no known form" if sample.strip() else "an empty file"
+    return UNKNOWN if sample.strip() else "an empty file"
 
 
 def is_text(text: str) -> bool:

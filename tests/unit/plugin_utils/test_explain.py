@@ -385,3 +385,47 @@ def test_no_two_hosts_share_a_file_of_evidence_and_each_is_told_by_its_name(tmp_
     assert {host for host in HOSTS if len(host) < 80} <= told
     (tmp_path / "a%0ab.json").write_text(content, "utf-8")
     assert run(tmp_path / "a%0ab.json")["host"].isprintable()
+
+
+TICKET = (
+    "Since the May update our servers do not install KB5058379 any more.\n\n"
+    "Windows Update ends with error {0} and the server goes back. sfc /scannow finds nothing.\n"
+)
+
+
+@pytest.mark.parametrize("written", ["0x800f0922", "800F0922", "-2146498270", "2148469026", "`0x800F0922`", "0x800F0922."])
+def test_a_code_in_a_ticket_is_told_and_decides_nothing(tmp_path: Path, written: str) -> None:
+    """A ticket that says what fails, without any log, was answered with "text of no known form" alone."""
+    done = run(put(tmp_path, ticket_txt=TICKET.format(written)) / "ticket_txt")
+    (told,) = done["findings"]
+    assert (told["code"], told["kb"], told["state"]) == ("0x800F0922", "KB5058379", "closed")
+    assert (done["verdict"], done["repairs"], done["attempts"]) == ("unknown", [], [])
+    assert "It names 0x800F0922 of KB5058379" in done["msg"]
+    assert "code=0x800F0922" in done["next_step"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("".join(f"Windows Update error 0x8024{number:04x}: see below\n" for number in range(1, 9)), id="a table of codes"),
+        pytest.param("Windows Update of commit 8007000a and of 0x0 and 0x00240005 went well\n", id="no failure"),
+        pytest.param("KB5058379 is build 80070002.1 of branch x-80070002\n", id="no code"),
+        pytest.param("Windows Update: address 0x8fffffff of 0x91234567\n", id="no code that is known"),
+        pytest.param(CBS_NOISE + CBS_NOISE.replace("starts successfully", "gave 0x800f0805, 0x80070002"), id="a log's own noise"),
+    ],
+)
+def test_what_is_no_report_of_a_failure_names_none(tmp_path: Path, text: str) -> None:
+    done = run(put(tmp_path, ticket_txt=text) / "ticket_txt")
+    assert done["findings"] == []
+    assert done["verdict"] == "unknown"
+
+
+def test_what_a_paste_shows_is_not_told_again_as_named(tmp_path: Path) -> None:
+    """The console's failure is a finding; the other code, of which only the sentence above it speaks, stands beside it."""
+    shown = "C:\\>dism /online /cleanup-image /restorehealth\nDeployment Image Servicing and Management tool\nVersion: 10.0.20348.1\n\n"
+    shown += "Image Version: 10.0.20348.169\n\nError: 0x800f081f\n\nThe source files could not be found.\n"
+    done = run(put(tmp_path, ticket_txt="Windows Update ends with 0x80073712, and DISM with 0x800f081f:\n\n" + shown) / "ticket_txt")
+    states = {item["code"]: item["state"] for item in done["findings"]}
+    assert states == {"0x800F081F": "failing", "0x80073712": "closed"}
+    assert done["verdict"] == "needs_action"
+    assert "0x80073712" not in done["msg"]

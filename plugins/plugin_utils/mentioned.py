@@ -1,0 +1,110 @@
+# Copyright (c) 2026, winfleet contributors
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Codes that somebody wrote of in a text: what people tell is no record of what happened, but it is what they ask about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from . import hresult
+from .finding import CLOSED, Finding
+from .readers.records import clean, kb_of
+
+# A text with more codes than this is a table of codes, and no longer text is a ticket.
+_MOST_CODES, MOST_TEXT = 6, 60_000
+_MOST_LINE, _MOST_NAMED = 200, 3
+_CODE = re.compile(r"(?<![0-9A-Za-z_.#/-])(0x[89c][0-9a-f]{7}|[89c][0-9a-f]{7}|-[12][0-9]{9}|[23][0-9]{9})(?![0-9a-z_-]|\.[0-9a-z])", re.I)
+_KB = re.compile(r"\bKB[0-9]{6,8}\b", re.I)
+# The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
+_OF_UPDATES = (0x8024, 0x800F, 0xC190)
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A code that a text names.
+
+    Attributes:
+        code: unsigned, as `hresult.normalise` gives it.
+        kb: the update that is named in the same line, or the only one of the text.
+        line: the line, cut to 200 characters.
+        log: the name of the file.
+    """
+
+    code: int
+    kb: str | None
+    line: str
+    log: str = ""
+
+
+def in_text(text: str) -> tuple[Mention, ...]:
+    """The failures that a text names, each code once; none where it is a table of codes, or longer than a ticket.
+
+    Args:
+        text: at most MOST_TEXT characters, else nothing is looked for.
+    """
+    if len(text) > MOST_TEXT:
+        return ()
+    updates = {found.group(0).upper() for found in _KB.finditer(text)}
+    only = updates.pop() if len(updates) == 1 else None
+    first: dict[int, Mention] = {}
+    for line in text.splitlines():
+        for code in _codes(line):
+            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE]))
+    return tuple(first.values()) if len(first) <= _MOST_CODES else ()
+
+
+def _codes(line: str) -> Iterator[int]:
+    for found in _CODE.finditer(line):
+        try:
+            code = hresult.normalise(found.group(1))
+        except hresult.HResultError:
+            continue
+        if hresult.is_known(code) or code >> 16 in _OF_UPDATES:
+            yield code
+
+
+def findings(mentions: Iterable[Mention], found: Iterable[Finding]) -> list[Finding]:
+    """What is named and not among the findings: told, and never acted on."""
+    shown = {code for item in found for code in (item.code, *item.codes)}
+    told: dict[str, Finding] = {}
+    for one in mentions:
+        info = hresult.describe(one.code)
+        if info.hex not in shown:
+            told.setdefault(info.hex, _finding(one, info))
+    return list(told.values())
+
+
+def _finding(one: Mention, info: hresult.CodeInfo) -> Finding:
+    return Finding(
+        id=f"{info.hex}@mentioned",
+        subject="mentioned",
+        layer="reported",
+        meaning=info.meaning,
+        answer={"wait": "search"},
+        next_step=f"Look at the host (winfleet.wu_repair.win_wu_info) or explain its logs; code={info.hex} says what helps where.",
+        state=CLOSED,
+        code=info.hex,
+        symbol=info.symbol,
+        kb=one.kb,
+        lines=(one.line,),
+        seen_in=(one.log,) if one.log else (),
+        source="reported",
+        superseded_by="nothing: somebody wrote of it, and no log shows it",
+        order=121,
+    )
+
+
+def sentence(named: Sequence[Finding]) -> str:
+    """What a text names, in words; '' where it names nothing."""
+    if not named:
+        return ""
+    more = len(named) - _MOST_NAMED
+    others = f" and {more} more" if more > 0 else ""
+    return f" It names {', '.join(_words(item) for item in named[:_MOST_NAMED])}{others}, which no log in it shows."
+
+
+def _words(item: Finding) -> str:
+    of_update = f" of {item.kb}" if item.kb else ""
+    return f"{item.code}{of_update} ({item.meaning})"
