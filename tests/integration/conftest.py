@@ -16,8 +16,8 @@ MakeFleet = Callable[..., Fleet]
 
 
 # In these files the engine does nothing of its own, or nothing that fix_wu.yml does not play on it: a look after a restart, a reset after
-# an update run, each module once more.
-BY_THE_WAY = ("test_restart.py", "test_rescue.py", "test_modules.py")
+# an update run, each module once more, logs that tests/unit/agent reads by the same PowerShell without the wire.
+BY_THE_WAY = ("test_restart.py", "test_rescue.py", "test_modules.py", "test_logs_on_hosts.py")
 
 
 @pytest.hookimpl(tryfirst=True)

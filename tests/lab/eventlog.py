@@ -97,6 +97,36 @@ class Event:
         return f"{head}<EventData>{fields}</EventData></Event>"
 
 
+@dataclass(frozen=True)
+class Copied(Event):
+    """A record out of an export, which renders as it stands there."""
+
+    text: str = ""
+
+    def xml(self) -> str:
+        """See Event."""
+        return self.text
+
+
+def copied(text: str, record: int) -> Copied:
+    """Take a record out of an export; it gets the number of this log, as a record that is written anew."""
+    unnumbered = re.sub(r"<EventRecordID>[0-9]*</EventRecordID>", "", text)
+    text = unnumbered.replace("<Channel>", f"<EventRecordID>{record}</EventRecordID><Channel>", 1)
+    system = ElementTree.fromstring(text)[0]
+    names = {"e": NAMESPACE}
+    provider, created = system.find("e:Provider", names), system.find("e:TimeCreated", names)
+    assert provider is not None, text[:200]
+    assert created is not None, text[:200]
+    return Copied(
+        channel=system.findtext("e:Channel", "", names),
+        provider=provider.attrib["Name"],
+        id=int(system.findtext("e:EventID", "0", names)),
+        time=datetime.fromisoformat(created.attrib["SystemTime"]).timestamp(),
+        record=record,
+        text=text,
+    )
+
+
 def _quoted(text: str) -> str:
     return "'" + escape(text, {"'": "&apos;"}) + "'"
 

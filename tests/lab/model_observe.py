@@ -568,9 +568,9 @@ _CODE = re.compile(
     re.IGNORECASE,
 )
 _MARK = re.compile(
-    r"\[SR\] (?!Verifying|Verify complete|Beginning)|Corrupt|CSI Payload|CSI Manifest"
-    r"|Repair(?:ed|ing)? (?:failed|complete|\d)"
-    r"|Exec: Processing complete|Total Detected|\(Fixed\)|Operation result|rollback|fatal error",
+    r"\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest"
+    r"|Repair(?:ed|ing)? (?:f(?:ailed|ile)|complete|\d)|Exec: Processing complete|Total Detected|\(Fixed\)|Checking System Update Readiness"
+    r"|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error",
     re.IGNORECASE,
 )
 _NOISE = re.compile(

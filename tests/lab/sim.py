@@ -25,12 +25,12 @@ import stat
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from . import scenario
-from .eventlog import CHANNELS, Event, Query, QueryError
+from .eventlog import CHANNELS, Event, Query, QueryError, copied
 
 E_ACCESSDENIED = 0x80070005
 WUC = "Microsoft-Windows-WindowsUpdateClient"
@@ -744,6 +744,12 @@ class Sim:
         if records is not None:
             at = self.host_time() if when is None else when
             records.append(Event(channel, provider, number, at, len(records) + 1, data, self.name, user_data))
+
+    def lay_events(self, texts: Iterable[str]) -> None:
+        """Write records of an export, which may have the newest first, into their channels."""
+        for text in sorted(texts, key=lambda one: copied(one, 0).time):
+            channel = copied(text, 0).channel
+            self._events[channel].append(copied(text, len(self._events[channel]) + 1))
 
     # -- the update agent ---------------------------------------------------------------------------------------
 

@@ -10,42 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lab import laid_logs
 
 from .conftest import Host
 
-CASES = Path(__file__).resolve().parents[2] / "cases/logs"
 PLACES = {
     "cbs": ("cbs", "cbs", "Windows/Logs/CBS/CBS.log"),
     "setup": ("setup", "upgrade", "$WINDOWS.~BT/Sources/Panther/setuperr.log"),
     "reporting": ("reporting", "reporting", "Windows/SoftwareDistribution/ReportingEvents.log"),
 }
 _TIME = re.compile(r"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)")
-# What no host writes, or what its agent is not asked for.
-ELSEWHERE = {
-    "setup": lambda name: not name.startswith("setuperr") or "sysprep" in name,
-    "cbs": lambda name: name.startswith("checksur") or not name.endswith(".log"),
-    "reporting": lambda name: not name.endswith(".log"),
-}
-# Where the host tells less, and why.
-LESS = {
-    "rolled-back-without-a-code.log": "the agent sends lines of codes and of damage, not every state",
-    "driver-not-found.log": "the agent sends lines of codes and of damage: the driver is named in a line that has neither",
-    "driver-update-named.log": "the agent sends lines of codes and of damage: the driver is named in a line that has neither",
-    "lookup-of-a-file-of-servicing.log": "the agent sends no line that has but an NT status (0xd0000034): healthy hosts write hundreds",
-    "lookup-of-a-file-of-the-store.log": "the agent sends no line that has but an NT status (0xd0000034): healthy hosts write hundreds",
-}
-FILES = [
-    pytest.param(
-        family,
-        path,
-        id=f"{family}/{path.name}",
-        marks=[pytest.mark.xfail(reason=LESS[path.name], strict=True)] if path.name in LESS else [],
-    )
-    for family in PLACES
-    for path in sorted((CASES / family).iterdir())
-    if not ELSEWHERE[family](path.name)
-]
-
 
 def last_moment(text: str) -> int:
     """The newest time that stands in a log, as if it were UTC."""
@@ -58,7 +32,7 @@ def said(found: Any) -> set[str]:
     return {f"{item.code or item.condition}@{item.subject}" for item in found if item.active}
 
 
-@pytest.mark.parametrize(("family", "path"), FILES)
+@pytest.mark.parametrize(("family", "path"), laid_logs.params(*PLACES))
 def test_a_host_tells_what_its_file_tells(host: Host, family: str, path: Path) -> None:
     from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import evidence, logs, verdict  # noqa: PLC0415
     from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.situation import Settings  # noqa: PLC0415
