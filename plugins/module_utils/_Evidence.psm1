@@ -207,7 +207,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   if ($tail.modified -lt $Look.since -or $read -eq 0) { return $log }
   $text = ConvertFrom-LogByte $tail.bytes
   if ($read -lt $tail.size) { $text = $text -replace '^[^\n]*\n' }
-  # Lines carry local time of whatever zone: a day of grace.
+  # Local time of whatever zone: a day of grace.
   $floor = [DateTimeOffset]::FromUnixTimeSeconds([Math]::Max(0, $Look.since - 86400)).ToString('u') -replace 'Z'
   if ($text -match '(?m)^(?:\{[^\t]*\t)?(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)') { $log.oldest = @($Matches[1], $floor | Sort-Object)[1] }
   # It has up to 50 MB: errors alone.
@@ -216,7 +216,8 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   if ($text.Length -gt 300000) { $options += ', Compiled' }
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
   $words = '\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest|Repair(ed|ing)? (f(ailed|ile)|complete|\d)|' +
-    'Exec: Processing complete|Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error'
+    'Exec: Processing complete|Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error|' +
+    'result [^0], inf|\\(WinSxS|servicing)\\.{9,500}=0xd'
   # Set-up tells much without a code.
   if ($Sort -eq 'setup') { $words += '|, Error ' }
   $begin = if ($Sort -eq 'reporting') { '\{[^\t\n]*(\t[^\t\n]*){2}\t\d[^\t\n]*(\t[^\t\n]*){3}\t[0-9a-f]+\t' } else { "[^\n]*?($code|$words)" }
@@ -235,7 +236,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       if ($number -in 147, 148) { $group += $update }
       $name = Get-UpdateName $column[11] $update
       $failed = $column[7] -notmatch '^0+$'
-      # 162, 167, 181: it was fetched or begun, which ends no failure of an installation.
+      # 162, 167, 181: fetched or begun, which ends no failed installation.
       if (-not $failed -and $number -notin 162, 167, 181) { $ends["$name"]++ }
       $kind = "$($column[7]) $group $name"
       $tells = @($failed, $kind, $name, $ends["$name"])
@@ -323,7 +324,7 @@ function Get-historySection($Look) {
   @{ entries = @(Select-Telling $Look -Item $entries -Extra 3) }
 }
 
-# Id, time and data fields of an event; UserData flattened.
+# An event's id, time and data; UserData flattened.
 function ConvertFrom-EventXml([string] $Text) {
   if ($Text -notmatch '(?s)<EventID[^>]*>\s*(\d+).*?SystemTime=.(.{19}).*?<EventRecordID>\s*(\d+).*?</System>(.*)') { throw 'an event that is none' }
   $data = @{}
@@ -334,7 +335,7 @@ function ConvertFrom-EventXml([string] $Text) {
     $value = [Net.WebUtility]::HtmlDecode($leaf.Groups[4].Value) -replace '^\s+|\s+$'
     if ($name -eq 'Data') { $position++; $name = "param$position" }
     if ($leaf.Groups[2].Value -match '\bName=["'']([^"'']+)') { $name = $Matches[1] }
-    # Its key stands in the binary, as UTF-16 in hex.
+    # Its key, as UTF-16 in hex.
     if ($name -eq 'Binary') {
       if ($value -notmatch '^([2-7][0-9A-F]00)+') { continue }
       $name = 'service'

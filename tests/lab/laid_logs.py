@@ -1,6 +1,6 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The logs of tests/cases/logs that a host may have: which a look reads, and where a look tells less than the file."""
+"""The logs of tests/cases/logs that a host may have: which a look reads."""
 
 from __future__ import annotations
 
@@ -19,16 +19,6 @@ _READ: dict[str, Callable[[str], bool]] = {
     "reporting": lambda name: name.endswith(".log"),
     "events": lambda name: name.endswith(".xml") and name not in _NO_EVENTS,
 }
-_NO_STATES = "the agent sends lines of codes and of damage, not every state"
-_NO_DRIVER = "the agent sends lines of codes and of damage: the driver is named in a line that has neither"
-_NO_STATUS = "the agent sends no line that has but an NT status (0xd0000034): healthy hosts write hundreds"
-_LESS = {
-    "rolled-back-without-a-code.log": _NO_STATES,
-    "driver-not-found.log": _NO_DRIVER,
-    "driver-update-named.log": _NO_DRIVER,
-    "lookup-of-a-file-of-servicing.log": _NO_STATUS,
-    "lookup-of-a-file-of-the-store.log": _NO_STATUS,
-}
 
 
 def found(*families: str) -> Iterator[tuple[str, Path]]:
@@ -40,13 +30,5 @@ def found(*families: str) -> Iterator[tuple[str, Path]]:
 
 
 def params(*families: str) -> list[object]:
-    """The same for pytest, with what a look tells less marked."""
-    return [
-        pytest.param(
-            family,
-            path,
-            id=f"{family}/{path.name}",
-            marks=[pytest.mark.xfail(reason=_LESS[path.name], strict=True)] if path.name in _LESS else [],
-        )
-        for family, path in found(*families)
-    ]
+    """The same for pytest."""
+    return [pytest.param(family, path, id=f"{family}/{path.name}") for family, path in found(*families)]

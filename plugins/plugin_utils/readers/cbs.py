@@ -140,6 +140,9 @@ class Store(Reader):
     def close(self) -> None:
         """No more lines: what no success survived has failed."""
         self._keep_original()
+        if self._rollback is not None:
+            # That it failed, the rollback says better.
+            self._pending = [seen for seen in self._pending if seen.code != E_FAIL]
         self._settle(succeeded=False, ended=False)
         self._rolled_back()
         self._end_sfc()
