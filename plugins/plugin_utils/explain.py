@@ -316,10 +316,11 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
 
 
 def _mentions(file: File, text: str, log: str) -> tuple[mentioned.Mention, ...]:
-    """The codes in what a person wrote, or pasted: in a log of a known form a code that its reader leaves alone is noise."""
-    if file.kind not in (None, *_SCREENS) or (file.kind is None and file.seems not in (seems.UNKNOWN, seems.UNKNOWN_OF_UPDATES)):
+    """The codes in what a person wrote, or pasted."""
+    if file.kind is None and file.seems not in (seems.UNKNOWN, seems.UNKNOWN_OF_UPDATES):
         return ()
-    return tuple(replace(one, log=log) for one in mentioned.in_text(text))
+    is_log = file.kind not in (None, *_SCREENS)
+    return tuple(replace(one, log=log) for one in mentioned.in_text(text, is_log=is_log))
 
 
 def _as_evidence(file: File, data: bytes, reading: Reading) -> File:

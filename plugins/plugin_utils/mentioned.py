@@ -17,6 +17,8 @@ _MOST_CODES, MOST_TEXT = 6, 60_000
 _MOST_LINE, _MOST_NAMED = 200, 3
 _CODE = re.compile(r"(?<![0-9A-Za-z_.#/-])(0x[89c][0-9a-f]{7}|[89c][0-9a-f]{7}|-[12][0-9]{9}|[23][0-9]{9})(?![0-9a-z_-]|\.[0-9a-z])", re.I)
 _KB = re.compile(r"\bKB[0-9]{6,8}\b", re.I)
+# A line of a log: a date or a level before it, columns, or a code in the form of a program.
+_RECORD = re.compile(r"^[\W_]{0,8}(?:[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
 # The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
 _OF_UPDATES = (0x8024, 0x800F, 0xC190)
 
@@ -38,11 +40,12 @@ class Mention:
     log: str = ""
 
 
-def in_text(text: str) -> tuple[Mention, ...]:
+def in_text(text: str, *, is_log: bool) -> tuple[Mention, ...]:
     """The failures that a text names, each code once; none where it is a table of codes, or longer than a ticket.
 
     Args:
         text: at most MOST_TEXT characters, else nothing is looked for.
+        is_log: it holds lines of a log, where a code that its reader leaves alone is noise: sentences alone are looked at.
     """
     if len(text) > MOST_TEXT:
         return ()
@@ -50,6 +53,8 @@ def in_text(text: str) -> tuple[Mention, ...]:
     only = updates.pop() if len(updates) == 1 else None
     first: dict[int, Mention] = {}
     for line in text.splitlines():
+        if is_log and _RECORD.search(line):
+            continue
         for code in _codes(line):
             first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE]))
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()

@@ -13,7 +13,8 @@ from .records import Collector, kb_of, part, to_code
 
 HEAD = re.compile(
     r"\ufeff?(?:([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?)?[ \t]*"
-    r"(Info|Warning|Error|Fatal|Perf)[ \t]+(?:\[0x[0-9a-f]{2,8}\][ \t]+)?(?:([A-Z][A-Za-z]{1,9})[ \t]+)?(.*)",
+    # `Error 0x80073701 is ERROR_SXS_ASSEMBLY_MISSING` is a sentence.
+    r"(Info|Warning|Error|Fatal|Perf)(?:[ \t]{2,}|[ \t](?!0x))(?:\[0x[0-9a-f]{2,8}\][ \t]+)?(?:([A-Z][A-Za-z]{1,9})[ \t]+)?(.*)",
     re.S,
 )
 DATED = re.compile(r"\ufeff?([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?(.*)", re.S)

@@ -420,6 +420,15 @@ def test_what_is_no_report_of_a_failure_names_none(tmp_path: Path, text: str) ->
     assert done["verdict"] == "unknown"
 
 
+def test_what_is_written_above_lines_of_a_log_is_told(tmp_path: Path) -> None:
+    """The lines were all noise, so the ticket was "a log of the servicing stack" that says nothing."""
+    done = run(
+        put(tmp_path, ticket_txt=TICKET.format("0x800f0922") + "\nError 0x80073701 is in CBS.log, too:\n" + CBS_NOISE) / "ticket_txt"
+    )
+    assert {item["code"]: item["state"] for item in done["findings"]} == {"0x800F0922": "closed", "0x80073701": "closed"}
+    assert "It names 0x800F0922 of KB5058379" in done["msg"]
+
+
 def test_what_a_paste_shows_is_not_told_again_as_named(tmp_path: Path) -> None:
     """The console's failure is a finding; the other code, of which only the sentence above it speaks, stands beside it."""
     shown = "C:\\>dism /online /cleanup-image /restorehealth\nDeployment Image Servicing and Management tool\nVersion: 10.0.20348.1\n\n"
