@@ -31,6 +31,8 @@ _GLE = re.compile(r"\[gle=(0x[0-9a-fA-F]{8})")
 _ERROR_CODE = re.compile(r"\bwith error code ([0-9]{1,5})\b")
 _FROM_WIN32 = re.compile(r"HRESULT_FROM_WIN32\((?:ERROR_[A-Z_]{1,60}|([0-9]{1,5}))\)")
 _OF_INSTALLER = re.compile(r"HRESULT_FROM_WIN32\((ERROR_[A-Z_]{1,60}|[0-9]{1,5})\)")
+# CSI writes the number of a status that it has no name for: `(F) c0000242 [Error,Facility=(system),Code=578 (0x0242)]`.
+_NUMBERED = re.compile(r"\(F\) ([89c][0-9a-f]{7}) \[Error", re.I)
 _STATUS_NAME = re.compile(r"\b(STATUS_[A-Z_0-9]{4,60})\b")
 _CATEGORY = re.compile(r"category \[[^\]]{1,20}\]['\"]([A-Za-z]{1,60})['\"]")
 _SESSION = re.compile(r"[Ss]ession[^:]{0,40}: ?([0-9]{4,12}_[0-9]{1,12})")
@@ -52,6 +54,9 @@ _LAST_PART = re.compile(r"([^\\/'\"\s\[\]{}:]{1,120})['\"]?\s*$")
 
 _NT_NAMES = {
     "STATUS_ACCESS_DENIED": 0xC0000022,
+    "STATUS_CRC_ERROR": 0xC000003F,
+    "STATUS_DEVICE_DATA_ERROR": 0xC000009C,
+    "STATUS_IO_DEVICE_ERROR": 0xC0000185,
     "STATUS_OBJECT_NAME_NOT_FOUND": 0xC0000034,
     "STATUS_OBJECT_PATH_NOT_FOUND": 0xC000003A,
     "STATUS_SHARING_VIOLATION": 0xC0000043,
@@ -71,7 +76,7 @@ _LOOKUP = re.compile(r"::DirectRegistryProvider::|::CKey::|SysQueryValueKey")
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
 # Files of the store. What else is looked for and not there is only lacking for what was being installed.
 _STORE_FILE = re.compile(r"\\(?:WinSxS|servicing)\\", re.I)
-_SOUGHT = re.compile(r"[\"'](?:\\\?\?\\)?([A-Za-z]:\\[^\"'\r\n]{1,300})[\"']")
+_SOUGHT = re.compile(r"[\"'](?:\\\?\?\\)?((?:[A-Za-z]:|\\Device\\HarddiskVolume[0-9]{1,3})\\[^\"'\r\n]{1,300})[\"']")
 # These say without an error's level that the store is damaged.
 _CORRUPT_PACKAGE = ("Store corruption, ", "Mark store corruption flag")
 _DAMAGED_BY_CODE = (0x80073712, 0x80073715, 0x800736CC, 0x800F0983, 0x800F0984, 0x800F0991)
@@ -330,6 +335,9 @@ class Store(Reader):
         if _LOOKUP.search(message):
             return
         if code not in _FILE_NOT_FOUND:
+            if _STORE_FILE.search(message) and "SysReadFile" in message:
+                # A file of the store that is there and cannot be read: the disk, or its compression (WOF).
+                subject, layer = Subject(_sought(message) or subject.name, subject.kb), "store"
             self._keep(self._seen(line, layer, subject, code=code))
         elif _STORE_FILE.search(message):
             self._keep(self._seen(line, "store", Subject(_sought(message) or subject.name, subject.kb), code=code))
@@ -600,7 +608,7 @@ def _csi_code(message: str) -> int | None:
     """The code of a CSI message that does not end with a telling one."""
     if INSTALLER.search(message):
         return searched(_INSTALLER_CODE, message) or searched(_OF_INSTALLER, message)
-    for pattern in (_ERROR_CODE, _FROM_WIN32):
+    for pattern in (_ERROR_CODE, _FROM_WIN32, _NUMBERED):
         code = searched(pattern, message)
         if code is not None:
             return code
