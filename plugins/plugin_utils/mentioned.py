@@ -96,7 +96,7 @@ def _finding(one: Mention, info: hresult.CodeInfo) -> Finding:
         lines=(one.line,),
         seen_in=(one.log,) if one.log else (),
         source="reported",
-        superseded_by="nothing: somebody wrote of it, and no log shows it",
+        superseded_by="nothing: it is named, and nothing is shown that failed with it",
         order=121,
     )
 
@@ -107,7 +107,7 @@ def sentence(named: Sequence[Finding]) -> str:
         return ""
     more = len(named) - _MOST_NAMED
     others = f" and {more} more" if more > 0 else ""
-    return f" It names {', '.join(_words(item) for item in named[:_MOST_NAMED])}{others}, which no log in it shows."
+    return f" It names {', '.join(_words(item) for item in named[:_MOST_NAMED])}{others}, but shows nothing that failed with it."
 
 
 def _words(item: Finding) -> str:

@@ -11,7 +11,7 @@ from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, clean, is_failure, lines_with, outcome_of_failure, part
 from .reporting import REPORT, report, zone_seconds
 from .told import Told
-from .update_log_line import GUID, PART, AgentLine, Lines, Updates, is_update_log
+from .update_log_line import GUID, PART, AgentLine, Lines, Updates, is_update_log, on_lines_of_their_own
 from .update_log_old import WORTH, OldForm
 
 __all__ = ["is_update_log", "wulog"]
@@ -254,7 +254,7 @@ def _report(raw: str, place: int, at: int | None, told: Told) -> Observation | N
 def wulog(text: str, out: Collector) -> None:
     """Read WindowsUpdate.log, of Windows 7 or as Get-WindowsUpdateLog writes it."""
     if len(text) <= _MOST_PASTED:
-        text = _RUN_ON.sub("\n", text)
+        text = on_lines_of_their_own(_RUN_ON.sub("\n", text))
     lines, told = Lines(text), Told(out)
     updates = Updates(told)
     old, new = OldForm(told, updates), _NewForm(told, updates)

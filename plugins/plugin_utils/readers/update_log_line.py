@@ -39,10 +39,12 @@ _UNDATED_SIGN = re.compile(
     rf"^{_NEW_UNDATED}(?:Send request|WinHttp: Send|Library download|SyncUpdates_W|Error occurred while|Background download))|"
     r"^[ \t>|*#\u2022-]{0,8}(?:WARNING: )?"
     r"(?:WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8|SyncUpdates failure, error = 0x8)"
-    r"|^[ \t>|]{0,8}(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
+    r"|(?:^[ \t>|]{0,8}|[ \t])(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
     r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)",
     re.M | re.I,
 )
+# A page has lost the ends of these lines, too.
+_UNDATED_RUN_ON = re.compile(r"(?<=[^\s>|])[ \t]{1,8}(?=(?:Agent|AU|PT)[ \t]{1,8}(?:[*#][ \t]{1,4})?(?:WARNING: |FATAL: |\*{2}|>>|#{2}))")
 # Lines of Windows Vista to 8.1 and of its servers have milliseconds; Get-WindowsUpdateLog writes seven digits.
 _OLD_DIGITS = 3
 
@@ -96,6 +98,13 @@ class AgentLine:
 def is_update_log(sample: str, _name: str) -> bool:
     """Whether it is WindowsUpdate.log: date, time, process, thread and component begin its lines, or what is quoted of them."""
     return _HEADS.search(sample) is not None or _UNDATED_SIGN.search(sample) is not None
+
+
+def on_lines_of_their_own(text: str) -> str:
+    """Lines without dates that a page has joined, each for itself again."""
+    if _HEADS.search(text) is not None:
+        return text
+    return _UNDATED_RUN_ON.sub("\n", text)
 
 
 class Lines:
