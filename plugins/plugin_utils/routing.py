@@ -659,7 +659,8 @@ def _names(case: _Case) -> dict[str, str]:
         "http": str(_http(failure.code) or "an error"),
         "update": _update(failure),
         "rolling": updates.rolling_name(_rolling(failure)) or "it comes again and again",
-        "named": _worded(": ", name),
+        # The phase that an upgrade is called by is no package.
+        "named": _worded(": ", file),
         "phase": f"{_worded(', phase ', phase_words(phase))}{_worded(': ', file)}",
         "phase_only": _worded(", phase ", phase_words(phase)),
         "file": file,

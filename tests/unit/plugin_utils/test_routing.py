@@ -601,6 +601,20 @@ def test_a_code_of_configmgr_is_nobody_elses(code: int, lasting: bool, step: str
     assert (routed.step.removeprefix("admin:"), "CBS.log" in routed.next_step) == (step, False)
 
 
+@pytest.mark.parametrize("layer", ["install", "store"])
+def test_a_permanent_package_is_no_damage(layer: str) -> None:
+    # `Processing 1 of 1 - WinPE-Rejuv-Package: Permanent package cannot be uninstalled. Error: 0x800f0825`
+    routed = routing.answer_for(Failure(layer, 0x800F0825, name="WinPE-Rejuv-Package"), BLANK)
+    assert routed.answer == {"owner": "admin"}
+    assert "WinPE-Rejuv-Package" in routed.next_step
+    assert "DISM" not in routed.next_step
+
+
+def test_the_phase_of_an_upgrade_is_no_package() -> None:
+    routed = routing.answer_for(Failure("upgrade", 0x800F0818, name="0x20003"), BLANK)
+    assert "0x20003" not in routed.next_step
+
+
 def test_an_update_that_does_not_fit_left_no_error_in_cbs_log() -> None:
     assert routing.answer_for(Failure("install", 0x80240017, kb="KB5099002"), MICROSOFT).step == "admin:not_applicable"
     assert "DISM" in routing.answer_for(Failure("scan", 0x8024D007), MICROSOFT).next_step
