@@ -8,6 +8,8 @@ line, and lines are cut before any pattern sees them.
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
@@ -61,7 +63,7 @@ def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[
 
 def understood(data: bytes, name: str = "", zone_offset_s: int | None = None) -> tuple[str | None, list[Observation]]:
     """What `kind_of` and `read` say, for who wants both: a large log is decoded and recognised once."""
-    text = decode(bytes(data[-TAIL_BYTES:]))
+    text = _as_written(decode(bytes(data[-TAIL_BYTES:])))
     kind = _kind(text, name)
     if kind is None:
         return None, []
@@ -114,7 +116,7 @@ def kind_of(data: bytes, name: str = "") -> str | None:
     One of the names in `_KINDS`: `events`, `wulog`, `reporting`, `setup`, `device setup` (setupact.log without a set-up of Windows in it),
     `setupdiag`, `compat`, `console`, `servicing` (CBS and DISM) ...
     """
-    kind = _kind(decode(bytes(data[-TAIL_BYTES:])), name)
+    kind = _kind(_as_written(decode(bytes(data[-TAIL_BYTES:]))), name)
     return None if kind is None else kind.name
 
 
@@ -152,6 +154,8 @@ _QUOTED = ("events", "wulog", "cmtrace", "events as text", "console", "servicing
 # What a reader reads by itself of another's lines.
 _INSIDE = {"console": {"servicing"}}
 _MOST_QUOTED = 60_000
+# What begins a record of events or of the ConfigMgr client.
+_ESCAPED = re.compile(r"&lt;(?:Event[ &]|!\[LOG\[)")
 _SAMPLE_HEAD, _SAMPLE_TAIL = 300_000, 100_000
 
 
@@ -160,6 +164,13 @@ def _kind(text: str, name: str) -> _Kind | None:
     if len(text) > _SAMPLE_HEAD + _SAMPLE_TAIL:
         sample = f"{text[:_SAMPLE_HEAD]}\n{text[-_SAMPLE_TAIL:]}"
     return next((kind for kind in _KINDS if kind.recognises(sample, name)), None)
+
+
+def _as_written(text: str) -> str:
+    """A text without the entities that a page or a form has made of its brackets; data within events have some of their own."""
+    if len(text) > _MOST_QUOTED or _ESCAPED.search(text) is None:
+        return text
+    return html.unescape(text)
 
 
 def _channel(kind: str, name: str) -> str:

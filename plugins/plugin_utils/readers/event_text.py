@@ -9,7 +9,8 @@ one the number of the event. wevtutil and the viewer have the log, the provider,
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from .event_message import MAX_MESSAGE
@@ -22,6 +23,10 @@ from .records import Collector, each_line
 _LABELLED = re.compile(r"(\s{0,8})([^\W\d_][^:\uff1a]{0,40}?)\s{0,24}[:\uff1a](.*)$")
 # Format-List sets what it wraps under the value, far behind the labels.
 _CONTINUED = re.compile(r"\s{5,60}(\S.*)")
+# A ticket quotes with `> `, and a form sets an empty line after each. A log of many megabytes was not pasted.
+_QUOTED = re.compile(r"(?:[ \t]{0,4}>){1,3} ?")
+_MOST_PASTED = 2 * 1024 * 1024
+_FEWEST_APART = 4
 _MOST_FIELDS, _MOST_LINES = 60, 40
 _FEWEST = 3
 # Between the id and the message stand at least task, level, keywords, user and computer.
@@ -94,7 +99,7 @@ def _runs(text: str) -> Iterator[tuple[list[_Field], list[str]]]:
     """Labelled lines that follow each other, and what stands behind them; of both no more than an event has."""
     run: list[_Field] = []
     rest: list[str] = []
-    for line in each_line(text):
+    for line in _lines(text):
         field = _field(line)
         if field is None:
             _take(run, rest, line)
@@ -104,6 +109,28 @@ def _runs(text: str) -> Iterator[tuple[list[_Field], list[str]]]:
             run, rest = [], []
         run.append(field)
     yield run, rest
+
+
+def _lines(text: str) -> Iterable[str]:
+    """The lines of a text as the program wrote them."""
+    if len(text) > _MOST_PASTED:
+        return each_line(text)
+    lines = [_QUOTED.sub("", line, count=1) if ">" in line[:8] else line for line in each_line(text)]
+    labelled = [_LABELLED.match(line) is not None for line in lines]
+    together = sum(one and other for one, other in pairwise(labelled))
+    apart = sum(one and other and not between.strip() for one, other, between in zip(labelled, labelled[2:], lines[1:], strict=False))
+    if apart < _FEWEST_APART or apart < 3 * together:
+        return lines
+    return _joined(lines)
+
+
+def _joined(lines: list[str]) -> Iterator[str]:
+    """Lines without the empty one behind each; what was empty before stays, for it ends an event."""
+    empty = 0
+    for line in lines:
+        empty = 0 if line.strip() else empty + 1
+        if empty % 2 == 0:
+            yield line
 
 
 def _field(line: str) -> _Field | None:
