@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from ..observation import FAILED, OK, Observation
+from ..observation import FAILED, OK, Observation, changed
 from .console_screen import Piece, Screen
 from .records import Collector, kb_of, to_code
 from .stack import layer_of
@@ -58,10 +59,15 @@ _DONE = "The operation completed successfully"
 # A typing error, and a console without rights: nothing was tried.
 _MISTAKES = (0x80070057, 0x800702E4)
 _MOUNT = 0xC142
+# CBS_E_IMAGE_UNSERVICEABLE: a package that failed has spoiled those behind it.
+_UNSERVICEABLE = 0x800F0830
 _SAME_RUN, _LONG_LINE, _SENTENCE = 15, 200, 220
 # A feature whose files were not found, where the command that names it was not pasted.
 _SOME_FEATURE = "a Windows feature"
 _FEATURES_ALONE = (0x800F0907, 0x800F0950, 0x800F0954)
+# What these say is about a package that was to go in or out: none of them ends a repair of the store.
+# CBS_E_INVALID_PACKAGE, ..._UNKNOWN_UPDATE, ..._NOT_APPLICABLE, ..._NEW_SERVICING_STACK_REQUIRED, ..._CANNOT_UNINSTALL, ..._INSTALLERS_FAILED.
+_OF_PACKAGES = (0x800F0805, 0x800F080C, 0x800F081E, 0x800F0823, 0x800F0825, 0x800F0922, *_FEATURES_ALONE)
 _NO_SOURCE = (0x800F081F, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
 
 
@@ -70,6 +76,14 @@ def is_dism(screen: Screen) -> bool:
     if _VERSIONS.search(screen.text) or _BAR.search(screen.text) or _HEADED.search(screen.text):
         return True
     return _NOT_ENABLED.search(screen.text) is not None or any(run.code is not None and run.shown for run in _runs(screen))
+
+
+class _Part(NamedTuple):
+    """A package of a call that had several, and how it ended."""
+
+    package: str
+    code: int
+    piece: Piece
 
 
 @dataclass
@@ -91,6 +105,9 @@ class _Run:
     begun: int = 0
     last: int = 0
     said: list[tuple[str, str, Piece]] = field(default_factory=list)
+    # The package that is at work, and those that have failed.
+    current: str = ""
+    failed: list[_Part] = field(default_factory=list)
 
     @property
     def is_foreign(self) -> bool:
@@ -104,7 +121,7 @@ class _Run:
         """Whether it looked at the component store. Without the command: DISM names what is at work, but for a repair it names nothing."""
         if self.command:
             return _REPAIR.search(self.command) is not None
-        if self.code in _FEATURES_ALONE:
+        if self.code in _OF_PACKAGES:
             return False
         return not self.work and not self.package
 
@@ -171,6 +188,8 @@ def _read(run: _Run, piece: Piece, index: int) -> None:
     if processed:
         run.last, run.shown = index, True
     package = package or processed
+    if package:
+        run.current = package.group(1)
     if package and run.code is None:
         run.package = package.group(1)
     elif run.versions >= 2 and not versions and not shares and not run.percent and run.code is None and not _is_said(text):
@@ -190,9 +209,13 @@ def _read_end(run: _Run, piece: Piece, index: int) -> None:
     # A row of a table explains codes.
     found = None if text.startswith("|") else _HEX.search(text)
     if found and (found.start() == 0 or run.shown) and not text[0].isdigit():
-        # Of several packages the first that failed spoiled the others; the last line repeats a code.
+        code = to_code(found.group(2))
+        if run.current and code is not None and not (code == _UNSERVICEABLE and run.failed):
+            run.failed.append(_Part(run.current, code, piece))
+            run.current = ""
+        # The last line repeats a code.
         if run.code is None:
-            run.code, run.place = to_code(found.group(2)), piece.place
+            run.code, run.place = code, piece.place
             run.line = text[found.start() :] if len(text) > _LONG_LINE else text
         run.last, run.shown = index, run.shown or bool(run.command)
         return
@@ -215,13 +238,33 @@ def dism(screen: Screen, out: Collector) -> None:
             continue
         seen = _failure(run, out)
         if seen is not None:
-            out.add(seen)
+            for one in _each(run, seen):
+                out.add(one)
             broken = broken or seen.layer == "store"
         if seen is not None or run.is_foreign:
             continue
         for outcome, marker, piece in run.said:
             out.add(Observation("dism", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
         _success(run, out, broken=broken)
+
+
+def _each(run: _Run, seen: Observation) -> list[Observation]:
+    """What a call ended with, of each of several packages that failed."""
+    if len(run.failed) < 2:
+        return [seen]
+    return [
+        changed(
+            seen,
+            layer=layer_of(part.code, part.piece.text),
+            place=part.piece.place,
+            code=part.code,
+            name=part.package,
+            kb=kb_of(part.package),
+            line=f"{part.package}: {part.piece.text}",
+        )
+        for part in run.failed
+        if part.code & 0x80000000 and part.code not in _MISTAKES
+    ]
 
 
 def _failure(run: _Run, out: Collector) -> Observation | None:
