@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..observation import Observation
 from .console_dism import dism, is_dism, is_sfc, sfc
 from .console_screen import Screen
 from .console_shell import is_drivers, is_powershell, is_services, is_wusa, powershell, services, wusa
@@ -15,6 +16,8 @@ from .records import Collector, each_line
 from .servicing import is_servicing, servicing
 from .stack import HEAD
 
+# `Language.Basic~~~de-DE~0.0.1.0`
+_CAPABILITY = "~~~"
 _Sign = Callable[[Screen], bool]
 _Reader = Callable[[Screen, Collector], None]
 
@@ -66,7 +69,18 @@ def _logged(text: str, out: Collector) -> None:
     lines = (line if HEAD.match(line) or "[SR]" in line else "" for line in each_line(text))
     logs = Collector(None, out.channel)
     servicing("\n".join(lines), logs)
-    ended = {one.layer for one in out.result() if one.source == "dism" and one.code is not None}
+    ended = [one for one in out.result() if one.source == "dism" and one.code is not None]
     for one in logs.result():
-        if one.source != "dism" or one.layer not in ended:
+        if not any(_is_told(one, other) for other in ended):
             out.add(one)
+
+
+def _is_told(logged: Observation, ended: Observation) -> bool:
+    """Whether what DISM ended with tells of what was logged on the way to it."""
+    if logged.source == "dism":
+        return logged.layer == ended.layer
+    if logged.code != ended.code or logged.layer != ended.layer:
+        return False
+    # The stack calls a package by its identity, and a capability by the package that brings it.
+    of_one_name = (logged.name or "").partition("~")[0] == (ended.name or "").partition("~")[0]
+    return of_one_name or _CAPABILITY in (ended.name or "")
