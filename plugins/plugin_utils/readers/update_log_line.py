@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ..observation import Observation
@@ -22,7 +23,9 @@ _HEAD = re.compile(rf"{_START}{_NUMBERS}([A-Za-z]\w{{1,29}})[ \t]{{1,24}}(.*)", 
 _HEADS = re.compile(rf"^{_START}{_NUMBERS}[A-Za-z]\w", re.M)
 # What a ticket quotes of the old form often has lost date, process and thread: `Agent   * WARNING: Exit code = 0x80244010`.
 _COMPONENTS = "Agent|AU|PT|Handler|Misc|Setup|COMAPI|DnldMgr"
-_UNDATED = re.compile(rf"[ \t>|]{{0,8}}({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S)
+# Or a word stands in the place of the date (`Date Time 788 ee4 PT WARNING: ...`), or nothing but process and thread are left.
+_NO_DATE = r"[^\d\n]{0,40}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}[ \t]{1,8}"
+_UNDATED = re.compile(rf"(?:{_NO_DATE}|[ \t>|]{{0,8}})({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S)
 # These say by themselves whose they are.
 _BARE = re.compile(
     r"[ \t>|]{0,8}(?:[*#\u2022-]{1,2}[ \t]{1,4})?(?:WARNING: )?"
@@ -40,11 +43,17 @@ _UNDATED_SIGN = re.compile(
     r"^[ \t>|*#\u2022-]{0,8}(?:WARNING: )?"
     r"(?:WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8|SyncUpdates failure, error = 0x8)"
     r"|(?:^[ \t>|]{0,8}|[ \t])(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
-    r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)",
+    r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)"
+    rf"|^{_NO_DATE}(?:{_COMPONENTS})[ \t]{{1,8}}(?:[*#-]{{1,2}}[ \t]{{1,4}})?(?:WARNING|FATAL): ",
     re.M | re.I,
 )
 # A page has lost the ends of these lines, too.
 _UNDATED_RUN_ON = re.compile(r"(?<=[^\s>|])[ \t]{1,8}(?=(?:Agent|AU|PT)[ \t]{1,8}(?:[*#][ \t]{1,4})?(?:WARNING: |FATAL: |\*{2}|>>|#{2}))")
+# Where a page or a ticket has lost the ends of lines, the heads stand within.
+_RUN_ON_HEAD = re.compile(
+    r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ \t]{1,4}[0-9]{2}:[0-9]{2}:[0-9]{2}[:.][0-9]{3,7}[ \t]{1,8}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}"
+    r"[ \t]{1,8}[A-Z][A-Za-z]"
+)
 # Lines of Windows Vista to 8.1 and of its servers have milliseconds; Get-WindowsUpdateLog writes seven digits.
 _OLD_DIGITS = 3
 
@@ -97,7 +106,9 @@ class AgentLine:
 
 def is_update_log(sample: str, _name: str) -> bool:
     """Whether it is WindowsUpdate.log: date, time, process, thread and component begin its lines, or what is quoted of them."""
-    return _HEADS.search(sample) is not None or _UNDATED_SIGN.search(sample) is not None
+    if _HEADS.search(sample) is not None or _UNDATED_SIGN.search(sample) is not None:
+        return True
+    return len(list(islice(_RUN_ON_HEAD.finditer(sample), 2))) == 2
 
 
 def on_lines_of_their_own(text: str) -> str:
