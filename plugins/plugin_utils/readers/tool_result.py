@@ -15,16 +15,19 @@ from typing import NamedTuple
 
 from .. import hresult, routing
 from ..observation import Observation
-from .records import CODE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
+from .records import CODE, NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
 
 # `Exception from HRESULT: 0x80240438`; not `[HRESULT = 0x80070002]`, as the servicing stack logs it.
 _HRESULT = re.compile(r"(?<!\[)(?<!CBS )HRESULT ?[:=]? ?\(?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I)
 # pywin32: DISP_E_EXCEPTION, and what it stands for last in the tuple that it holds.
 _TUPLE = re.compile(r"\(-2147352567, ?.{0,200}?[, ](-2[0-9]{9})\)")
 _OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|win_updates|WindowsUpdate|\bwu(?:a|auserv)\b", re.I)
-_AGENT = 0x8024
+_AGENT, _STACK = 0x8024, 0x800F
 _LAYERS_OF_NAMES = (("WU_E_UH_", "install"), ("WU_E_INSTALL", "install"), ("WU_E_DM_", "download"))
-_WORDS = (("search", "scan"), ("scan", "scan"), ("download", "download"), ("to install", "install"), ("installation failed", "install"))
+_WORDS = (
+    ("search", "scan"), ("scan", "scan"), ("download", "download"), ("to install", "install"), ("installation failed", "install"),
+    ("installer", "install"),
+)  # fmt: skip
 # `Failed to download update (1 of 2) ID TITLE (KB...): Download Result 4`.
 _ONE_UPDATE = re.compile(
     r"Failed to (download|install)(?: the)? update(?: \([0-9]{1,4} of [0-9]{1,4}\))?:? (?:[0-9A-Za-z-]{12,40} )?"
@@ -39,6 +42,25 @@ _EXIT = re.compile(r"Expected process to exit with \[[0-9, -]{1,80}\], but recei
 _BUNDLE = re.compile(r"Error (0x[89c][0-9a-f]{7}): Failed to execute MSU package", re.I)
 _FILE = re.compile(r"(KB[0-9]{6,8})[^<>|\"*?]{0,40}?\.msu", re.I)
 _BELOW, _ABOVE = 600, 2500
+# What ran the installer of an update says what it ended with, some words behind its file, in hexadecimal or as a number.
+_ENDED = re.compile(
+    r"(?:exit(?:ed)?|return(?:ed)?)(?: with)?(?:\s(?:code|status|value))?\b[\s:=]{0,3}(?:was\s|of\s|is\s)?['\"(]{0,2}"
+    r"(0x[0-9a-f]{8}|-?[0-9]{4,10})(?![0-9a-z])",
+    re.I,
+)
+_INSTALLER = re.compile(r"(KB[0-9]{6,8})[^<>|\"'*?\n]{0,60}?\.(?:msu|cab|exe|msp)\b", re.I)
+_BEHIND = 400
+_RESTART = (3010, 1641)
+# `WARNING: Update KB5099001 installation failed with code 0x80240017 (...)`
+_LOGGED = re.compile(
+    r"\W{0,4}(?:WARNING|ERROR|FATAL)\b.{0,60}?\b(KB[0-9]{6,8})\b.{0,80}?\bfailed\b.{0,60}?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I
+)
+# Codes of the agent and of the stack as numbers, behind a word that says what they are: `Installer error -2145124318`.
+_AS_NUMBER = re.compile(
+    r"\b(?:error|code|result|hresult|returned|received|status)\b[\s:=]{0,3}(?:code\b|was\b|is\b)?[\s:=]{0,3}['\"(]{0,2}"
+    r"(-214[56][0-9]{6}|214[89][0-9]{6})(?![0-9a-z])(?!\W{0,4}(?:means|=|:|bedeutet|signifi))",
+    re.I,
+)
 # It is for another Windows. (That it is there already, 0x00240006, is told by a code of success.)
 _NOT_FOR_THIS = 0x80240017
 _DISABLED = 0x80070422
@@ -88,13 +110,19 @@ def _said(text: str) -> Iterator[_Said]:
     yield from _installers(text)
     for place, line in enumerate(each_line(text), 1):
         named = _ONE_UPDATE.search(line)
-        if named:
+        logged = _LOGGED.match(line)
+        if logged:
+            yield from _by_number(place, line, logged.group(2), logged.group(1).upper())
+        elif named:
             code = CODE.search(line, named.end())
             yield _Said(place, named.group(1).lower(), code and to_code(code.group(1)), line, named.group(2))
         elif "HRESULT" in line or "-2147352567" in line:
             yield from _codes(place, line)
         elif "cannot be started" in line:
             yield from _services(place, line)
+        elif "214" in line and not line.lstrip().startswith("|"):
+            for number in _AS_NUMBER.finditer(line):
+                yield from _by_number(place, line, number.group(1))
 
 
 def _services(place: int, line: str) -> Iterator[_Said]:
@@ -112,6 +140,17 @@ def _codes(place: int, line: str) -> Iterator[_Said]:
             continue
         if code >> 16 == _AGENT or _OF_UPDATES.search(line):
             yield _Said(place, _layer(line, code), code, line)
+
+
+def _by_number(place: int, line: str, number: str, kb: str = "") -> Iterator[_Said]:
+    """A code of the agent's own, or of the stack's, which a program shows in its own way."""
+    code = to_code(number)
+    if code is None or not is_failure(code) or code in (_NOT_FOR_THIS, NOT_APPLICABLE):
+        return
+    if kb or code >> 16 == _STACK:
+        yield _Said(place, "install", code, line, kb)
+    elif code >> 16 == _AGENT:
+        yield _Said(place, _layer(line, code), code, line)
 
 
 def _layer(line: str, code: int) -> str:
@@ -136,6 +175,26 @@ def _installers(text: str) -> Iterator[_Said]:
     for found in _BUNDLE.finditer(text):
         files = list(_FILE.finditer(text, max(0, found.start() - _ABOVE), found.start()))
         yield from _installer(found, files[-1] if files else None)
+    yield from _returned(text)
+
+
+def _returned(text: str) -> Iterator[_Said]:
+    """What the installers of updates returned: the number belongs to the file above it."""
+    last = 0
+    for found in _ENDED.finditer(text):
+        files = list(_INSTALLER.finditer(text, max(last, found.start() - _BEHIND), found.start()))
+        last = found.end()
+        code = _of_windows(to_code(found.group(1)))
+        if files and code is not None and is_failure(code) and code & 0xFFFF not in _RESTART and code != _NOT_FOR_THIS:
+            kb = files[-1].group(1).upper()
+            yield _Said(0, "install", code, f"{files[-1].group(0)}: {found.group(0)}", kb)
+
+
+def _of_windows(code: int | None) -> int | None:
+    """The code of a Windows error that stands as a small number, also in hexadecimal (0x00000643)."""
+    if code is None or not 0 < code < 0x10000:
+        return code
+    return to_code(str(code))
 
 
 def _installer(found: re.Match[str], file: re.Match[str] | None) -> Iterator[_Said]:

@@ -25,7 +25,9 @@ _HEADS = re.compile(rf"^{_START}{_NUMBERS}[A-Za-z]\w", re.M)
 _COMPONENTS = "Agent|AU|PT|Handler|Misc|Setup|COMAPI|DnldMgr"
 # Or a word stands in the place of the date (`Date Time 788 ee4 PT WARNING: ...`), or nothing but process and thread are left.
 _NO_DATE = r"[^\d\n]{0,40}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}[ \t]{1,8}"
-_UNDATED = re.compile(rf"(?:{_NO_DATE}|[ \t>|]{{0,8}})({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S)
+_UNDATED = re.compile(
+    rf"(?:{_NO_DATE}|[ \t>|]{{0,8}})({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S
+)
 # These say by themselves whose they are.
 _BARE = re.compile(
     r"[ \t>|]{0,8}(?:[*#\u2022-]{1,2}[ \t]{1,4})?(?:WARNING: )?"
