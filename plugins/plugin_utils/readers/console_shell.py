@@ -166,6 +166,7 @@ _INSTALLS = (
     "Add-WindowsPackage", "Remove-WindowsPackage", "Enable-WindowsOptionalFeature", "Disable-WindowsOptionalFeature",
     "Add-WindowsCapability", "Remove-WindowsCapability", "Install-WindowsFeature", "Add-WindowsFeature",
 )  # fmt: skip
+_FEATURES = ("Enable-WindowsOptionalFeature", "Add-WindowsCapability")
 _REPAIR = "Repair-WindowsImage"
 _CMDLET = "|".join((*_SEARCHES, *_INSTALLS, _REPAIR))
 # The same words in every language: `+ CategoryInfo : NotSpecified: (:) [Get-WindowsUpdate], COMException`.
@@ -177,6 +178,13 @@ _QUALIFIED = re.compile(
 )
 # PowerShell 7: `Get-WindowsUpdate: Exception from HRESULT: 0x80240438`.
 _CONCISE = re.compile(rf"(?:\x1b\[[0-9;]{{1,10}}m)?({_CMDLET}) ?: .{{0,400}}", re.I)
+# `WARNING: Add-WindowsPackage failed. Error code = 0x800f0823`: whoever called it, and whatever is told below.
+_STATED = re.compile(
+    rf"(?:[^\W\d_][\w-]{{1,40}} ?[:\uff1a] ?){{0,2}}({'|'.join((*_INSTALLS, _REPAIR))})\b[^=]{{1,40}}= ?(0x[89c][0-9a-f]{{7}})\W{{0,3}}$",
+    re.I,
+)
+# Where the message of a record begins.
+_MESSAGE = re.compile(rf"(?:{_CMDLET}) ?: ", re.I)
 # The call of a cmdlet, and below it `Error: 0x800f0954` in any language.
 _CALLED = re.compile(rf"(?:PS [^>]{{1,120}}> ?)?({'|'.join(_INSTALLS)}) -", re.I)
 _LABELLED_CODE = re.compile(r"[^\W\d_]{1,16}[ \u00a0]?[:\uff1a][ \u00a0]{0,2}0x[8c][0-9a-f]{7}(?![0-9a-z])", re.I)
@@ -189,10 +197,12 @@ _METHOD = re.compile(r"\.(Search|Download|Install)\(", re.I)
 _COM_FAILURE = re.compile(r"\bCategoryInfo\s{0,20}:.{0,200}\], COMException", re.I)
 # The module win_updates of Ansible up to 2.9.
 _OLD_MODULE = re.compile(r"HRESULT ?: ?(0x[89c][0-9a-f]{7}) .{0,40}DoWindowsUpdate", re.I)
+# `-Online` or `-Path FOLDER`: an image that is laid out in a folder is not the Windows that runs.
+_ON_AN_IMAGE = re.compile(rf"\b(?:{'|'.join((*_INSTALLS, _REPAIR))})\b (?:(?!-Online\b).){{0,300}}?-Path[ :]", re.I)
 _FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})", re.I)
 _HEALTH = re.compile(r"ImageHealthState\s{0,30}: (Healthy|NonRepairable|Repairable)\b")
 _HEALTHS = {"Healthy": (OK, "store_clean"), "Repairable": (FAILED, "store_corrupt"), "NonRepairable": (FAILED, "repair_failed")}
-_ABOVE, _NEAR = 12, 8
+_ABOVE, _NEAR, _STATED_ABOVE = 12, 8, 2
 
 
 def is_powershell(screen: Screen) -> bool:
@@ -228,6 +238,11 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
             continue
         if concise and CODE.search(concise.group(0)):
             yield max(last, index - _NEAR), index, concise.group(1)
+            last, free = index + 1, index + _NEAR
+            continue
+        stated = _STATED.match(piece.text)
+        if stated and index >= last:
+            yield max(last, index - _STATED_ABOVE), index, stated.group(1)
             last, free = index + 1, index + _NEAR
             continue
         found = _CATEGORY.search(piece.text)
@@ -278,27 +293,41 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     pieces = screen.pieces[first : index + 1]
     begun = max((place for place, piece in enumerate(pieces) if piece.is_prompt), default=0)
     pieces = pieces[begun:]
-    coded = [(piece, found.group(1)) for piece in pieces if (found := CODE.search(piece.text))]
+    told_from = max((place for place, piece in enumerate(pieces) if _MESSAGE.match(piece.text)), default=0)
+    # Where the message is words alone, whoever wrote above it may have told the code.
+    coded = _codes_in(pieces[told_from:]) or _codes_in(pieces)
     # The code stands in the message, the first lines of a record; PowerShell 5 may repeat it as FullyQualifiedErrorId.
-    piece, text = coded[0] if coded else (pieces[0], "")
+    piece, text = coded[0] if coded else (pieces[told_from], "")
     code = to_code(text)
     told = " ".join(one.text for one in pieces)
     common: dict[str, Any] = {"place": piece.place, "channel": out.channel, "line": piece.text}
     own = next((name for name in (*_SEARCHES, *_INSTALLS, _REPAIR) if name.lower() == cmdlet.lower()), cmdlet)
+    # PowerShell shows the call below the message.
+    below = " ".join(one.text for one in screen.pieces[index + 1 : index + _NEAR]).partition("FullyQualifiedErrorId")[0]
+    if own not in _SEARCHES and _ON_AN_IMAGE.search(f"{told} {below}"):
+        related = tuple(filter(None, (code,)))
+        return Observation("dism", "offline", marker="offline_image", related=related, **common)
     if own == _REPAIR:
-        if code is None and "restorehealth" not in told.lower():
+        called = next((one for one in pieces if "restorehealth" in one.text.lower()), None)
+        if code is None and called is None:
             return None
+        if code is None and called is not None:
+            common = {**common, "line": called.text, "place": called.place}
         return Observation("dism", "store", code=code, marker=None if code else "repair_failed", **common)
+    feature = _FEATURE.search(told) or _FEATURE.search(below)
+    if code is None and own in _FEATURES and feature:
+        return Observation("dism", "install", marker="feature_failed", name=feature.group(1), **common)
     if code is None:
         return None
     if own in _SEARCHES:
         return Observation("powershell", _layer_of_search(code), code=code, **common)
-    # PowerShell shows the call below the message.
-    below = " ".join(one.text for one in screen.pieces[index + 1 : index + _NEAR])
-    feature = _FEATURE.search(told) or _FEATURE.search(below.partition("FullyQualifiedErrorId")[0])
     return Observation(
         "dism", layer_of(code, "", repair=False), code=code, name=feature.group(1) if feature else None, kb=kb_of(told), **common
     )
+
+
+def _codes_in(pieces: list[Piece]) -> list[tuple[Piece, str]]:
+    return [(piece, found.group(1)) for piece in pieces if (found := CODE.search(piece.text))]
 
 
 def _layer_of_search(code: int) -> str:
