@@ -71,6 +71,8 @@ _NOT_TOLD = (0x800F0805, 0x800F080D, 0x80070BC2)
 _STORE_CORRUPT = 0x800F0831
 # ERROR_SXS_ASSEMBLY_MISSING: the operation ends with it. Of a log that somebody quotes, the line that names the package is often all.
 _ASSEMBLY_MISSING = 0x80073701
+# ERROR_FAIL_REBOOT_REQUIRED: the stack takes nothing before a restart. It says so at level Info, and often nothing else was quoted.
+_RESTART_FIRST = 0x80070BC9
 # CSI looks for values of the registry that need not be there.
 _LOOKUP = re.compile(r"::DirectRegistryProvider::|::CKey::|SysQueryValueKey")
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
@@ -442,6 +444,8 @@ class Store(Reader):
         if code in _NOT_TOLD:
             return
         self._out.aside(code)
+        if code == _RESTART_FIRST and self._pinned is None:
+            self._pinned = self._seen(line, "install", subject, code=code)
         if subject.name or subject.kb:
             self._beside(line, code, subject)
 
