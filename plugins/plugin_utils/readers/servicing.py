@@ -14,7 +14,7 @@ from .checksur import CheckSur
 from .dism import Dism
 from .records import Collector, each_line, part, stamp_of
 from .setup import Setup
-from .stack import DATED, HEAD, Line
+from .stack import DATED, HEAD, MOST_PASTED, RUN_ON, Line
 
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x"
@@ -40,12 +40,6 @@ _SUMMARY_PARTS = re.compile(
 )
 _HAS_HEAD = re.compile(r"\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:|[ \t>*]{0,8}(?:(?:Info|Warning|Error)  |CBS |CSI |DISM))")
 _MOST_JOINED = 4
-# A copied screen has lost the ends of lines. A log of many megabytes is none, and would take a second more for every ten of them.
-_MOST_PASTED = 2 * 1024 * 1024
-_RUN_ON = re.compile(
-    r"(?<=[^\n\ufeff])(?=[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?"
-    r"(?:Info|Warning|Error|Fatal|Perf)[ \t])"
-)
 
 
 # `findstr [SR] C:\Windows\Logs\CBS\*.log` sets the file before each line.
@@ -179,8 +173,8 @@ def servicing(text: str, out: Collector) -> None:
     """Read CBS.log, DISM.log, CheckSUR.log, setupact.log or setuperr.log."""
     stream = Servicing(out)
     held, joined = "", 0
-    if len(text) <= _MOST_PASTED:
-        text = _RUN_ON.sub("\n", _by_age(text))
+    if len(text) <= MOST_PASTED:
+        text = RUN_ON.sub("\n", _by_age(text))
         if _FLAT_SUMMARY.search(text):
             text = _SUMMARY_PARTS.sub("\n", text)
     for raw in each_line(text):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, each_line, part, stamp_of, to_code
-from .stack import ANY_HEX, E_FAIL, Line, Reader, Subject
+from .stack import ANY_HEX, E_FAIL, MOST_PASTED, RUN_ON, Line, Reader, Subject
 
 # What set-up says of how it ends.
 _FINAL = (
@@ -315,7 +315,7 @@ _SYSPREP_CODE = re.compile(
     r"\b(?:hr|dwRet|status|code|was)\b[ ]{0,2}[=:]?[ ]{0,2}(0x[0-9a-f]{1,8}|[0-9a-f]{1,4})\b|\b(0x[89c][0-9a-f]{7})\b", re.I
 )
 _SYSPREP_MODULE = re.compile(
-    r"\bfrom [^\s;,]{0,120}?\\([\w.-]{1,60}\.dll)\b|\bexecuting '([\w.-]{1,60}\.dll)|\bexecuting action for ([\w.-]{3,80});", re.I
+    r"\bfrom [^\s;,]{0,120}?\\([\w.-]{1,60}\.dll)\b|\bexecuting '(?:[^'\n]{0,120}\\)?([\w.-]{1,60}\.dll)|\bexecuting action for ([\w.-]{3,80});", re.I
 )
 _SYSPREP_END = "WinMain:Hit failure"
 
@@ -441,6 +441,8 @@ class SetupLog:
 def setup(text: str, out: Collector) -> None:
     """Read setupact.log or setuperr.log."""
     stream = SetupLog(out)
+    if len(text) <= MOST_PASTED:
+        text = RUN_ON.sub("\n", text)
     for line in each_line(text):
         stream.line(line.rstrip("\r"))
     stream.close()

@@ -18,6 +18,12 @@ HEAD = re.compile(
     re.S,
 )
 DATED = re.compile(r"\ufeff?([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?(.*)", re.S)
+# A copied screen has lost the ends of lines. A log of many megabytes is none, and would take a second more for every ten of them.
+MOST_PASTED = 2 * 1024 * 1024
+RUN_ON = re.compile(
+    r"(?<=[^\n\ufeff])(?=[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?"
+    r"(?:Info|Warning|Error|Fatal|Perf)[ \t])"
+)
 ANY_HEX = re.compile(r"\b0x([89c][0-9a-fA-F]{7})\b", re.I)
 # An identity: name, key, architecture, language and version, with tildes between them.
 _PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z0-9][\w.-]{3,120}~[\w.~-]{0,120})")
