@@ -41,8 +41,8 @@ _MOST_NAMED = 3
 _HEAD = 64
 # A header, then chunks.
 _EVTX_HEADER, _EVTX_CHUNK = 4096, 65536
-# Evidence is a JSON object; what stands between apostrophes is the code of a program. A line of ReportingEvents.log begins with a brace, too:
-# with that of a GUID.
+# Evidence is a JSON object; what stands between apostrophes is the code of a program.
+# A line of ReportingEvents.log begins with a brace, too: with that of a GUID.
 _DOCUMENT = re.compile(r"\s{0,64}\{(?![0-9A-Fa-f]{8}-)")
 _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"\']{0,400000}\Z')
 # What people copy out of windows, with what they write around it.

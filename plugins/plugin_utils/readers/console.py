@@ -42,7 +42,9 @@ _PROGRAMS = (
         ("w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]"), is_time, clock
     ),
     _Program(("win32", "[sc]", "disabled", "net start", "net1 start", "----"), is_services, services),
-    _Program(("hresult", "categoryinfo", "qualifiederrorid", "imagehealthstate", "-windows", "-wu"), is_powershell, powershell),
+    _Program(
+        ("hresult", "categoryinfo", "qualifiederrorid", "imagehealthstate", "-windows", "-wu", "role services"), is_powershell, powershell
+    ),
     _Program(("wusa",), is_wusa, wusa),
     _Program(("oem",), is_drivers, None),
 )

@@ -200,6 +200,10 @@ _OLD_MODULE = re.compile(r"HRESULT ?: ?(0x[89c][0-9a-f]{7}) .{0,40}DoWindowsUpda
 # `-Online` or `-Path FOLDER`: an image that is laid out in a folder is not the Windows that runs.
 _ON_AN_IMAGE = re.compile(rf"\b(?:{'|'.join((*_INSTALLS, _REPAIR))})\b (?:(?!-Online\b).){{0,300}}?-Path[ :]", re.I)
 _FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})", re.I)
+# The wizard of Server Manager, and the cmdlets of it without their records.
+_ROLES = re.compile(
+    r"Installation of one or more roles, role services,? or features failed\.?\s{1,4}Error:? ?(0x8[0-9a-f]{7})(?![0-9a-z])", re.I
+)
 _HEALTH = re.compile(r"ImageHealthState\s{0,30}: (Healthy|NonRepairable|Repairable)\b")
 _HEALTHS = {"Healthy": (OK, "store_clean"), "Repairable": (FAILED, "store_corrupt"), "NonRepairable": (FAILED, "repair_failed")}
 _ABOVE, _NEAR, _STATED_ABOVE = 12, 8, 2
@@ -209,7 +213,7 @@ def is_powershell(screen: Screen) -> bool:
     """Whether a cmdlet of updates or of DISM failed on this console, or told the health of the store."""
     if any(True for _found in _records(screen)) or any(True for _found in _calls(screen)):
         return True
-    return _HEALTH.search(screen.text) is not None
+    return _HEALTH.search(screen.text) is not None or _ROLES.search(screen.text) is not None
 
 
 def powershell(screen: Screen, out: Collector) -> None:
@@ -218,6 +222,12 @@ def powershell(screen: Screen, out: Collector) -> None:
         seen = _record(screen, first, index, cmdlet, out)
         if seen is not None:
             out.add(seen)
+    told = {one.code for one in out.result()}
+    for found in _ROLES.finditer(screen.text):
+        code = to_code(found.group(1))
+        if code is not None and code not in told:
+            line, place = " ".join(found.group(0).split()), screen.at(found.start()).place
+            out.add(Observation("dism", layer_of(code, ""), place=place, channel=out.channel, code=code, line=line))
     for piece, layer, text in _calls(screen):
         out.add(Observation("powershell", layer, place=piece.place, channel=out.channel, code=to_code(text), line=piece.text))
     for found in _HEALTH.finditer(screen.text):

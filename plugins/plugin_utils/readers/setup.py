@@ -315,7 +315,8 @@ _SYSPREP_CODE = re.compile(
     r"\b(?:hr|dwRet|status|code|was)\b[ ]{0,2}[=:]?[ ]{0,2}(0x[0-9a-f]{1,8}|[0-9a-f]{1,4})\b|\b(0x[89c][0-9a-f]{7})\b", re.I
 )
 _SYSPREP_MODULE = re.compile(
-    r"\bfrom [^\s;,]{0,120}?\\([\w.-]{1,60}\.dll)\b|\bexecuting '(?:[^'\n]{0,120}\\)?([\w.-]{1,60}\.dll)|\bexecuting action for ([\w.-]{3,80});", re.I
+    r"\bfrom [^\s;,]{0,120}?\\([\w.-]{1,60}\.dll)\b"
+    r"|\bexecuting '(?:[^'\n]{0,120}\\)?([\w.-]{1,60}\.dll)|\bexecuting action for ([\w.-]{3,80});", re.I
 )
 _SYSPREP_END = "WinMain:Hit failure"
 
@@ -393,6 +394,8 @@ _WHEN = re.compile(r"[^\n]{0,100}?([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9
 _START = rf"{_BEFORE}{_LEVEL}[ \t]{{1,40}}{_CODE_COLUMN}"
 _SETUP_SIGN = re.compile(rf"{_START}(?:{_PARTS})[ \t]")
 _STACK_SIGN = re.compile(rf"{_START}(?:CBS|CSI|DISM|DEPLOY)[ \t]|\[SR\] |Total Detected Corruption:")
+# Who wraps lines for an article sets what follows far behind the begin.
+_WRAPPED = re.compile(rf"\n[ \t]{{4,40}}(?=[A-Za-z])(?!(?:{_PARTS}|CBS|CSI|CMI|DISM|DEPLOY|TOOL|DIAG|DU|UDIAG|WDS|UI|{_LEVEL})\b)")
 _FAILS = re.compile(r"fail|error|not provisioned|dwRet|hr =", re.I)
 _BARE_SIGN = re.compile(r"(?:^|\n)[ \t>*|]{0,20}(?:\[0x[0-9a-f]{2,8}\][ \t]{1,24})?(?:MOUPG|SYSPRP)[ \t]{1,8}[A-Z]")
 # Lines without a component (WinRE, windeploy.exe, oobe): the same form, and the text follows.
@@ -442,7 +445,7 @@ def setup(text: str, out: Collector) -> None:
     """Read setupact.log or setuperr.log."""
     stream = SetupLog(out)
     if len(text) <= MOST_PASTED:
-        text = RUN_ON.sub("\n", text)
+        text = _WRAPPED.sub(" ", RUN_ON.sub("\n", text))
     for line in each_line(text):
         stream.line(line.rstrip("\r"))
     stream.close()
