@@ -53,6 +53,7 @@ _UPDATE_AGENT = 0x24
 # Bits 27 to 30 of an HRESULT: C, N, r, X ([MS-ERREF] 2.1). A code of Windows sets none of them but N and C of a kernel status.
 _RESERVED = 0x78000000
 _NT_BIT = 0x10000000
+_FACILITY_WIN32 = 7
 # 0xC8000000 plus a number: the database engine (ESE) under the update agent's data store.
 _ESE = range(0xC8000001, 0xC8001000)
 # windowsupdate.microsoft.com of 2000 to 2011 made codes of its own (0x8DDD0018).
@@ -278,6 +279,9 @@ def nt_to_win32(code: int) -> int:
     if code >> 28 not in (0xC, 0xD):
         return code
     number = NT_TO_WIN32.get(code & ~_NT_BIT)
+    if number is None and code >> 16 & 0xFFF == _FACILITY_WIN32:
+        # NTSTATUS_FROM_WIN32: a Windows error that a kernel function hands on.
+        number = code & 0xFFFF
     return code if number is None else _win32(number)
 
 

@@ -389,8 +389,10 @@ def _services(case: _Case) -> Routed | None:
         known = replace(situation, disabled=(str(failure.name),))
         return _only(failure.code == _DISABLED_SERVICE, _owner("admin", replace(case, step="start_type", situation=known)))
     if repairable is None:
-        # Of all codes only this one says that a start type is the cause.
-        return _only(failure.code == _DISABLED_SERVICE and not failure.reset_tried, _repair("reset", replace(case, step="services")))
+        # Of all codes only this one says that a start type is the cause. The servicing stack, which runs without the services that a
+        # reset starts, means one that a component needs.
+        is_ours = failure.code == _DISABLED_SERVICE and failure.source != "cbs"
+        return _only(is_ours and not failure.reset_tried, _repair("reset", replace(case, step="services")))
     if failure.layer == "service" and failure.name:
         repairable = tuple(name for name in repairable if name.lower() == str(failure.name).lower())
     if repairable:

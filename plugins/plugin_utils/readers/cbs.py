@@ -48,6 +48,8 @@ _QUOTE = "['\"\u2018\u2019\u201c\u201d]"
 _SR_FILE = re.compile(
     rf"member file {{1,4}}\[[^\]]{{1,40}}\] ?{_QUOTE}([^'\"\u2019\u201d]{{1,120}}){_QUOTE}(?: {{1,4}}of ([^,]{{1,150}}),)?"
 )
+# Files that anybody may change: Windows does not protect them, and SFC has nothing to put in their place (KB954402, KB3022345).
+_UNPROTECTED = re.compile(r"\bof [\w.-]{1,80}-(?:Shell-Wallpaper|Unified-Telemetry-Client)\b", re.I)
 _SR_MANIFEST = re.compile(r"Cannot verify component files for ([^,]{1,150}),")
 _SR_PROJECTED = re.compile(r"corrupted file ([^;\r\n]{1,400})")
 _LAST_PART = re.compile(r"([^\\/'\"\s\[\]{}:]{1,120})['\"]?\s*$")
@@ -101,6 +103,9 @@ _MAX_SESSIONS, _MAX_PENDING = 5000, 300
 _WEAK = "lookup"
 # ERROR_NOT_FOUND: of packages of all versions it is asked whether they are there.
 _NOT_FOUND_CODE = 0x80070490
+# An excerpt is no longer; healthy hosts log these all day.
+_MOST_QUOTED = 40
+_NOT_QUOTED = (0x80070002, 0x80070003, 0x80070490, E_FAIL)
 # Lines of one failure come close together.
 _ONE_FAILURE_S = 60
 _SHOWN = 200
@@ -143,6 +148,9 @@ class Store(Reader):
         self._rolls_back = False
         # What a repair mended is history where it mended all, and no damage where it did not.
         self._fixed: list[Observation] = []
+        # What gave up at level Info, by its code, and how many lines there are in all.
+        self._given_up: dict[int, list[Observation]] = {}
+        self._lines = 0
 
     def close(self) -> None:
         """No more lines: what no success survived has failed."""
@@ -158,6 +166,16 @@ class Store(Reader):
         # A look keeps no line of a success: what is alone there need not have been so in the file.
         if self._pinned is not None and not self._host and not self._out.result():
             self._emit(self._pinned)
+        self._tell_quoted()
+
+    def _tell_quoted(self) -> None:
+        """Of a quotation in which most lines give up with one code, that code: nobody quotes what hinders nothing."""
+        if self._host or self._lines > _MOST_QUOTED or not self._given_up or self._out.result():
+            return
+        told = max(self._given_up.values(), key=len)
+        if 2 * len(told) > self._lines:
+            named = next((seen for seen in told if seen.name or seen.kb), told[0])
+            self._emit(replace(named, first=told[0].time))
 
     def _settle(self, *, succeeded: bool, session: Subject = NOTHING, time: int | None = None, ended: bool = True) -> None:
         """End an operation: its errors count unless it succeeded, and are about what it was about unless they say it."""
@@ -235,6 +253,7 @@ class Store(Reader):
 
     def line(self, line: Line) -> None:
         message = line.message
+        self._lines += 1
         if "[SR]" in message:
             self._sfc(line)
         elif message.startswith("("):
@@ -242,7 +261,7 @@ class Store(Reader):
         elif message.startswith("Repair failed"):
             # It speaks of the damage in the line above.
             self._emit(self._seen(line, "store", self._last_damage, marker="repair_failed"))
-        elif message.startswith(_CORRUPT_PACKAGE):
+        elif message.startswith(_CORRUPT_PACKAGE) or (line.is_error and _CORRUPT_PACKAGE[1] in message):
             self._emit(self._seen(line, "store", subject_of(message), code=_STORE_CORRUPT))
         elif line.component == "CSI":
             if line.is_error or (not line.level and " (F) " in message):
@@ -252,6 +271,8 @@ class Store(Reader):
 
     def _sfc(self, line: Line) -> None:
         message = line.message
+        if "[SR] Cannot " in message and _UNPROTECTED.search(message):
+            return
         if "[SR] Cannot " in message or "[SR] Could not reproject" in message:
             self._sfc_failed = True
             self._sfc_damage(line)
@@ -446,6 +467,8 @@ class Store(Reader):
         self._out.aside(code)
         if code == _RESTART_FIRST and self._pinned is None:
             self._pinned = self._seen(line, "install", subject, code=code)
+        if self._lines <= _MOST_QUOTED and code not in _NOT_QUOTED:
+            self._given_up.setdefault(code, []).append(self._seen(line, layer_of(code, line.message), subject, code=code))
         if subject.name or subject.kb:
             self._beside(line, code, subject)
 
