@@ -60,7 +60,9 @@ _ONLINE = "DISM_{53BFAE52-B167-4E2F-A258-0A37B57FF845}"
 _RAN_FROM_PE = re.compile(r"line: [\"']?X:\\|physical location path: X:\\", re.I)
 
 _HRESULT_BARE = re.compile(r"HRESULT ?= ?(?:0x)?([0-9a-fA-F]{8})\b")
-_HR = re.compile(r"\bhr: ?(0x[0-9a-fA-F]{8})")
+# Last what older and shortened lines end with: `Failed finalizing changes. Error: 0x800f0922`.
+_HR = re.compile(r"\bhr: ?(0x[0-9a-fA-F]{8})|\b[Ee]rror:? (0x[0-9a-fA-F]{8})\.?$")
+_OPTION = re.compile(r'Encountered (?:the|an unknown) option "(?:feature|capability|package)(?:name|path)" with value "([^"]{2,260})"')
 _PROCESSED = re.compile(r"DISM\.EXE: (.{1,60}?) processed the command line but failed")
 _DONE_IN_VAIN = re.compile(
     r"Failed while processing command ([a-z-]{3,40})|processed the command line but failed|- Dism[A-Za-z]{3,40}\(hr:"
@@ -113,6 +115,7 @@ class Dism(Reader):
         self._current: _Session | None = None
         # What the lines of a command whose beginning is not in the log tell of.
         self._features: tuple[str, ...] = ()
+        self._asked: str | None = None
 
     @property
     def is_offline(self) -> bool:
@@ -131,6 +134,8 @@ class Dism(Reader):
         if message.startswith("DISM.EXE:"):
             self._console(line)
             return
+        if "Encountered " in message:
+            self._asked = part(_OPTION.search(message)) or self._asked
         if "with CBS state" in message:
             self._maps(message)
         session = self._session_of(line)
@@ -172,7 +177,7 @@ class Dism(Reader):
             self._failed(self._open.pop(0))
         session = _Session(began=line.time)
         if "Starting Dism.exe session" in line.message:
-            self._features = ()
+            self._features, self._asked = (), None
         self._open.append(session)
         self._current = session
         return session
@@ -280,8 +285,8 @@ class Dism(Reader):
 
     def _error(self, line: Line, session: _Session) -> None:
         message = line.message
-        _learn(session, message, self._features)
-        code = to_code(part(_HRESULT_BARE.search(message)) or part(_HR.search(message)))
+        _learn(session, message, (self._asked,) if self._asked else self._features)
+        code = _code_of(message)
         rank = _rank(message, code)
         if rank == 0 and not (session.offline and _ends_a_command(message)):
             return
@@ -334,6 +339,13 @@ def _is_error(line: Line) -> bool:
     if line.level:
         return line.is_error or "(CBS HRESULT=" in line.message
     return "Failed" in line.message or "but failed" in line.message or "(CBS HRESULT=" in line.message
+
+
+def _code_of(message: str) -> int | None:
+    bare, named = _HRESULT_BARE.search(message), _HR.search(message)
+    if bare is not None:
+        return to_code(bare.group(1))
+    return None if named is None else to_code(named.group(1) or named.group(2))
 
 
 def _rank(message: str, code: int | None) -> int:
