@@ -150,7 +150,7 @@ _KINDS = (
     _Kind("tool", is_tool_result, tool_result),
 )
 # A ticket quotes several of these, one below the other; what writes one of them writes nothing that looks like another.
-_QUOTED = ("events", "wulog", "cmtrace", "events as text", "console", "servicing", "update history", "tool")
+_QUOTED = ("events", "wulog", "reporting", "cmtrace", "events as text", "console", "servicing", "update history", "tool")
 # What a reader reads by itself of another's lines.
 _INSIDE = {"console": {"servicing"}}
 _MOST_QUOTED = 60_000

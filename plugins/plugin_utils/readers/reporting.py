@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from .. import hresult
 from ..observation import CANCELLED, FAILED, OK, STARTED, Observation, changed
@@ -29,6 +30,8 @@ REPORT = re.compile(
 )
 # The time of a row, alone or in front of the rest of it.
 REPORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}):[0-9]{3}([+-][0-9]{4})")
+# What stands before a row in WindowsUpdate.log, whose reader takes it.
+_IN_LOG = "REPORT EVENT: "
 _REPORT_WORDS = (("DETECT", "scan"), ("DOWNLOAD", "download"), ("INSTALL", "install"), ("SELFUPDATE", "scan"))
 _REPORT_RANGES = ((range(140, 160), "scan"), (range(160, 180), "download"), (range(180, 210), "install"))
 # Numbers whose name a build does not know come as [(null)]; older ones wrote no names at all.
@@ -152,4 +155,4 @@ def reporting(text: str, out: Collector) -> None:
 
 def is_reporting(sample: str, _name: str) -> bool:
     """Whether it is ReportingEvents.log."""
-    return REPORT.search(sample) is not None
+    return any(sample[max(0, row.start() - len(_IN_LOG)) : row.start() - 1] != _IN_LOG[:-1] for row in islice(REPORT.finditer(sample), 20))

@@ -11,7 +11,7 @@ from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, clean, is_failure, lines_with, outcome_of_failure, part
 from .reporting import REPORT, report, zone_seconds
 from .told import Told
-from .update_log_line import GUID, PART, AgentLine, Lines, Updates, is_update_log, on_lines_of_their_own
+from .update_log_line import GUID, PART, RUN_ON, AgentLine, Lines, Updates, is_update_log, on_lines_of_their_own
 from .update_log_old import WORTH, OldForm
 
 __all__ = ["is_update_log", "wulog"]
@@ -69,11 +69,6 @@ _WORTH = (
 _ROW = "REPORT EVENT"
 _WORTH_READING = tuple(dict.fromkeys((_ROW, *_WORTH, *WORTH)))
 _MOST_CALLS = 1000
-# A page or a ticket has lost the ends of lines: then the END of a search stood on the line of its error, and looked like a success.
-_RUN_ON = re.compile(
-    r"(?<=[^\s>|\ufeff])[ \t]{0,8}(?=[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ \t]{1,4}[0-9]{2}:[0-9]{2}:[0-9]{2}[:.][0-9]{3,7}"
-    r"[ \t]{1,8}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}[ \t]{1,8}[A-Z][A-Za-z])"
-)
 # A log of many megabytes was not pasted.
 _MOST_PASTED = 2 * 1024 * 1024
 
@@ -254,7 +249,7 @@ def _report(raw: str, place: int, at: int | None, told: Told) -> Observation | N
 def wulog(text: str, out: Collector) -> None:
     """Read WindowsUpdate.log, of Windows 7 or as Get-WindowsUpdateLog writes it."""
     if len(text) <= _MOST_PASTED:
-        text = on_lines_of_their_own(_RUN_ON.sub("\n", text))
+        text = on_lines_of_their_own(RUN_ON.sub("\n", text))
     lines, told = Lines(text), Told(out)
     updates = Updates(told)
     old, new = OldForm(told, updates), _NewForm(told, updates)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from ..observation import Observation
@@ -27,6 +26,12 @@ _COMPONENTS = "Agent|AU|PT|Handler|Misc|Setup|COMAPI|DnldMgr"
 _NO_DATE = r"[^\d\n]{0,40}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}[ \t]{1,8}"
 _UNDATED = re.compile(
     rf"(?:{_NO_DATE}|[ \t>|]{{0,8}})({_COMPONENTS})[ \t]{{1,8}}(?:--[ \t]{{1,4}}(?=WARNING|FATAL))?((?:[*#<>:-]|WARNING|FATAL).*)", re.S
+)
+# A trace that was formatted by hand: TIME PROCESS THREAD `uhwinsetup_cpp776 [Handler] MESSAGE`, the time in any form, or a word for it.
+_TRACED = re.compile(
+    r"^[^\r\n]{0,60}?[ \t]([0-9]{1,6})[ \t]{1,8}([0-9]{1,6})[ \t]{1,8}[a-z]\w{2,60}_(?:cpp|c|h)[0-9]{1,6}[ \t]{1,8}"
+    r"\[([A-Z][A-Za-z]{1,29})\][ \t]{1,8}(.*)",
+    re.M,
 )
 # These say by themselves whose they are.
 _BARE = re.compile(
@@ -51,10 +56,10 @@ _UNDATED_SIGN = re.compile(
 )
 # A page has lost the ends of these lines, too.
 _UNDATED_RUN_ON = re.compile(r"(?<=[^\s>|])[ \t]{1,8}(?=(?:Agent|AU|PT)[ \t]{1,8}(?:[*#][ \t]{1,4})?(?:WARNING: |FATAL: |\*{2}|>>|#{2}))")
-# Where a page or a ticket has lost the ends of lines, the heads stand within.
-_RUN_ON_HEAD = re.compile(
-    r"[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ \t]{1,4}[0-9]{2}:[0-9]{2}:[0-9]{2}[:.][0-9]{3,7}[ \t]{1,8}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}"
-    r"[ \t]{1,8}[A-Z][A-Za-z]"
+# A page or a ticket has lost the ends of lines: then the END of a search stood on the line of its error, and looked like a success.
+RUN_ON = re.compile(
+    r"(?<=[^\s>|\ufeff])[ \t]{0,8}(?=[0-9]{4}[-/][0-9]{2}[-/][0-9]{2}[ \t]{1,4}[0-9]{2}:[0-9]{2}:[0-9]{2}[:.][0-9]{3,7}"
+    r"[ \t]{1,8}[0-9]{1,6}[ \t]{1,8}[0-9a-fA-F]{1,6}[ \t]{1,8}[A-Z][A-Za-z])"
 )
 # Lines of Windows Vista to 8.1 and of its servers have milliseconds; Get-WindowsUpdateLog writes seven digits.
 _OLD_DIGITS = 3
@@ -108,9 +113,7 @@ class AgentLine:
 
 def is_update_log(sample: str, _name: str) -> bool:
     """Whether it is WindowsUpdate.log: date, time, process, thread and component begin its lines, or what is quoted of them."""
-    if _HEADS.search(sample) is not None or _UNDATED_SIGN.search(sample) is not None:
-        return True
-    return len(list(islice(_RUN_ON_HEAD.finditer(sample), 2))) == 2
+    return any(sign.search(sample) for sign in (_HEADS, _UNDATED_SIGN, RUN_ON, _TRACED))
 
 
 def on_lines_of_their_own(text: str) -> str:
@@ -150,6 +153,10 @@ class Lines:
         """A line that was quoted without its time, in a text that has no other."""
         if not self._is_undated:
             return None
+        traced = _TRACED.match(raw)
+        if traced is not None:
+            process, thread, component, message = traced.groups()
+            return AgentLine(place, None, process, thread, component, message, is_old=True)
         new = _NEW_BARE.match(raw)
         if new is not None:
             return AgentLine(place, None, "", "", new.group(1) or "Agent", new.group(2).replace("\\*", "*"), is_old=False)

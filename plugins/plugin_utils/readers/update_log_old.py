@@ -41,6 +41,7 @@ _PREPARED = re.compile(rf"Preparing update for install, updateId = \{{({GUID})\}
 _HANDLER_FAILED = re.compile(
     r"FATAL: .{0,80}?(0x[0-9A-Fa-f]{8})|CBS called Error with (0x[0-9A-Fa-f]{8})|WARNING: Exit code = (0x[0-9A-Fa-f]{8})"
     r"|Operation failed at update [0-9]{1,5}, Exit code = (0x[0-9A-Fa-f]{8})"
+    r"|Installer completed\. .{0,60}?, result = (0x[0-9A-Fa-f]{8})"
 )
 _SEARCHING = re.compile(r"Skipping scan, self-update check|Failed to synchronize|Failed to find updates|SyncServerUpdates")
 _SYNC = re.compile(
@@ -51,11 +52,14 @@ _SYNC = re.compile(
 _TALK = re.compile(
     r"WARNING: (?:WinHttp: SendRequestUsingProxy failed for .{0,300}?error |WinHttp: SendRequestToServerForFileInformation failed with |"
     r"SendRequest failed with hr = )(?:0x)?(8[0-9A-Fa-f]{7})"
+    # What the web services of a WSUS answered, by whichever of their functions.
+    r"|FATAL: (?:OnCallFailure|NwsCallWithRetries).{0,200}? failed with hr ?= ?0x(8[0-9A-Fa-f]{7})",
+    re.I,
 )
 WORTH = (
     "START", "END", "RESUMED", "xit code = 0x", "client failed", " failed, ", "error code ", "CBS update", "CBS called",
     "CBS package", "FATAL", "Preparing update", "Skipping scan", "Failed to ", "UpdateId = ", "Title = ", "ServiceI", "SyncServer",
-    "SyncUpdates", "Sync of Upd", "SendRequest",
+    "SyncUpdates", "Sync of Upd", "SendRequest", "failed with hr", "Installer compl",
 )  # fmt: skip
 _LAYERS = (("find", "scan"), ("search", "scan"), ("install", "install"), ("download", "download"))
 # Nothing was there to be done: WU_E_NO_UPDATE.
@@ -107,7 +111,7 @@ class OldForm:
             self._list(line, listed)
         if _SEARCHING.search(line.message):
             self._search_on(line)
-        if "SendRequest" in line.message:
+        if "SendRequest" in line.message or "failed with hr" in line.message:
             self._talked(line)
         sync = part(_SYNC.search(line.message)) if line.component in ("PT", "Agent") else None
         if sync is not None and len(self._unended) < _MOST_OPEN:
@@ -120,9 +124,9 @@ class OldForm:
                 return
 
     def _talked(self, line: AgentLine) -> None:
-        code = part(_TALK.search(line.message))
-        if code is not None:
-            self._talk = line, int(code, 16)
+        found = _TALK.search(line.message)
+        if found is not None:
+            self._talk = line, int(found.group(1) or found.group(2), 16)
 
     def reported(self, seen: Observation | None) -> None:
         """Take a report of the log: in a cut one it may be all that names an update."""
