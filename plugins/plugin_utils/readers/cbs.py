@@ -465,12 +465,16 @@ class Store(Reader):
         if code in _NOT_TOLD:
             return
         self._out.aside(code)
+        self._quote(line, code, subject)
+        if subject.name or subject.kb:
+            self._beside(line, code, subject)
+
+    def _quote(self, line: Line, code: int, subject: Subject) -> None:
+        """What counts where nothing else was quoted."""
         if code == _RESTART_FIRST and self._pinned is None:
             self._pinned = self._seen(line, "install", subject, code=code)
         if self._lines <= _MOST_QUOTED and code not in _NOT_QUOTED:
             self._given_up.setdefault(code, []).append(self._seen(line, layer_of(code, line.message), subject, code=code))
-        if subject.name or subject.kb:
-            self._beside(line, code, subject)
 
     def _beside(self, line: Line, code: int, subject: Subject) -> None:
         """What a code was about. The first one is what was looked for; the stack then gives up from the inside out."""
