@@ -464,7 +464,7 @@ def is_setup(sample: str, name: str) -> bool:
     ours = sum(1 for _found in _SETUP_SIGN.finditer(sample))
     if _is_named(name):
         # Of what it does to an image the stack tells more than set-up itself.
-        return ours > 0 or _ANY_SIGN.search(sample) is not None
+        return ours > 0 or any(sign.search(sample) for sign in (_ANY_SIGN, _BARE_SIGN))
     stack = sum(1 for _found in _STACK_SIGN.finditer(sample))
     if stack == 0:
         return ours > 0 or any(sign.search(sample) for sign in (_PLAIN_SIGN, _BARE_SIGN, _APP_QUOTED))
