@@ -356,7 +356,6 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
     lead = _lead(state)
     told = _Told.of(failure.code, failure.marker)
     times = [one.time for one in state.failures if one.time is not None and not host.is_future(one.time)]
-    codes = dict.fromkeys(one.code for one in sorted(_final(state), key=states.newness, reverse=True) if one.code is not None)
     return Finding(
         id=f"{told.name}@{state.subject}",
         subject=state.subject,
@@ -366,7 +365,7 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
         next_step=routed.next_step,
         state=verdict_of_state,
         code=told.code,
-        codes=tuple(hresult.hex_of(code) for code in codes),
+        codes=_codes(state),
         condition=told.condition,
         symbol=told.symbol,
         name=_named(state) or failure.name,
@@ -387,6 +386,12 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
         related_codes=_related(state),
         until=_retried_until(routed, state, known, host),
     )
+
+
+def _codes(state: State) -> tuple[str, ...]:
+    """All codes of the failures, the newest first."""
+    codes = [one.code for one in sorted(_final(state), key=states.newness, reverse=True) if one.code is not None]
+    return tuple(dict.fromkeys(hresult.hex_of(code) for code in codes))
 
 
 # ERROR_FAIL_REBOOT_REQUIRED: a repair of the store is pending.
@@ -632,6 +637,7 @@ def _history(state: State, host: Situation) -> Finding:
         next_step="",
         state=CLOSED,
         code=told.code,
+        codes=_codes(state),
         condition=told.condition,
         symbol=told.symbol,
         name=_named(state) or lead.name,
@@ -644,6 +650,7 @@ def _history(state: State, host: Situation) -> Finding:
         last_seen=last_seen,
         count=_count(state),
         superseded_by=state.closed_by,
+        related_codes=_related(state),
         order=_ORDER.get(lead.layer, 19),
     )
 

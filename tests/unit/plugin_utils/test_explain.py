@@ -390,7 +390,7 @@ def test_no_two_hosts_share_a_file_of_evidence_and_each_is_told_by_its_name(tmp_
 
 TICKET = (
     "Since the May update our servers do not install KB5058379 any more.\n\n"
-    "Windows Update ends with error {0} and the server goes back. sfc /scannow finds nothing.\n"
+    "Windows Update ends with {0} and the server goes back. sfc /scannow finds nothing.\n"
 )
 
 

@@ -116,6 +116,14 @@ def test_a_proxy_answers_where_there_is_one() -> None:
     assert active(find(look(NO_SEARCH | proxy), [failed("scan", 0x80072EE2)])) == {"0x80072EE2@search:microsoft": "owner proxy"}
 
 
+def test_what_a_success_ended_is_told_with_all_its_codes() -> None:
+    """Of a driver that failed with 0x8024200B and, the day before, with 0x80240009, and went in then, one code was told."""
+    driver = {"title": "Lab - Display - 31.0.15.1694", "update": "11111111-2222-4333-8444-555555555555"}
+    codes = [failed("install", 0x80240009, 60, **driver), failed("install", 0x8024200B, 40, **driver)]
+    (told,) = find(look(), [*codes, worked("install", 30, **driver)])
+    assert (told.state, told.codes) == (CLOSED, ("0x8024200B", "0x80240009"))
+
+
 def test_the_search_of_another_class_is_nothing() -> None:
     found = find(look(), [failed("scan", 0x80072EE2, service=STORE)])
     assert (active(found), [item.state for item in found]) == ({}, [CLOSED])
