@@ -72,7 +72,7 @@ def _codes(line: str) -> Iterator[int]:
 
 def findings(mentions: Iterable[Mention], found: Iterable[Finding]) -> list[Finding]:
     """What is named and not among the findings: told, and never acted on."""
-    shown = {code for item in found for code in (item.code, *item.codes)}
+    shown = {code for item in found for code in (item.code, *item.codes, *item.related_codes)}
     told: dict[str, Finding] = {}
     for one in mentions:
         info = hresult.describe(one.code)

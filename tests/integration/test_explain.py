@@ -37,13 +37,14 @@ EVENT = (
     "<EventData><Data Name='errorCode'>0x80070002</Data><Data Name='updateTitle'>KB5000001</Data></EventData></Event>"
 )
 # Name: content, reader, finding.
-FILES: dict[str, tuple[bytes, str, str]] = {
+FILES: dict[str, tuple[bytes, str | None, str]] = {
     "ReportingEvents.log": (b"\xff\xfe" + (REPORT * 3).encode("utf-16-le"), "reporting", "0x80072EE2"),
     "reporting-without-mark.log": ((REPORT * 3).encode("utf-16-le"), "reporting", "0x80072EE2"),
     "reporting-utf8.log": ((REPORT * 3).encode(), "reporting", "0x80072EE2"),
     "CBS.log": (CBS.encode(), "servicing", "sr_cannot_repair"),
     "CBS-with-mark.log": (b"\xef\xbb\xbf" + CBS.encode(), "servicing", "sr_cannot_repair"),
     "events.xml": (EVENT.encode(), "events", "0x80070002"),
+    "ticket.txt": (b"KB5058379 does not go in: Windows Update says 0x800f0922.\n", None, "0x800F0922"),
 }
 
 
