@@ -27,6 +27,10 @@ _LINES_BEFORE_HEADER = 4
 _GROUP = re.compile(r"\s{0,8}ProviderName: (\S.{0,120})$")
 _IN_GROUP = re.compile(r"\s{1,40}([0-9]{1,5})\s{1,8}(\S.*)$")
 _MAX_QUOTED = 20_000
+# A dump without columns: LEVEL, maybe date and host, ID, PROVIDER, category, user and message.
+_DUMPED = re.compile(
+    r"[ \t]{0,8}\w{3,20}[ \t]{1,8}(.{0,120}?)[ \t]{1,8}([0-9]{1,5})[ \t]{1,8}(Microsoft-Windows-[A-Za-z-]{3,60})[ \t]{1,8}(\S.*)"
+)
 
 
 def is_event_rows(sample: str, _name: str) -> bool:
@@ -34,7 +38,7 @@ def is_event_rows(sample: str, _name: str) -> bool:
     lines = list(islice(each_line(sample), 4000))
     if any(provider_called(group) for group in _groups(lines)):
         return True
-    return any(_viewer_row(line) for line in lines)
+    return any(_viewer_row(line) or _dumped_row(line) for line in lines)
 
 
 def is_event_csv(sample: str, _name: str) -> bool:
@@ -75,7 +79,7 @@ def _rows(text: str) -> Iterator[Row]:
     for line in each_line(text):
         group = _GROUP.match(line)
         provider = provider if group is None else group.group(1)
-        begun = _viewer_row(line) or _grouped_row(line, provider)
+        begun = _viewer_row(line) or _grouped_row(line, provider) or _dumped_row(line)
         if begun is None and group is None:
             if len(more) < _MOST_LINES:
                 more.append(line.strip())
@@ -105,6 +109,14 @@ def _viewer_row(line: str) -> Row | None:
         if found is not None and number_of(number) is not None and provider:
             return Row(provider, int(number) & 0xFFFF, found, cells[_VIEWER_CELLS] if len(cells) > _VIEWER_CELLS else "")
     return None
+
+
+def _dumped_row(line: str) -> Row | None:
+    """LEVEL ... ID PROVIDER ... MESSAGE, where the provider is one that is known."""
+    found = _DUMPED.match(line) if "Microsoft-Windows-" in line else None
+    if found is None or provider_called(found.group(3)) is None:
+        return None
+    return Row(found.group(3), int(found.group(2)), moment(found.group(1)), found.group(4))
 
 
 def _grouped_row(line: str, provider: str) -> Row | None:

@@ -19,13 +19,14 @@ _EVENT = re.compile(r"<Event[\s>]")
 # Programs that parse XML and write it again name the namespace: `<ns0:Event`, `<ns0:System>`.
 _PREFIXED = re.compile(r"<([A-Za-z_][\w.-]{0,30}):Event[\s>]")
 _PROVIDER = re.compile(r"<Provider\b([^<>]{0,500})>")
-_NAME = re.compile(r"\bName\s?=\s?[\"']([^\"'<>]{1,120})[\"']")
+# Programs of one's own write `Name=Microsoft-Windows-Kernel-General/>`.
+_NAME = re.compile(r"\bName\s?=\s?(?:[\"']([^\"'<>]{1,120})[\"']|([^\s\"'<>/]{3,120}))")
 _GUID = re.compile(r"\bGuid\s?=\s?[\"']([^\"'<>]{36,38})[\"']")
 _ID = re.compile(r"<EventID\b[^>]{0,80}>\s{0,8}([0-9]{1,5})\s{0,8}</EventID>")
 _RECORD = re.compile(r"<EventRecordID>\s{0,8}([0-9]{1,18})\s{0,8}</EventRecordID>")
 _CHANNEL = re.compile(r"<Channel>\s{0,8}([^<>]{1,120}?)\s{0,8}</Channel>")
-_TIME = re.compile(r"\bSystemTime\s?=\s?[\"']([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})")
-_DATA = re.compile(r"<Data\b(?:[^>]{0,80}?\bName\s?=\s?[\"']([^\"'<>]{1,80})[\"'])?[^>/]{0,80}>([^<]{0,4000})</Data>")
+_TIME = re.compile(r"\bSystemTime\s?=\s?[\"']?([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})")
+_DATA = re.compile(r"<Data\b(?:[^>]{0,80}?\bName\s?=\s?[\"']?([^\"'<>]{1,80})[\"']?)?[^>/]{0,80}>([^<]{0,4000})</Data>")
 _LEAF = re.compile(r"<([A-Za-z_][\w.-]{0,60})(?:\s[^<>]{0,300})?>([^<]{0,4000})</\1>")
 _MESSAGE = re.compile(r"<Message>([^<]{0,4000})")
 _ENDS = ("</EventData>", "</UserData>", "<RenderingInfo")
@@ -65,7 +66,8 @@ def _blocks(text: str) -> Iterator[str]:
 
 def _provider(xml: str) -> str | None:
     words = part(_PROVIDER.search(xml)) or ""
-    name, guid = part(_NAME.search(words)), part(_GUID.search(words))
+    named, guid = _NAME.search(words), part(_GUID.search(words))
+    name = named and (named.group(1) or named.group(2))
     return provider_called(name or "") or provider_called(guid or "")
 
 

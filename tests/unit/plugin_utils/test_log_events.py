@@ -117,7 +117,7 @@ PIECES = (
     "\t", "\n", ",",
     "1/2/2026 10:00:00 AM\t", "  Date: 2026-01-02T10:00:00\n  Event ID: 20\n", f"  Source: {WUC}\n",
     "ProviderName: Service Control Manager\n", "1/2/2026 10:00:00 AM 7000 Error the ", '"Message","Id","ProviderName"\n',
-    "   ProviderName : ", "Id : 20\n", "&#x41;", "0x8024402c:", "\uff1a",
+    "   ProviderName : ", "Id : 20\n", "Error LAB 3 ", "Microsoft-Windows-Servicing ", "<Provider Name=", "&#x41;", "0x8024402c:", "\uff1a",
 )  # fmt: skip
 
 
