@@ -28,6 +28,8 @@ CANCEL_CODES = (0x80004004, 0x800704D3, 0x800704C7, 0x8024000B)
 
 # So much ASCII in a row is never UTF-16.
 _PLAIN = re.compile(rb"[ -~]{60}")
+# Of a text in English, its byte order mark among it.
+_LETTERS = bytes([*range(32, 127), 9, 10, 13, 0xFE, 0xFF])
 
 
 def decode(data: bytes) -> str:
@@ -39,7 +41,18 @@ def decode(data: bytes) -> str:
     return text.replace("\r", "\n")
 
 
+def _has_lost_pairs(data: bytes) -> bool:
+    """Whether UTF-16 was taken for text that has bytes for letters: a program that writes ends of lines anew turns all behind each."""
+    sample = data[:8192]
+    letters = sample.translate(None, b"\0")
+    plain = len(letters.translate(None, _LETTERS))
+    low, high = sample[0::2].count(0), sample[1::2].count(0)
+    return plain * 50 <= len(letters) and min(low, high) * 10 > len(letters)
+
+
 def _decoded(data: bytes) -> str:
+    if _has_lost_pairs(data):
+        return data.replace(b"\0", b"").decode("utf-8", "replace")
     if data.startswith(b"\xff\xfe"):
         return data[2:].decode("utf-16-le", "replace")
     if data.startswith(b"\xfe\xff"):

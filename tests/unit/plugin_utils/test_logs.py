@@ -268,6 +268,16 @@ REPORTS = (
 )
 
 
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_text_whose_ends_of_lines_were_written_anew_in_the_middle_of_its_letters(end: bytes, mark: str) -> None:
+    text = "\r\nLab Resource Protection found corrupt files\r\nbut was unable to fix some of them.\r\n"
+    data = (mark + text).encode("utf-16-le").replace(b"\r\0\n\0", end)
+    lines = [line for line in logs.decode(data).splitlines() if line.strip("\ufeff\ufffd")]
+    assert lines == text.split("\r\n")[1:-1]
+    assert logs.decode(text.encode("utf-16-le")) == text
+
+
 @pytest.mark.parametrize("cut", range(4))
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
 def test_reporting_events_in_every_encoding_and_cut(encoding: str, cut: int) -> None:
