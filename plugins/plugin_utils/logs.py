@@ -12,6 +12,7 @@ import html
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 from .observation import Observation
@@ -61,9 +62,25 @@ def read(data: bytes, name: str = "", zone_offset_s: int | None = None) -> list[
     return understood(data, name, zone_offset_s)[1]
 
 
+def _text_of(data: bytes) -> str:
+    """The text of a log, without what a quotation or an editor has set before every line: a mark, or the number of the line."""
+    text = _as_written(decode(bytes(data[-TAIL_BYTES:])))
+    if len(text) > _MOST_QUOTED:
+        return text
+    lines = text.split("\n")
+    marks = [_MARK.match(line) for line in lines if line.strip()]
+    if len(marks) < _FEWEST_MARKED or None in marks:
+        return text
+    numbers = [int(mark.group(1)) for mark in marks if mark and mark.group(1)]
+    if numbers and (len(numbers) < len(marks) or any(after <= before for before, after in pairwise(numbers))):
+        # `10:00:01` is a time.
+        return text
+    return "\n".join(_MARK.sub("", line, count=1) for line in lines)
+
+
 def understood(data: bytes, name: str = "", zone_offset_s: int | None = None) -> tuple[str | None, list[Observation]]:
     """What `kind_of` and `read` say, for who wants both: a large log is decoded and recognised once."""
-    text = _as_written(decode(bytes(data[-TAIL_BYTES:])))
+    text = _text_of(data)
     kind = _kind(text, name)
     if kind is None:
         return None, []
@@ -116,7 +133,7 @@ def kind_of(data: bytes, name: str = "") -> str | None:
     One of the names in `_KINDS`: `events`, `wulog`, `reporting`, `setup`, `device setup` (setupact.log without a set-up of Windows in it),
     `setupdiag`, `compat`, `console`, `servicing` (CBS and DISM) ...
     """
-    kind = _kind(_as_written(decode(bytes(data[-TAIL_BYTES:]))), name)
+    kind = _kind(_text_of(data), name)
     return None if kind is None else kind.name
 
 
@@ -156,6 +173,8 @@ _INSIDE = {"console": {"servicing"}}
 _MOST_QUOTED = 60_000
 # What begins a record of events or of the ConfigMgr client.
 _ESCAPED = re.compile(r"&lt;(?:Event[ &]|!\[LOG\[)")
+_MARK = re.compile(r"[ \t]{0,8}(?:>[ \t]?|([0-9]{1,6})[:|][ \t]?)")
+_FEWEST_MARKED = 2
 _SAMPLE_HEAD, _SAMPLE_TAIL = 300_000, 100_000
 
 

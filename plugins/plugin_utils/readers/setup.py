@@ -396,8 +396,13 @@ _SETUP_SIGN = re.compile(rf"{_START}(?:{_PARTS})[ \t]")
 _STACK_SIGN = re.compile(rf"{_START}(?:CBS|CSI|DISM|DEPLOY)[ \t]|\[SR\] |Total Detected Corruption:")
 # Who wraps lines for an article sets what follows far behind the begin.
 _WRAPPED = re.compile(rf"\n[ \t]{{4,40}}(?=[A-Za-z])(?!(?:{_PARTS}|CBS|CSI|CMI|DISM|DEPLOY|TOOL|DIAG|DU|UDIAG|WDS|UI|{_LEVEL})\b)")
-_FAILS = re.compile(r"fail|error|not provisioned|dwRet|hr =", re.I)
+_FAILS = re.compile(r"fail|error|not provisioned|dwRet|hr =|Result = 0x[89C]", re.I)
 _BARE_SIGN = re.compile(r"(?:^|\n)[ \t>*|]{0,20}(?:\[0x[0-9a-f]{2,8}\][ \t]{1,24})?(?:MOUPG|SYSPRP)[ \t]{1,8}[A-Z]")
+# What a screenshot or a table has left of a line: `CSetupHost::Execute(564): Result = 0xC19001F4`, sometimes on two lines.
+_FUNCTION = re.compile(
+    r"\bC(?:Setup|MOSetup|Dlp|Unattend)[A-Za-z]{2,40}(?:<[^<>\r\n]{0,80}>)?::[A-Za-z]{3,40}\([0-9]{1,5}\):\s{1,4}Result = 0x[0-9A-Fa-f]{8}"
+)
+_SPLIT = re.compile(r"(?<=\):)[ \t]{0,4}\r?\n[ \t]{0,8}(?=Result = 0x)")
 # Lines without a component (WinRE, windeploy.exe, oobe): the same form, and the text follows.
 _PLAIN_SIGN = re.compile(rf"(?:^|\n)\ufeff?{_DATE}(?:\.[0-9]{{1,7}})?,[ ]?[ \t]{{0,8}}{_LEVEL}[ \t]{{1,60}}\S")
 _ANY_SIGN = re.compile(rf"{_START}\S")
@@ -432,9 +437,10 @@ class SetupLog:
         self._setup.line(Line(self._time, level, component or "", message.strip(), count, first, self._place))
 
     def _quoted(self, raw: str) -> None:
-        found = _APP_QUOTED.search(raw)
-        if found is not None:
-            self._setup.line(Line(self._time, "Error", "SYSPRP", found.group(0), 1, None, self._place))
+        for component, pattern in (("SYSPRP", _APP_QUOTED), ("MOUPG", _FUNCTION)):
+            found = pattern.search(raw)
+            if found is not None:
+                self._setup.line(Line(self._time, "Error", component, found.group(0), 1, None, self._place))
 
     def close(self) -> None:
         """No more lines."""
@@ -444,6 +450,7 @@ class SetupLog:
 def setup(text: str, out: Collector) -> None:
     """Read setupact.log or setuperr.log."""
     stream = SetupLog(out)
+    text = _SPLIT.sub(" ", text)
     if len(text) <= MOST_PASTED:
         text = _WRAPPED.sub(" ", RUN_ON.sub("\n", text))
     for line in each_line(text):
@@ -464,10 +471,10 @@ def is_setup(sample: str, name: str) -> bool:
     ours = sum(1 for _found in _SETUP_SIGN.finditer(sample))
     if _is_named(name):
         # Of what it does to an image the stack tells more than set-up itself.
-        return ours > 0 or any(sign.search(sample) for sign in (_ANY_SIGN, _BARE_SIGN))
+        return ours > 0 or any(sign.search(sample) for sign in (_ANY_SIGN, _BARE_SIGN, _FUNCTION))
     stack = sum(1 for _found in _STACK_SIGN.finditer(sample))
     if stack == 0:
-        return ours > 0 or any(sign.search(sample) for sign in (_PLAIN_SIGN, _BARE_SIGN, _APP_QUOTED))
+        return ours > 0 or any(sign.search(sample) for sign in (_PLAIN_SIGN, _BARE_SIGN, _APP_QUOTED, _FUNCTION))
     # A few lines that somebody picked out of several logs are the log of most of them.
     share = 1 if ours + stack < _A_FEW else _STACK_SHARE
     return ours * share >= stack

@@ -20,9 +20,12 @@ HEAD = re.compile(
 DATED = re.compile(r"\ufeff?([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,7})?, ?(.*)", re.S)
 # A copied screen has lost the ends of lines. A log of many megabytes is none, and would take a second more for every ten of them.
 MOST_PASTED = 2 * 1024 * 1024
+_LEVEL = r"(?:Info|Warning|Error|Fatal|Perf)[ \t]"
 RUN_ON = re.compile(
     r"(?<=[^\n\ufeff])(?=[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?"
-    r"(?:Info|Warning|Error|Fatal|Perf)[ \t])"
+    rf"{_LEVEL})"
+    # Lines that had no date either.
+    rf"|(?<=[^\s,>0-9])[ \t]{{1,4}}(?={_LEVEL}{{1,24}}(?:\[0x[0-9a-f]{{2,8}}\][ \t]{{1,24}})?(?:CBS|CSI|DISM|MOUPG|SYSPRP)[ \t])"
 )
 ANY_HEX = re.compile(r"\b0x([89c][0-9a-fA-F]{7})\b", re.I)
 # An identity: name, key, architecture, language and version, with tildes between them.

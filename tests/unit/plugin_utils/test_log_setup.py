@@ -234,6 +234,8 @@ RUBBISH = [
     '[HKEY_LOCAL_MACHINE\\SYSTEM\\Setup\\SetupDiag\\Results]\n"FailureData"=hex(7):' + "41,00," * 300 + "\n",
     "AudMig: " * 240 + "\n",
     "dispci.dll:  " + " " * 1900 + "Error \n",
+    "CSetupHost<" * 170 + "::Execute(1): \n",
+    "x Info" + " " * 24 + "\n Error MOUPG  y",
 ]
 
 

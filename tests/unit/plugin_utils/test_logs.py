@@ -268,6 +268,19 @@ REPORTS = (
 )
 
 
+def test_what_stands_before_every_line_is_none_of_the_log() -> None:
+    lines = ["(f) CBS MUM Corrupt 0x00000000 servicing\\Packages\\Package_for_KB9900008~31bf~amd64~~6.0.1.0.mum", "Checking Package Manifests"]
+    (seen,) = logs.read("\n".join(lines).encode())
+    for marked in (
+        [f"> {line}" for line in lines],
+        [f"{number}: {line}" for number, line in enumerate(lines, 7)],
+        ["", f"  >{lines[0]}", f"  >{lines[1]}", ""],
+    ):
+        assert [(one.marker, one.kb) for one in logs.read("\n".join(marked).encode())] == [(seen.marker, seen.kb)]
+    # Times, and numbers that do not grow, are of the log.
+    assert logs.read(f"10:{lines[0]}\n10:{lines[1]}".encode()) == []
+
+
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("end", [b"\n", b"\r"])
 def test_text_whose_ends_of_lines_were_written_anew_in_the_middle_of_its_letters(end: bytes, mark: str) -> None:
