@@ -28,6 +28,7 @@ from .observation import BOUND_UNKNOWN_ZONE_S, Observation, in_utc
 from .plan import Plan
 from .readers import event_binary
 from .readers.records import clean
+from .readers.reporting import zone_told
 from .redact import Redactor
 from .report import FAILED
 from .situation import Settings, size
@@ -74,6 +75,7 @@ class File:
         mentions: the codes that a text names which is no log.
         advice: what to do with it so that it can be read.
         digest: of its content, to know copies by.
+        zone: how far the local time of its host is ahead of UTC, where it says so.
     """
 
     shown: str
@@ -87,6 +89,7 @@ class File:
     evidence: Evidence | None = None
     advice: str = ""
     digest: bytes = b""
+    zone: int | None = None
 
     @property
     def name(self) -> str:
@@ -312,7 +315,8 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     log = re.split(r"[/!]", shown)[-1]
     observations = tuple(replace(one, log=log) for one in observed)
     digest = hashlib.blake2b(data).digest()
-    file = replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest)
+    zone = zone_told(text) if kind == "reporting" else None
+    file = replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest, zone=zone)
     return replace(file, mentions=_mentions(file, text, log))
 
 
@@ -465,7 +469,10 @@ def _judge(name: str | None, files: list[File], settings: Settings, now: int) ->
     unlike = {one.digest: one for one in reversed(files) if one.evidence is None}
     told = [observation for one in files if unlike.get(one.digest) is one for observation in one.observations]
     if not looks:
-        return Host(name, _with_mentions(verdicts.logs(told, settings, now), files))
+        zones = {one.zone for one in files if one.zone is not None}
+        zone = zones.pop() if len(zones) == 1 else None
+        judged = verdicts.logs([_in_utc(one, zone) for one in told], settings, now)
+        return Host(name, _with_mentions(judged, files))
     newest = max(looks, key=lambda one: _taken(one.evidence)).evidence or Evidence(None, None, {})
     judged = verdicts.look(newest, settings, _not_seen_yet(newest, told))
     plans = []
@@ -503,7 +510,7 @@ def _not_seen_yet(look: Evidence, told: Iterable[Observation]) -> Iterator[Obser
 
 
 def _in_utc(one: Observation, zone: int | None) -> Observation:
-    """Local time of a zone that the look knows."""
+    """Local time of a zone that the look knows, or another log of the host."""
     return one if zone is None or one.bound_s != BOUND_UNKNOWN_ZONE_S else in_utc(one, zone)
 
 

@@ -30,6 +30,8 @@ REPORT = re.compile(
 )
 # The time of a row, alone or in front of the rest of it.
 REPORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}):[0-9]{3}([+-][0-9]{4})")
+# Summer time.
+_SUMMER_S = 3600
 # What stands before a row in WindowsUpdate.log, whose reader takes it.
 _IN_LOG = "REPORT EVENT: "
 _REPORT_WORDS = (("DETECT", "scan"), ("DOWNLOAD", "download"), ("INSTALL", "install"), ("SELFUPDATE", "scan"))
@@ -151,6 +153,14 @@ def reporting(text: str, out: Collector) -> None:
         seen = report(match, "reporting")
         if seen is not None:
             out.add(changed(seen, place=place, channel=out.channel))
+
+
+def zone_told(text: str) -> int | None:
+    """How far the host's local time is ahead of UTC, as its rows say; None without rows, and where they come from several places."""
+    zones = [zone_seconds(row.group(3)) for row in REPORT.finditer(text)]
+    if not zones or max(zones) - min(zones) > _SUMMER_S:
+        return None
+    return zones[-1]
 
 
 def is_reporting(sample: str, _name: str) -> bool:

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.winfleet.wu_repair.plugins.action import wu_explain
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import _files, explain, logs, seems, situation
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.finding import Finding, as_text
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.readers import reporting
 from unit.plugin_utils import documents
 from unit.plugin_utils.documents import NOW
 
@@ -201,6 +202,31 @@ def test_only_the_end_of_a_very_large_file_is_read_and_that_is_said(tmp_path: Pa
 
 
 # --- whose files ---
+
+
+@pytest.mark.parametrize(("clock", "verdict"), [("09:10", "healthy"), ("00:10", "needs_action")])
+def test_the_zone_that_one_log_tells_orders_the_others(tmp_path: Path, clock: str, verdict: str) -> None:
+    cbs = (
+        "2025-11-24 03:00:00, Info                  CBS    Exec: Processing started.  Session: 3114_2207, Package: "
+        "Package_for_KB9900009~31bf3856ad364e35~amd64~~26100.4061.1.12\r\n"
+        "2025-11-24 03:10:00, Info                  CBS    Session: 3114_2207 finalized. Reboot required: no [HRESULT = 0x800f0922 - X]\r\n"
+    )
+    report = (
+        f"{{8F8EA247-1586-48E4-A5F6-1D19A9343341}}\t2025-11-24 {clock}:11:101+0100\t1\t183 [AGENT_INSTALLING_SUCCEEDED]\t101\t"
+        "{11111111-2222-4333-8444-555555555555}\t200\t0\tAutomaticUpdates\tSuccess\tContent Install\t"
+        "Installation Successful: Windows successfully installed the following update: 2025-11 Security Update (KB9900009)\tabc.1.0.0\r\n"
+    )
+    result = run(put(tmp_path, CBS_log=cbs, ReportingEvents_log=report))
+    assert (result["verdict"], ids(result)) == (verdict, {"0x800F0922@update:KB9900009"})
+    alone = run(put(tmp_path / "one", CBS_log=cbs))
+    assert (alone["verdict"], ids(alone)) == ("needs_action", {"0x800F0922@update:KB9900009"})
+
+
+def test_rows_of_several_zones_tell_none() -> None:
+    row = "{{8F8EA247-1586-48E4-A5F6-1D19A9343341}}\t2025-11-18 05:14:55:630{}\t1\t148\t101\t{{00000000-0000-0000-0000-000000000000}}\t0\t0\n"
+    assert reporting.zone_told(row.format("+0100") + row.format("+0200")) == 7200
+    assert reporting.zone_told(row.format("+0100") + row.format("-0500")) is None
+    assert reporting.zone_told("") is None
 
 
 def test_logs_beside_one_look_are_judged_with_it(tmp_path: Path) -> None:
