@@ -40,8 +40,6 @@ MOST_FILES = 500
 MOST_READ, LEAST_READ = 28 * 1024 * 1024, 4 * 1024 * 1024
 _MOST_NAMED = 3
 _HEAD = 64
-# A header, then chunks.
-_EVTX_HEADER, _EVTX_CHUNK = 4096, 65536
 # Evidence is a JSON object; what stands between apostrophes is the code of a program.
 # A line of ReportingEvents.log begins with a brace, too: with that of a GUID.
 _DOCUMENT = re.compile(r"\s{0,64}\{(?![0-9A-Fa-f]{8}-)")
@@ -268,14 +266,10 @@ def _read(path: Path, reading: Reading) -> Iterator[File]:
 
 def _end_of(file: IO[bytes], size: int, head: bytes, tail: int) -> bytes:
     """The end of a file; of binary events also their header, which alone says what they are."""
-    start = max(0, size - tail)
-    if start and event_binary.is_evtx(head):
-        file.seek(0)
-        header = file.read(_EVTX_HEADER)
-        file.seek(start - start % _EVTX_CHUNK + _EVTX_HEADER)
-        return header + file.read()
-    file.seek(start)
-    return file.read()
+    file.seek(0)
+    begin = file.read(event_binary.HEADER_BYTES) if event_binary.is_evtx(head) else head
+    file.seek(max(0, size - tail))
+    return event_binary.end_of(begin, file.read(), size)
 
 
 def _members(path: Path, size: int, members: Iterable[packed.Member], notes: list[str], reading: Reading) -> Iterator[File]:

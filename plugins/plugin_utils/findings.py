@@ -283,9 +283,9 @@ def _weight(state: State, known: States, host: Situation) -> str:
     if subjects.is_rolling(subject):
         return _fault_or(_NOTICE, _keeps_failing(state))
     if kind == "service":
-        return _service_weight(subject.partition(":")[2], host)
+        return _service_weight(state, host)
     if subject == "clock":
-        return _fault_or(_NOTICE, not host.host and not _is_silent_source(state))
+        return _fault_or(_NOTICE, not host.host and not _is_silent_source(state, known))
     if kind in ("update", "servicing", "feature") and subject not in (subjects.OS, subjects.DOTNET, subjects.SSU):
         return _one_off_weight(state, known, host)
     return _FAULT
@@ -295,10 +295,16 @@ def _weight(state: State, known: States, host: Situation) -> str:
 _CLOCK_IS_WRONG = ("clock_beyond_limit", "clock_not_synchronised", "time_service_failed")
 
 
-def _is_silent_source(state: State) -> bool:
+# The time service asks a source at least so often, and writes an event each time that it does not answer.
+_ASKS_AGAIN_S = 7 * DAY
+
+
+def _is_silent_source(state: State, known: States) -> bool:
     """Whether events tell but of a time source that did not answer now and then: every start without a network does that."""
     events = all(one.source.startswith("event:") and one.marker not in _CLOCK_IS_WRONG for one in state.failures)
-    return events and not _keeps_failing(state)
+    end = _end_of_logs(known)
+    is_over = end is not None and state.last is not None and end - state.last > _ASKS_AGAIN_S
+    return events and (is_over or not _keeps_failing(state))
 
 
 def _is_cancelled(one: Observation) -> bool:
@@ -324,7 +330,14 @@ def _keeps_failing(state: State) -> bool:
     return state.tries >= _ROLLING_TRIES and state.last - state.first >= _ROLLING_S
 
 
-def _service_weight(name: str, host: Situation) -> str:
+# A service that runs was slow to answer the service manager, as all are that wake from a sleep. One that hangs is told by others, too.
+_SLOW = "event:Service Control Manager/7011"
+
+
+def _service_weight(state: State, host: Situation) -> str:
+    name = state.subject.partition(":")[2]
+    if not host.host and all(one.source == _SLOW for one in state.failures):
+        return _NOTICE
     if not host.host:
         return _fault_or(_NOTHING, name in routing.SERVICES)
     return _fault_or(_NOTICE, routing.SERVICES.get(name, {}).get("needed") == "always")

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from .readers import event_binary
+
 MOST_MEMBERS = 200
 MOST_BYTES = 256 * 1024 * 1024
 # Logs shrink to a twentieth or a fiftieth; a bomb shrinks to a thousandth. Below this size the ratio says nothing.
@@ -133,8 +135,10 @@ class Unpacker:
     def _read(self, unpacked: IO[bytes] | gzip.GzipFile, packed_size: int) -> tuple[bytes, int]:
         """The end of what comes out, and how much it was."""
         kept: deque[bytes] = deque()
-        held, size = 0, 0
+        held, size, head = 0, 0, b""
         while chunk := unpacked.read(_CHUNK):
+            if len(head) < event_binary.HEADER_BYTES:
+                head += chunk[: event_binary.HEADER_BYTES]
             size += len(chunk)
             self.room -= len(chunk)
             if self.room < 0:
@@ -145,7 +149,7 @@ class Unpacker:
             held += len(chunk)
             while held - len(kept[0]) >= self.tail:
                 held -= len(kept.popleft())
-        return b"".join(kept)[-self.tail :], size
+        return event_binary.end_of(head, b"".join(kept)[-self.tail :], size), size
 
 
 def is_packed(head: bytes) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 HOW = "Binary events (.evtx): pip install evtx on the controller, or on the host wevtutil qe FILE /lf:true /f:xml > FILE.xml and give that"
 _FILE, _CHUNK = b"ElfFile\0", b"ElfChnk\0"
-_HEADER_BYTES, _CHUNK_BYTES = 4096, 65536
+HEADER_BYTES, _CHUNK_BYTES = 4096, 65536
 # Read in some seconds: evtx takes 6 ms a chunk, python-evtx up to 5 s.
 _MOST_CHUNKS, _MOST_CHUNKS_SLOW = 640, 4
 _MOST_CHARS = 64 * 1024 * 1024
@@ -34,6 +34,20 @@ class EvtxError(Exception):
 def is_evtx(data: bytes) -> bool:
     """Whether these are binary events."""
     return data.startswith(_FILE)
+
+
+def end_of(head: bytes, end: bytes, size: int) -> bytes:
+    """The end of a large file behind its header, which alone says what it is, from where a chunk begins.
+
+    Args:
+        head: the first bytes of the file, HEADER_BYTES at least.
+        end: its last ones.
+        size: all of its bytes.
+    """
+    if size <= len(end) or not is_evtx(head):
+        return end
+    begun = (size - len(end) - HEADER_BYTES) % _CHUNK_BYTES
+    return head[:HEADER_BYTES] + end[(_CHUNK_BYTES - begun) % _CHUNK_BYTES :]
 
 
 def bytes_read(data: bytes) -> int:
@@ -78,7 +92,7 @@ def _module(name: str) -> Any:
 def _chunks(data: bytes) -> list[bytes]:
     """The chunks, oldest first. A log that is full begins anew at its front, so that their place does not tell."""
     found = []
-    for start in range(_HEADER_BYTES, len(data) - _CHUNK_BYTES + 1, _CHUNK_BYTES):
+    for start in range(HEADER_BYTES, len(data) - _CHUNK_BYTES + 1, _CHUNK_BYTES):
         chunk = data[start : start + _CHUNK_BYTES]
         if chunk.startswith(_CHUNK):
             found.append(chunk)
@@ -91,7 +105,7 @@ def _first_record(chunk: bytes) -> int:
 
 def _file(data: bytes, chunks: list[bytes]) -> bytes:
     """A file of these chunks alone."""
-    header = bytearray(data[:_HEADER_BYTES])
+    header = bytearray(data[:HEADER_BYTES])
     header[42:44] = len(chunks).to_bytes(2, "little")
     return b"".join((bytes(header), *chunks))
 

@@ -223,7 +223,8 @@ def test_the_zone_that_one_log_tells_orders_the_others(tmp_path: Path, clock: st
 
 
 def test_rows_of_several_zones_tell_none() -> None:
-    row = "{{8F8EA247-1586-48E4-A5F6-1D19A9343341}}\t2025-11-18 05:14:55:630{}\t1\t148\t101\t{{00000000-0000-0000-0000-000000000000}}\t0\t0\n"
+    nobody = "{{00000000-0000-0000-0000-000000000000}}"
+    row = f"{nobody}\t2025-11-18 05:14:55:630{{}}\t1\t148\t101\t{nobody}\t0\t0\n"
     assert reporting.zone_told(row.format("+0100") + row.format("+0200")) == 7200
     assert reporting.zone_told(row.format("+0100") + row.format("-0500")) is None
     assert reporting.zone_told("") is None

@@ -90,6 +90,17 @@ def test_of_a_large_member_the_end_is_kept() -> None:
     assert (member.name, member.data, member.size) == ("CBS.log", noise[-1000:], len(noise))
 
 
+@pytest.mark.parametrize("more", [0, 1, 4096, 65535])
+def test_of_large_binary_events_the_header_is_kept_and_chunks_are_whole(more: int) -> None:
+    header = b"ElfFile\0".ljust(4096, b"h")
+    chunks = [bytes([number]) * 65536 for number in range(4)]
+    data = header + b"".join(chunks)
+    (member,), _notes = unpacked(zipped(("System.evtx", data)), tail=2 * 65536 + more)
+    assert (member.data, member.size) == (header + chunks[2] + chunks[3], len(data))
+    (member,), _notes = unpacked(zipped(("System.evtx", data)), tail=len(data))
+    assert member.data == data
+
+
 def test_a_password_is_told() -> None:
     data = bytearray(zipped(("a.log", b"a"), method=zipfile.ZIP_STORED))
     data[6] |= 1
