@@ -113,7 +113,9 @@ _GONE = ("5000", "absent")
 _NO_FAILURE_OF_WUSA = (0x80240017, 0x80070002, 0x80070003)
 # WU_S_*: WUSA says `could not be installed because of error 2359302` of an update that is installed (WU_S_ALREADY_INSTALLED).
 _SUCCESSES_OF_AGENT = range(0x00240000, 0x00250000)
-_SCM_CODE_PARAM = {7000: "param2", 7001: "param3", 7023: "param2", 7038: "param3"}
+_SCM_CODE_PARAM = {7000: "param2", 7001: "param3", 7023: "param2", 7024: "param2", 7038: "param3"}
+# What a service calls its own error: a number that only it knows, or a code that all know.
+_OWN_ERROR, _OWN_CODE = 7024, re.compile(r"%%(?:-[0-9]{9,10}|[0-9]{10})")
 # The first parameter of these two is a time.
 _SCM_NAME_PARAM = {7009: "param2", 7011: "param2"}
 _EMBEDDED = re.compile(r"%%(-?[0-9]{1,10})|\b(0x[89c][0-9a-f]{7})\b", re.I)
@@ -205,7 +207,8 @@ def event_observation(
 
 
 def _service(seen: Observation, event_id: int, data: Mapping[str, str]) -> Observation:
-    code = _embedded(str(data.get(_SCM_CODE_PARAM.get(event_id, ""), "")))
+    told = str(data.get(_SCM_CODE_PARAM.get(event_id, ""), ""))
+    code = None if event_id == _OWN_ERROR and not _OWN_CODE.match(told) else _embedded(told)
     shown = clean(str(data.get(_SCM_NAME_PARAM.get(event_id, "param1"), "")), 80)
     key = service_key(data)
     name = service_called(key or shown) or key or shown or None
