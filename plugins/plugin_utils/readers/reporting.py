@@ -18,6 +18,7 @@ from .records import (
     kb_of,
     outcome_of_failure,
     stamp,
+    stamp_of,
     title_of,
 )
 
@@ -28,6 +29,13 @@ REPORT = re.compile(
     r"\s{1,8}[0-9]{1,10}\s{1,8}"
     r"([0-9A-Fa-f]{1,8})\b([^\r\n]{0,600})"
 )
+# Rows that a program has written anew: without the event's number and zone, with another form of code, and words for a number.
+_REWRITTEN = re.compile(
+    r"^\ufeff?\{[0-9A-Fa-f-]{36}\}\t([^\t\r\n]{0,40})\t(?:[^\t\r\n]{0,60}\t){2,4}\{([0-9A-Fa-f-]{36})\}\t0x([0-9A-Fa-f]{8})\t"
+    r"([^\t\r\n]{0,80})\t(Success|Failure)\t([^\t\r\n]{1,60})\t([^\r\n]{0,600})",
+    re.M,
+)
+_LOCAL_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})")
 # The time of a row, alone or in front of the rest of it.
 REPORT_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}):[0-9]{3}([+-][0-9]{4})")
 # Summer time.
@@ -153,6 +161,29 @@ def reporting(text: str, out: Collector) -> None:
         seen = report(match, "reporting")
         if seen is not None:
             out.add(changed(seen, place=place, channel=out.channel))
+    for place, row in enumerate(_REWRITTEN.finditer(text)):
+        seen = _rewritten(row)
+        if seen is not None:
+            out.add(changed(seen, place=place, channel=out.channel), local=True)
+
+
+def _rewritten(row: re.Match[str]) -> Observation | None:
+    when, update, hex_code, caller, result, kind, message = row.groups()
+    layer = next((layer for word, layer in _REPORT_WORDS if word in kind.upper()), "scan" if "SCAN" in kind.upper() else None)
+    if layer is None:
+        return None
+    code, failed = int(hex_code, 16), result == "Failure" or is_failure(int(hex_code, 16))
+    seen = Observation(
+        "reporting",
+        layer,
+        outcome_of_failure(layer, code) if failed else OK,
+        time=stamp_of(_LOCAL_TIME.match(when)),
+        code=failure_or_none(code),
+        marker=f"{layer}_failed" if failed and not is_failure(code) else None,
+        caller=clean(caller, 80) or None,
+        line=f"{kind} {result} {hresult.hex_of(code)} {message}",
+    )
+    return seen if layer == "scan" else changed(seen, update=guid_of(update), kb=kb_of(message))
 
 
 def zone_told(text: str) -> int | None:
@@ -165,4 +196,6 @@ def zone_told(text: str) -> int | None:
 
 def is_reporting(sample: str, _name: str) -> bool:
     """Whether it is ReportingEvents.log."""
+    if _REWRITTEN.search(sample) is not None:
+        return True
     return any(sample[max(0, row.start() - len(_IN_LOG)) : row.start() - 1] != _IN_LOG[:-1] for row in islice(REPORT.finditer(sample), 20))
