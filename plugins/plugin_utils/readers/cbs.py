@@ -33,6 +33,8 @@ _FROM_WIN32 = re.compile(r"HRESULT_FROM_WIN32\((?:ERROR_[A-Z_]{1,60}|([0-9]{1,5}
 _OF_INSTALLER = re.compile(r"HRESULT_FROM_WIN32\((ERROR_[A-Z_]{1,60}|[0-9]{1,5})\)")
 # CSI writes the number of a status that it has no name for: `(F) c0000242 [Error,Facility=(system),Code=578 (0x0242)]`.
 _NUMBERED = re.compile(r"\(F\) ([89c][0-9a-f]{7}) \[Error", re.I)
+# The source of an installer's plug-in, which looks up nothing that may be missing.
+_PLUGIN = "wcp\\plugins\\"
 _STATUS_NAME = re.compile(r"\b(STATUS_[A-Z_0-9]{4,60})\b")
 _CATEGORY = re.compile(r"category \[[^\]]{1,20}\]['\"]([A-Za-z]{1,60})['\"]")
 _SESSION = re.compile(r"[Ss]ession[^:]{0,40}: ?([0-9]{4,12}_[0-9]{1,12})")
@@ -64,6 +66,8 @@ _NT_NAMES = {
     "STATUS_SHARING_VIOLATION": 0xC0000043,
     "STATUS_DISK_FULL": 0xC000007F,
     "STATUS_FILE_CORRUPT_ERROR": 0xC0000102,
+    "STATUS_REQUEST_OUT_OF_SEQUENCE": 0xC000042A,
+    "STATUS_SXS_ASSEMBLY_NOT_FOUND": 0xC0150004,
     "STATUS_SXS_COMPONENT_STORE_CORRUPT": 0xC015001A,
 }
 # Nobody searches for these: a package asked for is not there, as healthy hosts log all day (CBS_E_INVALID_PACKAGE,
@@ -637,6 +641,8 @@ def _csi_marker(message: str) -> str | None:
 
 def _csi_code(message: str) -> int | None:
     """The code of a CSI message that does not end with a telling one."""
+    if _PLUGIN in message:
+        return searched(_OF_INSTALLER, message)
     if INSTALLER.search(message):
         return searched(_INSTALLER_CODE, message) or searched(_OF_INSTALLER, message)
     for pattern in (_ERROR_CODE, _FROM_WIN32, _NUMBERED):

@@ -313,7 +313,8 @@ def test_any_cut_in_any_encoding_is_read(path: Path, head: int, tail: int, encod
 BOMBS = [
     "2024/05/06 10:00:01.1000000 1 1 Agent * END * Finding updates " * 40 + "\n",
     "2019-03-04\t09:00:01:100\t 812\ta10\tAgent\t" + "** START ** " * 150 + "\n",
-    "{" + "A" * 36 + "}\t" + "a\t" * 900 + "\n", "1 " * 900 + "a_cpp1 [\n", "x 1 1 " + "a_cpp1" * 300 + "\n", "FATAL: OnCallFailure" * 90 + "\n",
+    "{" + "A" * 36 + "}\t" + "a\t" * 900 + "\n", "1 " * 900 + "a_cpp1 [\n", "x 1 1 " + "a_cpp1" * 300 + "\n",
+    "FATAL: OnCallFailure" * 90 + "\n",
     "2024/05/06 10:00:01.1000000 1 1 Agent   Title = " + "x " * 900 + "\n",
     "2024/05/06 10:00:01.1000000 1 1 DownloadManager *FAILED* [80096004] Failed to postprocess the file: x\n",
     "<![LOG[" * 10 + "]LOG]!>",
