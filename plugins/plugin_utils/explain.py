@@ -40,9 +40,9 @@ MOST_FILES = 500
 MOST_READ, LEAST_READ = 28 * 1024 * 1024, 4 * 1024 * 1024
 _MOST_NAMED = 3
 _HEAD = 64
-# Evidence is a JSON object; what stands between apostrophes is the code of a program.
-# A line of ReportingEvents.log begins with a brace, too: with that of a GUID.
-_DOCUMENT = re.compile(r"\s{0,64}\{(?![0-9A-Fa-f]{8}-)")
+# Evidence is a JSON object: a brace, and a name between quotation marks. A line of ReportingEvents.log begins with a brace, too, and so do
+# the marks of pages and the code of programs.
+_DOCUMENT = re.compile(r"\s{0,64}\{\s{0,64}[\"}]")
 _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"\']{0,400000}\Z')
 # What people copy out of windows, with what they write around it.
 _SCREENS = ("console", "tool", "update history")

@@ -668,7 +668,8 @@ def _names(case: _Case) -> dict[str, str]:
         "file": file,
         "installer": name or "the installer",
         "service": _worded("the service ", service, "the service"),
-        "app": name or "the app",
+        # Of Sysprep only its own program may be known.
+        "app": _OF_SYSPREP.sub("", name) or "the app",
         "server": _server_words(case),
         "wsus_only": _worded(_ONLY_WSUS, _server_words(case) if _asks_wsus(case) else ""),
         **_server_names(situation),
@@ -690,6 +691,7 @@ def _time_source(failure: Failure, situation: Situation) -> str:
     return ", ".join(clock.silent) or ", ".join(clock.unfit) or situation.clock.own_server or named or "its time source"
 
 
+_OF_SYSPREP = re.compile(r"^[\w.-]{1,60}\.dll$", re.I)
 _ONLY_WSUS = ", or by policy (DoNotConnectToWindowsUpdateInternetLocations = 1) keep it to "
 _TAKERS = {False: "an update", True: "an upgrade"}
 # A set-up gives the phase and operation in which it ended by five digits.

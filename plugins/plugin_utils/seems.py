@@ -74,7 +74,7 @@ _SIGNS = (
     _Sign(
         re.compile(r"\A\ufeff?\s{0,20}<\?xml[^>]{0,200}\?>\s{0,20}<([\w:.-]{1,60})|\A\ufeff?\s{0,20}<([A-Za-z][\w:.-]{0,60})"), "XML ({0})"
     ),
-    _Sign(re.compile(r"\A\ufeff?\s{0,20}[\[{]\s{0,20}[\"{\[]"), "JSON"),
+    _Sign(re.compile(r"\A\ufeff?\s{0,20}(?:\[\s{0,20}[\"{\[]|\{\s{0,20}\")"), "JSON"),
     _Sign(
         re.compile(r"(?:^|\n)\[?[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}"),
         "a log with dates of a program that is not known",

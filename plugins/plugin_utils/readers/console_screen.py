@@ -29,7 +29,7 @@ _LOGGED = re.compile(r"[ \t>*]{0,12}(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0
 # What a build or a pipeline sets before each line that a program wrote: `2031-02-03 10:00:00Z -> `.
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:\.[0-9]{1,7})?Z?(?:[ \t]{0,4}(?:->|==>)|(?<=Z):?)[ \t]{1,4}")
 # A heading or a comment: what was pasted behind it is what the program wrote.
-_HEADING = re.compile(r"#{1,6} ")
+_HEADING, _TITLE = re.compile(r"# "), re.compile(r"#{2,6} ")
 # `If you see "...", run ...`, a row of a table: what a program may write, not what it wrote.
 _SUPPOSED = re.compile(
     r"^\||\b(?:if|whether|in case|wenn|falls|sollten? (?:sie|das|die|der)|\u0435\u0441\u043b\u0438)\b|(?:^|[.:(-] ?)(?:si|se|als)\b"
@@ -129,7 +129,16 @@ def _pieces(text: str) -> Iterator[Piece]:
                     written = part[start : start + MAX_LINE].strip("\t \u00a0`")
                     if written[:2] == "20":
                         written = _STAMP.sub("", written, count=1)
-                    yield Piece(_HEADING.sub("", written, count=1) if written.startswith("#") else written, place)
+                    yield Piece(_pasted(written), place)
+
+
+def _pasted(written: str) -> str:
+    """A line without the mark of a comment; a title within a page (`### Error: ...`) is what somebody wrote about it."""
+    if not written.startswith("#"):
+        return written
+    if _TITLE.match(written):
+        return ""
+    return _HEADING.sub("", written, count=1)
 
 
 def _together(line: str) -> str:

@@ -180,7 +180,7 @@ _QUALIFIED = re.compile(
 _CONCISE = re.compile(rf"(?:\x1b\[[0-9;]{{1,10}}m)?({_CMDLET}) ?: .{{0,400}}", re.I)
 # `WARNING: Add-WindowsPackage failed. Error code = 0x800f0823`: whoever called it, and whatever is told below.
 _STATED = re.compile(
-    rf"(?:[^\W\d_][\w-]{{1,40}} ?[:\uff1a] ?){{0,2}}({'|'.join((*_INSTALLS, _REPAIR))})\b[^=]{{1,40}}= ?(0x[89c][0-9a-f]{{7}})\W{{0,3}}$",
+    rf"(?:[^\W\d_][\w -]{{1,40}}[:\uff1a] ?){{0,2}}({'|'.join((*_INSTALLS, _REPAIR))})\b[^=]{{1,40}}= ?(0x[89c][0-9a-f]{{7}})\W{{0,3}}$",
     re.I,
 )
 # Where the message of a record begins.

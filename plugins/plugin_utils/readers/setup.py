@@ -307,7 +307,7 @@ def _name(ours: _Try, code: int) -> str | None:
 
 # --- Sysprep ---
 
-_APP = re.compile(r"\bPackage ([\w.+-]{3,120}) was installed for a user")
+_APP = re.compile(r"\bPackage ([\w.+-]{3,120}(?:<[\w -]{1,20}>)?) was installed for a user")
 # The same sentence quoted without its line.
 _APP_QUOTED = re.compile(_APP.pattern + r", but not provisioned for all users")
 # `hr = 0x80073cf2`, `dwRet = 0x3cf2`, `Exit code of RemoveAllApps thread was 0x3cf2`, `(0x80310039)`.

@@ -22,6 +22,9 @@ _HRESULT = re.compile(r"(?<!\[)(?<!CBS )HRESULT ?[:=]? ?\(?(0x[89c][0-9a-f]{7})(
 # pywin32: DISP_E_EXCEPTION, and what it stands for last in the tuple that it holds.
 _TUPLE = re.compile(r"\(-2147352567, ?.{0,200}?[, ](-2[0-9]{9})\)")
 _OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|win_updates|WindowsUpdate|\bwu(?:a|auserv)\b", re.I)
+# A code between quotation marks that more words follow; who tells of himself reports it.
+_EXPLAINED = re.compile(r"[\])]{0,2}[`\"\u201d\u00bb][\W_]{0,6}(?:[\w'-]{1,40}[ ,]{1,2}){4}")
+_MINE = re.compile(r"\b(?:I|my|me|we|our|ich|mein|mir|wir|je|mon|yo|mi|eu)\b", re.I)
 _AGENT, _STACK = 0x8024, 0x800F
 _LAYERS_OF_NAMES = (("WU_E_UH_", "install"), ("WU_E_INSTALL", "install"), ("WU_E_DM_", "download"))
 _WORDS = (
@@ -137,6 +140,8 @@ def _codes(place: int, line: str) -> Iterator[_Said]:
     for found in (*_HRESULT.finditer(line), *_TUPLE.finditer(line)):
         code = to_code(found.group(1))
         if code is None or not is_failure(code) or code == _NOT_FOR_THIS:
+            continue
+        if _EXPLAINED.match(line, found.end()) and not _MINE.search(line[: found.start()]):
             continue
         if code >> 16 == _AGENT or _OF_UPDATES.search(line):
             yield _Said(place, _layer(line, code), code, line)

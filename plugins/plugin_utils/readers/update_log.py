@@ -33,7 +33,10 @@ _INSTALLED = (
     ),
     (
         "history",
-        re.compile(rf"idUpdate=\{{(?P<update>{GUID})\}}\.[0-9]{{1,5}}, resultMapped=(?P<code>{_HEX}), resultUnMapped=(?P<inner>{_HEX})"),
+        re.compile(
+            rf"idUpdate=\{{(?P<update>{GUID})\}}\.[0-9]{{1,5}},\s{{1,6}}resultMapped=(?P<code>{_HEX}),\s{{1,6}}"
+            r"resultUnMapped=(?P<inner>[0-9A-Fa-f]{1,8})"
+        ),
     ),
     ("driver", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\] Driver Install of \{{(?P<update>{GUID})\}}")),
     ("top", re.compile(rf"\*FAILED\* \[(?P<code>{_HEX})\].{{0,120}}?: Installing for Top level update id (?P<update>{GUID})")),

@@ -122,6 +122,7 @@ def ids(result: dict[str, Any]) -> set[str]:
         ("install.log", "=== Verbose logging started: 4/7/2026  9:00:00 ===\n", "a log of Windows Installer"),
         ("DPX/setupact.log", "2026-04-07 09:00:00, Info                  DPX    Started DPX phase: Inventory\n", "unpacked (DPX)"),
         ("readme.txt", "hello\nworld\n", "text of no known form"),
+        ("page.md", "{{< log-excerpt >}}\nhello\n{{< /log-excerpt >}}\n", "text of no known form"),
         ("program.ts", "{ id: 'evt-1', eventId: 7, message: 'hello' },\n", "text of no known form"),
         ("ticket.txt", "KB5099008 was there\n", "text of no known form that speaks of updates"),
         ("app.log", "2025-11-24 10:00:00 started\n", "a log with dates of a program that is not known"),
