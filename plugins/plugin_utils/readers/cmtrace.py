@@ -52,8 +52,10 @@ _WHOSE = (
 )
 # A line that somebody quotes of the log that he names. A page that lists several explains them.
 _ALONE = re.compile(
-    r"[ \t>*|]{0,12}(?:OnSearchComplete - Failed to end search job\. Error|Scan failed with error) ?= ?(0x8[0-9A-Fa-f]{7})[.\s]{0,8}$"
+    r"[ \t>*|]{0,12}(?:OnSearchComplete - Failed to end search job\. Error|Scan failed with error"
+    r"|CScanJob::\w{3,30}[ -]{1,3}Failed at \w{3,30}, Error) ?= ?(0x8[0-9A-Fa-f]{7})[.\s]{0,8}$"
 )
+_LOG_NAMED = re.compile(r"WUAHandler|ScanAgent", re.I)
 # Of a page that quotes a line most lines are prose.
 _BARE_SHARE, _MOST_BARE = 0.3, 400
 
@@ -91,7 +93,7 @@ def _is_bare(text: str, _name: str) -> bool:
     lines = [line for line in each_line(text[: _MOST_BARE * 200]) if line.strip()][:_MOST_BARE]
     if not any(_whose(line.lstrip(" \t>*|")) for line in lines):
         return False
-    if len({part(found) for line in lines if (found := _ALONE.match(line))}) == 1 and "WUAHandler" in text:
+    if len({part(found) for line in lines if (found := _ALONE.match(line))}) == 1 and _LOG_NAMED.search(text):
         return True
     return sum(bool(_bare(line)[1]) for line in lines) >= len(lines) * _BARE_SHARE
 

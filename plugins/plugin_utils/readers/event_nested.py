@@ -32,7 +32,7 @@ def nested(item: Mapping[str, Any]) -> Nested | None:
     event = around.get("Event") or around.get("winlog") or _within(around, "data").get("win")
     if isinstance(event, Mapping):
         return _event(event, around)
-    if isinstance(around.get("System"), Mapping):
+    if any(name_of(str(key)) == "system" and isinstance(value, Mapping) for key, value in around.items()):
         return _event(around, around)
     return None
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
-from .records import Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, part, title_of, to_code
+from .records import NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, part, title_of, to_code
 
 _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
 # `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
@@ -44,6 +44,12 @@ _SENTENCE = re.compile(
     r"(?<=[^\W\d_])(0x[89c][0-9a-f]{7})[:\uff1a](?=[^:]{0,200}(?:Windows|\.NET|Microsoft|Office))([^;]{3,250}?)\((KB[0-9]{6,8})\)", re.I
 )
 _ENGLISH = re.compile(r"failed to install the following update with error (0x[89c][0-9a-f]{7}): ([^\r\n]{3,250})", re.I)
+# Events 3 of Servicing and of WUSA, in English.
+_PACKAGE = re.compile(r"\bPackage (\w[\w.~-]{3,160}) failed to be changed to the Installed state\. Status: (0x8[0-9a-f]{7})", re.I)
+_PACKAGE_GOOD = re.compile(r"\bPackage (\w[\w.~-]{3,160}) was successfully changed to the Installed state", re.I)
+_WUSA = re.compile(r"\bWindows update ([^\r\n]{0,200}?) ?could not be installed because of error ([0-9]{4,10})\b([^\r\n]{0,400})", re.I)
+# For another Windows.
+_NOT_FOR_THIS = 0x80240017
 _ENGLISH_GOOD = re.compile(r"successfully installed the following update: ([^\r\n]{3,250})", re.I)
 # The window of Windows 7 lists codes alone; the one of Windows 10 sets the code behind a sentence that says where to ask.
 _WINDOW_7 = re.compile(r"^[ \t]{0,8}C[^\W\d_]{3,6} (?:0x)?([89c][0-9a-f]{7})[ \t]{1,12}(?=.{0,100}Windows Update)", re.I | re.M)
@@ -172,6 +178,19 @@ def _listed(text: str) -> Iterator[_Said]:
             titles = [*titles[-3:], (place, part(_DATED_TITLE.search(line), 0) or line)]
 
 
+def _packages(text: str) -> Iterator[_Said]:
+    """Sentences of events about packages; of one that went in later, or before, nobody knows which counts."""
+    good = {found.group(1) for found in _PACKAGE_GOOD.finditer(text)}
+    for found in _PACKAGE.finditer(text):
+        if found.group(1) not in good:
+            yield _Said(0, to_code(found.group(2)), "install", kb_of(found.group(1)) or found.group(1), found.group(0))
+    for found in _WUSA.finditer(text):
+        code = to_code(found.group(2))
+        if is_failure(code) and code not in (_NOT_FOR_THIS, NOT_APPLICABLE):
+            kb = kb_of(f"{found.group(1)} {found.group(3)}".replace("-", " "))
+            yield _Said(0, code, "install", kb or found.group(1).strip(), found.group(0))
+
+
 def _sentences(text: str) -> Iterator[_Said]:
     """Sentences of events without a head: which was first is not known, and who tries again after a success is rare."""
     told: set[tuple[int | None, str]] = set()
@@ -186,6 +205,7 @@ def _sentences(text: str) -> Iterator[_Said]:
         if (code, kb) not in told:
             told.add((code, kb))
             yield _Said(0, code, "install", kb, f"{found.group(1)}: {kb}")
+    yield from _packages(text)
     for title in dict.fromkeys(found.group(1) for found in _ENGLISH_GOOD.finditer(text)):
         # Places are counted from the newest.
         yield _Said(-1, None, "install", title.rstrip(' ".'), f"successfully installed the following update: {title}")
