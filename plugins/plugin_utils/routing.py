@@ -667,7 +667,7 @@ def _names(case: _Case) -> dict[str, str]:
         "phase_only": _worded(", phase ", phase_words(phase)),
         "file": file,
         "installer": name or "the installer",
-        "service": _worded("the service ", service, "the service"),
+        "service": _service_words(failure, service),
         # Of Sysprep only its own program may be known.
         "app": _OF_SYSPREP.sub("", name) or "the app",
         "server": _server_words(case),
@@ -682,6 +682,13 @@ def _names(case: _Case) -> dict[str, str]:
         "disabled": ", ".join(repairable_services(situation) or ()) or "the disabled services",
         "start_steps": "; ".join(_owned_start_types(situation)),
     }
+
+
+def _service_words(failure: Failure, name: str) -> str:
+    """The service; the servicing stack names an installer or a package, which needs one that only the System log names."""
+    if failure.source in ("cbs", "dism") and failure.layer != "service" and name:
+        return f"the service that {name} needs"
+    return _worded("the service ", name, "the service")
 
 
 def _time_source(failure: Failure, situation: Situation) -> str:

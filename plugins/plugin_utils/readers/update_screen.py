@@ -70,6 +70,13 @@ _HISTORY = re.compile(
     r"^\S{1,63}[ \t]{1,20}Installation[ \t]{1,20}(Succeeded|Failed)[ \t]{1,20}[0-9][0-9./: -]{5,22}\S{0,4}[ \t]{1,8}(\S.{3,300})$", re.M
 )
 _RESULTS = {"Succeeded": "", "Failed": "install_failed"}
+# `3  PC01  Failed  KB5034439  22MB  TITLE`: what Install-WindowsUpdate shows at work, the step first; behind what a wrapper writes.
+_AT_WORK = re.compile(
+    r"^(?:[^\n]{0,80}[ \t])?([23])[ \t]{1,8}(?:\S{1,63}[ \t]{1,20})?(Installed|Failed|Aborted)[ \t]{1,20}"
+    r"(?:KB[0-9]{6,8}[ \t]{1,12})?[0-9]{1,5} ?[KMG]?B[ \t]{1,8}(\S[^\n]{3,300})$",
+    re.M,
+)
+_STEPS = {"2": "download", "3": "install"}
 # An update in the result of ansible.windows.win_updates.
 _OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
 _OF_OBJECT = re.compile(r"\"(title|failure_hresult_code|installed)\"\s{0,4}:\s{0,4}(?:\"((?:[^\"\\]|\\.){0,400})\"|(\w{1,12}))")
@@ -105,7 +112,7 @@ def update_screen(text: str, out: Collector) -> None:
 
 def _said(text: str) -> list[_Said]:
     text = text.translate(_MARKS)
-    for way in (_objects, _history, _listed, _sentences, _windows, _upgrades):
+    for way in (_objects, _history, _listed, _sentences, _at_work, _windows, _upgrades):
         said = list(islice(way(text), _MOST))
         if said:
             return said
@@ -127,6 +134,18 @@ def _objects(text: str) -> Iterator[_Said]:
 def _history(text: str) -> Iterator[_Said]:
     for place, found in enumerate(_HISTORY.finditer(text)):
         yield _Said(place, None, "install", found.group(2).strip(), found.group(0), _RESULTS[found.group(1)])
+
+
+def _at_work(text: str) -> Iterator[_Said]:
+    for place, found in enumerate(_AT_WORK.finditer(text)):
+        layer, marker = _STEPS[found.group(1)], ""
+        if found.group(2) != "Installed":
+            marker = f"{layer}_failed"
+        title = found.group(3).strip()
+        if not kb_of(title) and (kb := kb_of(found.group(0))):
+            title = f"{title} ({kb})"
+        # The newest stands last, and places are counted from the newest.
+        yield _Said(-place, None, layer, title, found.group(0).strip(), marker)
 
 
 def _windows(text: str) -> Iterator[_Said]:
