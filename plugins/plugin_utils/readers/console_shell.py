@@ -188,6 +188,13 @@ _MESSAGE = re.compile(rf"(?:{_CMDLET}) ?: ", re.I)
 # The call of a cmdlet, and below it `Error: 0x800f0954` in any language.
 _CALLED = re.compile(rf"(?:PS [^>]{{1,120}}> ?)?({'|'.join(_INSTALLS)}) -", re.I)
 _LABELLED_CODE = re.compile(r"[^\W\d_]{1,16}[ \u00a0]?[:\uff1a][ \u00a0]{0,2}0x[8c][0-9a-f]{7}(?![0-9a-z])", re.I)
+# A record may give the words of Windows alone.
+_IN_WORDS = {
+    "component store has been corrupted": 0x80073712,
+    "source files could not be found": 0x800F081F,
+    "source files could not be downloaded": 0x800F0906,
+    "referenced assembly could not be found": 0x80073701,
+}
 # The update agent called by a script: `Exception calling "Search" with "1" argument(s): "Exception from HRESULT: 0x8024401C"`.
 _METHODS = {"search": "scan", "download": "download", "install": "install"}
 _CALL = re.compile(
@@ -246,7 +253,7 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
             yield index, below, called.group(1)
             last, free = below + 1, below + 1
             continue
-        if concise and CODE.search(concise.group(0)):
+        if concise and (CODE.search(concise.group(0)) or _in_words(concise.group(0))):
             yield max(last, index - _NEAR), index, concise.group(1)
             last, free = index + 1, index + _NEAR
             continue
@@ -308,8 +315,8 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     coded = _codes_in(pieces[told_from:]) or _codes_in(pieces)
     # The code stands in the message, the first lines of a record; PowerShell 5 may repeat it as FullyQualifiedErrorId.
     piece, text = coded[0] if coded else (pieces[told_from], "")
-    code = to_code(text)
     told = " ".join(one.text for one in pieces)
+    code = to_code(text) or _in_words(" ".join(one.text for one in pieces[told_from:]))
     common: dict[str, Any] = {"place": piece.place, "channel": out.channel, "line": piece.text}
     own = next((name for name in (*_SEARCHES, *_INSTALLS, _REPAIR) if name.lower() == cmdlet.lower()), cmdlet)
     # PowerShell shows the call below the message.
@@ -334,6 +341,11 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     return Observation(
         "dism", layer_of(code, "", repair=False), code=code, name=feature.group(1) if feature else None, kb=kb_of(told), **common
     )
+
+
+def _in_words(message: str) -> int | None:
+    words = message.lower()
+    return next((code for told, code in _IN_WORDS.items() if told in words), None)
 
 
 def _codes_in(pieces: list[Piece]) -> list[tuple[Piece, str]]:
