@@ -46,6 +46,11 @@ _LISTED = re.compile(
     r"|uno de los siguientes mensajes|uma das seguintes mensagens|uno dei seguenti messaggi)\b", re.I
 )
 _LIST_LINES = 12
+# `You may encounter the following error:`, one or two lines above.
+_MAY_COME = re.compile(
+    r"\b(?:may|might|could)(?: \w{2,10})? (?:encounter|see|get|receive|return|say|show|be (?:shown|returned))\b[^.\n]{0,200}:$", re.I
+)
+_ANNOUNCED_LINES, _LONGEST = 4, 300
 _LABEL = re.compile(r"([^:\uff1a]{1,80}?)[ \u00a0]?[:\uff1a][ \u00a0]?(.*)", re.S)
 
 
@@ -76,6 +81,7 @@ class Screen:
         self._lower = self.text.lower()
         # Looked for once: a guide repeats the sentences that are asked about.
         self._lists = [at for at, piece in enumerate(self.pieces) if _LISTED.search(piece.text)]
+        self._announced = [at for at, piece in enumerate(self.pieces) if _is_announced(piece.text)]
         self._starts: list[int] = []
         start = 0
         for piece in self.pieces:
@@ -100,14 +106,24 @@ class Screen:
         above = "" if index == 0 else self.pieces[index - 1].text
         if above.endswith(":") and _SUPPOSED.search(above) and not _MINE.search(above):
             return True
-        nearest = bisect_left(self._lists, index) - 1
-        if nearest >= 0 and index - self._lists[nearest] <= _LIST_LINES:
+        if _is_near(self._lists, index, _LIST_LINES) or _is_near(self._announced, index, _ANNOUNCED_LINES):
             return True
         return _EXPLAINED.match(line, max(0, start - 1)) is not None and not _MINE.search(line)
 
     def at(self, offset: int) -> Piece:
         """The line that an offset into the text lies in."""
         return self.pieces[self.index_at(offset)]
+
+
+def _is_announced(line: str) -> bool:
+    """Whether a line says that what is below may come."""
+    return line.endswith(":") and len(line) <= _LONGEST and _MAY_COME.search(line) is not None and not _MINE.search(line)
+
+
+def _is_near(above: list[int], index: int, most: int) -> bool:
+    """Whether one of some lines stands above a line, at most so many lines away."""
+    nearest = bisect_left(above, index) - 1
+    return nearest >= 0 and index - above[nearest] <= most
 
 
 def _pieces(text: str) -> Iterator[Piece]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 
 from ..observation import FAILED, OK, Observation
 from .console_screen import Piece, Screen
@@ -33,6 +33,10 @@ _CLOCK = r"[0-9]{1,2}[:.][0-9]{2}[:.][0-9]{2}(?: ?[AP]M)?,? ?"
 _SAMPLE = re.compile(_CLOCK + r"(?:d:[+-]?[0-9.]{1,20}s ?o:)?([+-][0-9]{1,12}[.,][0-9]{7})s")
 _NO_SAMPLE = re.compile(_CLOCK + r"[^:\uff1a\n]{1,40}" + _COLON + r"(0x[0-9A-Fa-f]{8})")
 _MONITORED = re.compile(r"NTP: ?(?:([+-][0-9]{1,12}[.,][0-9]{7})s|[^\n]{0,40}?(0x[0-9A-Fa-f]{8}|ERROR_TIMEOUT|ERROR_\w{1,40}))")
+# Of a status two fields: when it last went well, and the source with its flags.
+_WENT_WELL = re.compile(r"[^:\uff1a]{4,80}" + _COLON + r"[0-9]{1,4}[-./][^\n]{4,12}[ ,]" + _CLOCK)
+_A_SOURCE = re.compile(r"[^:\uff1a]{2,40}" + _COLON + r"([A-Za-z0-9][\w.-]{2,120}),0x[0-9a-f]{1,2}$", re.I)
+_NOT_ACTIVE = 0x80070426
 # Further off than this and TLS, tickets and signatures fail; W32Time's own limit for members of a domain.
 _OFF_S = 300
 # Domain controllers that one call asks.
@@ -72,7 +76,10 @@ def is_time(screen: Screen) -> bool:
 def clock(screen: Screen, out: Collector) -> None:
     """Read what w32tm said of the clock."""
     seen = [*_statuses(screen), *_peer_results(screen), *_samples(screen), *_monitored(screen), *_command_results(screen)]
-    seen += _sentences(screen)
+    seen += [*_sentences(screen), *_went_well(screen)]
+    # Who answers runs: that the service did not run before is over.
+    answered = max((one.place or 0 for one in seen if one.code is None), default=0)
+    seen = [one for one in seen if one.code != _NOT_ACTIVE or (one.place or 0) > answered]
     if all(one.ok for one in seen):
         # A clock that is right says nothing about updates; beside a failure it says whether that is over.
         return
@@ -91,6 +98,16 @@ def _sentences(screen: Screen) -> Iterator[Observation]:
         for found in pattern.finditer(screen.text):
             if not screen.is_supposed(found.start()):
                 yield _seen(screen.at(found.start()), outcome, marker)
+
+
+def _went_well(screen: Screen) -> Iterator[Observation]:
+    """Fields that somebody copied out of a status; of a whole one, all its fields count."""
+    if _PRECISION.search(screen.text):
+        return
+    for above, piece in pairwise(screen.pieces):
+        source = _A_SOURCE.match(piece.text)
+        if source and _WENT_WELL.match(above.text):
+            yield _seen(piece, OK, name=source.group(1))
 
 
 # --- /query /status [/verbose] ---
