@@ -253,7 +253,7 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
             yield index, below, called.group(1)
             last, free = below + 1, below + 1
             continue
-        if concise and (CODE.search(concise.group(0)) or _in_words(concise.group(0))):
+        if concise and (CODE.search(concise.group(0)) or _in_words(concise.group(0)) and _is_typed(screen, index)):
             yield max(last, index - _NEAR), index, concise.group(1)
             last, free = index + 1, index + _NEAR
             continue
@@ -269,6 +269,11 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
         yield max(last, index - _ABOVE), index, cmdlet
         # What else names the cmdlet a few lines below belongs to the same record.
         last, free = index + 1, index + 3
+
+
+def _is_typed(screen: Screen, index: int) -> bool:
+    """Whether somebody typed the call, a line or two above: articles quote a message alone, for whoever has it."""
+    return any(piece.is_prompt for piece in screen.pieces[max(0, index - 2) : index])
 
 
 def _coded_below(screen: Screen, index: int) -> int:
