@@ -61,7 +61,9 @@ _MISTAKES = (0x80070057, 0x800702E4)
 _MOUNT = 0xC142
 # CBS_E_IMAGE_UNSERVICEABLE: a package that failed has spoiled those behind it.
 _UNSERVICEABLE = 0x800F0830
-_SAME_RUN, _LONG_LINE, _SENTENCE = 15, 200, 220
+# ERROR_SXS_...: errors of assemblies, the parts of the component store.
+_OF_ASSEMBLIES = range(14000, 14112)
+_SAME_RUN, _LONG_LINE, _SENTENCE, _ERROR_TO_LOG = 15, 200, 220, 4
 # A feature whose files were not found, where the command that names it was not pasted.
 _SOME_FEATURE = "a Windows feature"
 _FEATURES_ALONE = (0x800F0907, 0x800F0950, 0x800F0954)
@@ -100,6 +102,7 @@ class _Run:
     package: str = ""
     code: int | None = None
     guess: int | None = None
+    guessed: int = 0
     shown: bool = False
     log: bool = False
     done: bool = False
@@ -159,7 +162,7 @@ def _runs(screen: Screen) -> list[_Run]:
             run.place, run.line = piece.place, piece.text
         _read(run, piece, index)
     for run in runs:
-        if run.code is None and run.guess is not None and run.log:
+        if run.code is None and run.guess is not None and run.log and (not run.guessed or run.last - run.guessed <= _ERROR_TO_LOG):
             run.code = run.guess
     return runs
 
@@ -221,10 +224,15 @@ def _read_end(run: _Run, piece: Piece, index: int) -> None:
         run.last, run.shown = index, run.shown or bool(run.command)
         return
     decimal = _DECIMAL.match(text)
-    if decimal and run.code is None and (run.shown or run.command):
+    if decimal and run.code is None:
         code = to_code(decimal.group(2))
+        if not run.shown and not run.command:
+            # The end of what DISM wrote, copied alone: the number says of itself that it is one, and the path of the log stands below it.
+            if int(decimal.group(2)) in _OF_ASSEMBLIES:
+                run.guess, run.guessed, run.place, run.line = code, index, piece.place, text
+            return
         run.place, run.line, run.last = piece.place, text, index
-        run.guess = code
+        run.guess, run.guessed = code, 0
         # Lists of DISM have numbers behind a label, too (`Index : 1`); only its errors end in the path of its log.
         if decimal.group(1).lower() == "error":
             run.code, run.shown = code, True
