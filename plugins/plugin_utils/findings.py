@@ -536,6 +536,7 @@ def _as_failure(state: State, known: States, host: Situation) -> routing.Failure
         title=next((one.title for one in named if one.title), None),
         name=inner,
         lasting=_is_lasting(state, known, host),
+        lasted=_has_lasted(state, host),
         # Whether a start came after a failure of the future nobody knows: no run after run is to ask for one.
         restarted_since=host.restarted_since(state.first) or any(host.is_future(one.time) for one in state.failures),
         reset_tried=_reset_did_not_cure(state, lead.code, host),
@@ -556,6 +557,12 @@ def _is_lasting(state: State, known: States, host: Situation) -> bool:
     if now is None or until is None or now > until:
         return True
     return not state.subject.startswith("search:") and (state.last or 0) - (state.first or 0) > _RECURS_S
+
+
+def _has_lasted(state: State, host: Situation) -> bool:
+    """Whether it was seen for more than a day, or began so long before a look."""
+    seen_last = host.now if host.host else state.last
+    return state.first is not None and seen_last is not None and seen_last - state.first > PASSES_WITHIN_S
 
 
 def _retried_until(routed: routing.Routed, state: State, known: States, host: Situation) -> int | None:

@@ -67,6 +67,7 @@ class Failure:
         asked: class of the update service that was asked: `wsus`, `microsoft`, `store`, `flighting`, `offline`, `unknown`.
         name: component, package, installer, Windows service; of an upgrade its phase, a driver or file, or both (`0x20017 filter.sys`).
         lasting: it has not passed: no success for a day, or it was tried for longer than a day.
+        lasted: that it goes on for more than a day is seen: a log may hold one line of it, or none with a date.
         restarted_since: the host has started since the first failure of it.
         source: what told of it, where that decides with which tool it is mended.
         reset_tried: a reset of ours lies between two failures of it, without a success since.
@@ -81,6 +82,7 @@ class Failure:
     title: str | None = None
     name: str | None = None
     lasting: bool = True
+    lasted: bool = True
     restarted_since: bool = False
     reset_tried: bool = False
     source: str = ""
@@ -665,6 +667,7 @@ def _names(case: _Case) -> dict[str, str]:
         "named": _worded(": ", file),
         "phase": f"{_worded(', phase ', phase_words(phase))}{_worded(': ', file)}",
         "phase_only": _worded(", phase ", phase_words(phase)),
+        "lasted": "has lasted for more than a day" if failure.lasted else "has no end that is known",
         "file": file,
         "installer": name or "the installer",
         "service": _service_words(failure, service),

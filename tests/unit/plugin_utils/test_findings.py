@@ -116,6 +116,14 @@ def test_a_proxy_answers_where_there_is_one() -> None:
     assert active(find(look(NO_SEARCH | proxy), [failed("scan", 0x80072EE2)])) == {"0x80072EE2@search:microsoft": "owner proxy"}
 
 
+@pytest.mark.parametrize(("hours_ago", "says"), [(30.0, "has lasted for more than a day"), (2.0, "has no end that is known")])
+def test_how_long_it_lasts_is_only_said_where_it_was_seen(hours_ago: float, says: str) -> None:
+    """Of one line of a log was said that its failure "has lasted for more than a day"."""
+    tries = [failed("scan", 0x8024400E, hours_ago, service=None), failed("scan", 0x8024400E, 1, service=None)]
+    (item,) = findings.from_observations(tries, SETTINGS, NOW)
+    assert f"0x8024400E {says}" in item.next_step
+
+
 def test_what_a_success_ended_is_told_with_all_its_codes() -> None:
     """Of a driver that failed with 0x8024200B and, the day before, with 0x80240009, and went in then, one code was told."""
     driver = {"title": "Lab - Display - 31.0.15.1694", "update": "11111111-2222-4333-8444-555555555555"}
