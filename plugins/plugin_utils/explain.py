@@ -302,6 +302,8 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     text = logs.decode(data[:400_000])
     if _DOCUMENT.match(text.lstrip("\ufeff")) and _OF_EVIDENCE.search(text):
         return _as_evidence(file, data, reading)
+    if seems.is_source(name):
+        return replace(file, seems=seems.SOURCE)
     kind, observed = logs.understood(data, name)
     if kind is None and not seems.is_text(text):
         return file

@@ -31,6 +31,10 @@ _OF_UPDATES = re.compile(
 )
 UNKNOWN, UNKNOWN_OF_UPDATES = "text of no known form", "text of no known form that speaks of updates"
 
+# Programs that read events hold samples of them, in every form that a log has. Scripts (`.ps1`, `.bat`) are read: a console may be in them.
+SOURCE = "the source of a program"
+_SOURCES = (".c", ".cpp", ".cs", ".go", ".h", ".java", ".js", ".jsx", ".kt", ".php", ".py", ".rb", ".rs", ".swift", ".ts", ".tsx")
+
 
 class _Sign(NamedTuple):
     """How one kind of file is told: `found` is looked for in a sample, `words` says what it is then."""
@@ -120,6 +124,11 @@ def of(text: str, kind: str | None, observations: Iterable[Observation] = ()) ->
     if _OF_UPDATES.search(sample):
         return UNKNOWN_OF_UPDATES
     return UNKNOWN if sample.strip() else "an empty file"
+
+
+def is_source(name: str) -> bool:
+    """Whether a file is no log by its name."""
+    return name.lower().endswith(_SOURCES)
 
 
 def is_text(text: str) -> bool:
