@@ -8,6 +8,7 @@ One file may hold several: DISM's lines stand in files that are called CBS.log, 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from .cbs import Store
 from .checksur import CheckSur
@@ -40,6 +41,8 @@ _SUMMARY_PARTS = re.compile(
 )
 _HAS_HEAD = re.compile(r"\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:|[ \t>*]{0,8}(?:(?:Info|Warning|Error)  |CBS |CSI |DISM))")
 _MOST_JOINED = 4
+# Of a screen; below a line of operations stand the operations, indented or numbered.
+_NARROWEST, _FEWEST_BROKEN, _INDENTED = 79, 2, " \t("
 
 
 # `findstr [SR] C:\Windows\Logs\CBS\*.log` sets the file before each line.
@@ -169,12 +172,26 @@ def _begun(lines: list[str]) -> str:
     return next((found.group(0) for line in lines if (found := _DATE_FIRST.search(line[:300]))), "")
 
 
+def _unwrapped(text: str) -> str:
+    """Lines that a screen has broken at its last column, whole again: those are the longest, and as long as each other."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    width = max(map(len, lines))
+    broken = {
+        place
+        for place, (line, after) in enumerate(pairwise(lines))
+        if len(line) == width and after.strip() and after[0] not in _INDENTED and not _HAS_HEAD.match(after)
+    }
+    if width < _NARROWEST or len(broken) < _FEWEST_BROKEN:
+        return text
+    return "".join(line if place in broken else f"{line}\n" for place, line in enumerate(lines))
+
+
 def servicing(text: str, out: Collector) -> None:
     """Read CBS.log, DISM.log, CheckSUR.log, setupact.log or setuperr.log."""
     stream = Servicing(out)
     held, joined = "", 0
     if len(text) <= MOST_PASTED:
-        text = RUN_ON.sub("\n", _by_age(text))
+        text = RUN_ON.sub("\n", _by_age(_unwrapped(text)))
         if _FLAT_SUMMARY.search(text):
             text = _SUMMARY_PARTS.sub("\n", text)
     for raw in each_line(text):
