@@ -381,7 +381,7 @@ def _learn(session: _Session, message: str, features: tuple[str, ...]) -> None:
     """What an error says of the command itself."""
     if session.kind == GUESSED:
         _guess(session, message, features)
-    opened = part(_OPENED.search(message))
+    opened = part(_OPENED.search(message)) or kb_of(message)
     if opened is not None and session.subject == NOTHING:
         session.subject = _named([opened])
     manager = part(_PROCESSED.search(message))
