@@ -16,6 +16,8 @@ from .readers.records import clean, kb_of
 _MOST_CODES, MOST_TEXT = 6, 60_000
 _MOST_LINE, _MOST_NAMED = 200, 3
 _CODE = re.compile(r"(?<![0-9A-Za-z_.#/-])(0x[89c][0-9a-f]{7}|[89c][0-9a-f]{7}|-[12][0-9]{9}|[23][0-9]{9})(?![0-9a-z_-]|\.[0-9a-z])", re.I)
+# Errors of assemblies, as DISM and SFC end with them: `Error: 14098`.
+_SMALL = re.compile(r"[^\W\d_]{2,20} ?[:=\uff1a] ?(14[01][0-9]{2})(?![0-9a-z.,-])", re.I)
 _KB = re.compile(r"\bKB[0-9]{6,8}\b", re.I)
 # A line of a log: a date or a level before it, columns, or a code in the form of a program.
 _RECORD = re.compile(r"^[\W_]{0,8}(?:[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
@@ -61,7 +63,7 @@ def in_text(text: str, *, is_log: bool) -> tuple[Mention, ...]:
 
 
 def _codes(line: str) -> Iterator[int]:
-    for found in _CODE.finditer(line):
+    for found in (*_CODE.finditer(line), *_SMALL.finditer(line)):
         try:
             code = hresult.normalise(found.group(1))
         except hresult.HResultError:

@@ -443,7 +443,7 @@ def test_a_code_in_a_ticket_is_told_and_decides_nothing(tmp_path: Path, written:
     [
         pytest.param("".join(f"Windows Update error 0x8024{number:04x}: see below\n" for number in range(1, 9)), id="a table of codes"),
         pytest.param("Windows Update of commit 8007000a and of 0x0 and 0x00240005 went well\n", id="no failure"),
-        pytest.param("KB5058379 is build 80070002.1 of branch x-80070002\n", id="no code"),
+        pytest.param("KB5058379 is build 80070002.1 of branch x-80070002, Build: 14098.1, Windows 14098\n", id="no code"),
         pytest.param("Windows Update: address 0x8fffffff of 0x91234567\n", id="no code that is known"),
         pytest.param(CBS_NOISE + CBS_NOISE.replace("starts successfully", "gave 0x800f0805, 0x80070002"), id="a log's own noise"),
     ],
@@ -461,6 +461,11 @@ def test_what_is_written_above_lines_of_a_log_is_told(tmp_path: Path) -> None:
     )
     assert {item["code"]: item["state"] for item in done["findings"]} == {"0x800F0922": "closed", "0x80073701": "closed"}
     assert "It names 0x800F0922 of KB5058379" in done["msg"]
+
+
+def test_the_number_that_dism_ends_with_is_a_code(tmp_path: Path) -> None:
+    done = run(put(tmp_path, ticket_txt="Windows Update fails, and DISM says Error: 14098 - the store is damaged\n") / "ticket_txt")
+    assert [item["code"] for item in done["findings"]] == ["0x80073712"]
 
 
 def test_what_a_paste_shows_is_not_told_again_as_named(tmp_path: Path) -> None:
