@@ -70,6 +70,8 @@ _WORTH = (
     "Begin Downl", "Library download error",
 )  # fmt: skip
 _ROW = "REPORT EVENT"
+# `WU_E_UH_POSTREBOOTSTILLPENDING` with nothing behind it: installed, and the rest is due at the restart. How that ends is told after it.
+_WAITS_FOR_RESTART = 0x80242014
 _WORTH_READING = tuple(dict.fromkeys((_ROW, *_WORTH, *WORTH)))
 _MOST_CALLS = 1000
 # A log of many megabytes was not pasted.
@@ -113,6 +115,8 @@ class _NewForm:
     def _take_result(self, line: AgentLine, said_by: str, found: re.Match[str]) -> None:
         parts = found.groupdict()
         code, inner = int(parts["code"], 16), int(parts.get("inner") or "0", 16)
+        if code == _WAITS_FOR_RESTART and parts.get("inner") is not None and not inner:
+            return
         if not is_failure(code):
             self._told.add(self._ok(line, "install", parts["update"]))
             return
