@@ -27,6 +27,8 @@ from .records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
 from .stack import E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
 
 _HRESULT = re.compile(r"\[HRESULT = (0x[0-9a-fA-F]{8})")
+# Vista and Server 2008 end a line so; they log lookups at level Error, too, so only what a step gives up with counts.
+_OLD_HRESULT = re.compile(r"\bhr: ?(0x[0-9a-fA-F]{8})\b")
 _GLE = re.compile(r"\[gle=(0x[0-9a-fA-F]{8})")
 _ERROR_CODE = re.compile(r"\bwith error code ([0-9]{1,5})\b")
 _FROM_WIN32 = re.compile(r"HRESULT_FROM_WIN32\((?:ERROR_[A-Z_]{1,60}|([0-9]{1,5}))\)")
@@ -120,6 +122,8 @@ _FILE_LOOKUP = re.compile(r"FileSystemProvider::|SysCreateFile|CreateFile|QueryA
 _SERVICE = re.compile(r"StartService for \[[^\]]{1,20}\]['\"]([^'\"]{1,80})['\"]")
 # Of the drivers that an update brings: `INSTALL index: 55, phase: 2, result 2, inf: flpydisk.inf`; without `result` or with 0 all is well.
 _DRIVER_FAILED = re.compile(r"\bindex: [0-9]{1,6}, phase: [0-9]{1,3}, result (?!0\b)[0-9]{1,10}, inf: ([\w.-]{1,80}\.inf)\b", re.I)
+# `Doqe: Installing driver Update ID: Package_2_for_KB943899~31bf3856ad364e35~x86~~6.0.2.1~943899-4_RTM_neutral_GDR`.
+_DRIVER_OF_UPDATE = "Installing driver Update ID: "
 _OF_DRIVERS = re.compile(r"driver (?:updates|operations)|\bDoqe: ", re.I)
 _SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
 
@@ -147,6 +151,7 @@ class Store(Reader):
         self._coded: Observation | None = None
         self._failed_sessions: set[tuple[str, int]] = set()
         self._failed_driver: str | None = None
+        self._driver_update = NOTHING
         # Why a restart is to try again, and whether it is a rollback that it comes back from.
         self._original: Observation | None = None
         self._rolls_back = False
@@ -410,13 +415,17 @@ class Store(Reader):
             return
         self._failed_driver = part(_DRIVER_FAILED.search(message)) or self._failed_driver
         subject = subject_of(message)
+        if _DRIVER_OF_UPDATE in message:
+            self._driver_update = subject
         if subject == NOTHING and _OF_DRIVERS.search(message):
-            subject = Subject(self._failed_driver)
+            subject = Subject(self._failed_driver) if self._failed_driver else self._driver_update
         session = self._remember(message, subject)
         fetched = searched(_DOWNLOAD, message)
         if is_failure(fetched):
             self._emit(self._seen(line, "download", subject, code=fetched))
         code = searched(_HRESULT, message)
+        if code is None and (_STEP.match(message) or message.startswith(_ENDED)):
+            code = searched(_OLD_HRESULT, message)
         if message.startswith(_ENDED) or (message.startswith("Session: ") and " finalized" in message):
             if code is not None:
                 self._verdict(line, code, session or "", subject)

@@ -20,7 +20,7 @@ from .stack import DATED, HEAD, MOST_PASTED, RUN_ON, Line
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x"
     r"|Failed to find file|Failed repairing file"
-    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v|, inf: |Processing started"
+    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v|, inf: |Processing started|Installing driver"
 )
 # What a search (`findstr /n`, `grep -r`), a quotation or a list sets before a line: a file, a number, a mark.
 # Who writes an article sets `<DateTime>,` in the place of the date.
