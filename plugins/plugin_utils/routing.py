@@ -358,6 +358,9 @@ def _timesync(case: _Case) -> Routed | None:
         return _owner("admin", replace(case, step="time_silent"))
     if clock.unfit:
         return _owner("admin", replace(case, step="time_unfit"))
+    if not case.situation.host and case.failure.layer != "clock":
+        # Logs alone show no offset, and such a code comes of certificates as well.
+        return _owner("admin", replace(case, step="clock_first"))
     return _only(clock.state != "suspect", _repair("timesync", case))
 
 
@@ -876,7 +879,8 @@ def _in_words(failure: Failure, unknown: Situation) -> tuple[str, str]:
     words = _answer_words(first)
     if "wait" in first.answer and later.answer != first.answer:
         return f"{words}, then {_answer_words(later)}", later.next_step
-    if first.answer == {"repair": "timesync"}:
+    if first.answer == {"repair": "timesync"} or first.step == "admin:clock_first":
+        words = _ANSWER_WORDS["timesync"]
         right = answer_for(failure, replace(unknown, clock=replace(unknown.clock, state="right")))
         return f"{words} where it is wrong, else {_answer_words(right)}", right.next_step
     return words, first.next_step

@@ -292,7 +292,10 @@ def test_a_kernel_status_is_routed_as_the_windows_error() -> None:
 def test_the_clock_is_moved_only_where_it_is_wrong() -> None:
     tls = Failure("scan", 0x80072F8F)
     assert routing.answer_for(tls, replace(MICROSOFT, clock=OFF)).answer == {"repair": "timesync"}
-    assert routing.answer_for(tls, BLANK).answer == {"repair": "timesync"}
+    assert routing.answer_for(tls, replace(BLANK, host=True)).answer == {"repair": "timesync"}
+    of_logs = routing.answer_for(tls, BLANK)
+    assert of_logs.answer == {"owner": "admin"}, "logs alone show no offset"
+    assert of_logs.next_step.startswith("Compare the clock")
     silent = replace(MICROSOFT, clock=Clock("suspect", controller_ms=7_200_000, silent=("time.corp.example",)))
     asleep = routing.answer_for(tls, silent)
     assert asleep.answer == {"owner": "admin"}
