@@ -24,6 +24,7 @@ from . import evidence as evidence_
 from . import logs, mentioned, packed, plan, repairs, seems, seen
 from . import verdict as verdicts
 from .evidence import Evidence, EvidenceError
+from .finding import Finding
 from .observation import BOUND_UNKNOWN_ZONE_S, Observation, in_utc
 from .plan import Plan
 from .readers import event_binary
@@ -482,9 +483,16 @@ def _with_mentions(judged: Judged, files: list[File]) -> Judged:
     named = mentioned.findings([mention for one in files for mention in one.mentions], judged.findings)
     verdict = judged.verdict
     if verdict.msg == verdicts.NOTHING_SHOWN:
-        msg = verdicts.one_line(_nothing_told(files) + mentioned.sentence(named))
-        verdict = replace(verdict, msg=msg, next_step=next((item.next_step for item in named), verdict.next_step))
+        beside = [item for item in judged.findings if item.notice]
+        msg = verdicts.one_line(_nothing_told(files) + _told_beside(beside) + mentioned.sentence(named))
+        verdict = replace(verdict, msg=msg, next_step=next((item.next_step for item in (*beside, *named)), verdict.next_step))
     return replace(judged, findings=(*judged.findings, *named), verdict=verdict)
+
+
+def _told_beside(notices: Iterable[Finding]) -> str:
+    """What is true and no matter of updates, in words: it is what such a log was given for."""
+    told = list(dict.fromkeys(f"{item.meaning}: {item.name}" for item in notices if item.condition and item.name))
+    return f" {'; '.join(told[:_MOST_NAMED])}." if told else ""
 
 
 def _taken(look: Evidence | None) -> int:

@@ -36,6 +36,7 @@ LAYERS = {
     "clock": "time synchronisation",
     "sysprep": "Sysprep",
     "offline": "commands on another image",
+    "drivers": "driver packages",
 }
 _ORDER = {"scan": 10, "cache": 11, "download": 12, "store": 13, "install": 14, "upgrade": 15, "service": 16, "clock": 17}
 
@@ -59,6 +60,7 @@ MARKERS = {
     "service_failed": "A service that updates need failed to start or ended",
     "setup_failed": "A feature upgrade failed",
     "offline_image": "A command on an offline image failed: that is another Windows than the one that runs",
+    "driver_refused": "A driver package was not added",
     "catalog_corrupt": "The component store holds a damaged catalog",
     "mum_corrupt": "The component store holds a damaged package manifest",
     "mum_missing": "A package manifest of the component store is missing",

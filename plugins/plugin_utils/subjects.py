@@ -48,6 +48,9 @@ def of(observation: Observation, situation: Situation) -> str | None:
         return "store:files" if (observation.marker or "").startswith("sr_") else "store:packages"
     if layer == "service":
         return _service(observation, situation)
+    if layer == "drivers" and situation.host:
+        # Who adds drivers to a host by hand, or to images on it, is told by his tool.
+        return None
     return layer
 
 

@@ -414,18 +414,12 @@ class Store(Reader):
             self._cleared()
             return
         self._failed_driver = part(_DRIVER_FAILED.search(message)) or self._failed_driver
-        subject = subject_of(message)
-        if _DRIVER_OF_UPDATE in message:
-            self._driver_update = subject
-        if subject == NOTHING and _OF_DRIVERS.search(message):
-            subject = Subject(self._failed_driver) if self._failed_driver else self._driver_update
+        subject = self._subject(message)
         session = self._remember(message, subject)
         fetched = searched(_DOWNLOAD, message)
         if is_failure(fetched):
             self._emit(self._seen(line, "download", subject, code=fetched))
-        code = searched(_HRESULT, message)
-        if code is None and (_STEP.match(message) or message.startswith(_ENDED)):
-            code = searched(_OLD_HRESULT, message)
+        code = _code_of(message)
         if message.startswith(_ENDED) or (message.startswith("Session: ") and " finalized" in message):
             if code is not None:
                 self._verdict(line, code, session or "", subject)
@@ -433,6 +427,15 @@ class Store(Reader):
             self._reported(line, subject)
         else:
             self._step(line, code, subject)
+
+    def _subject(self, message: str) -> Subject:
+        """What a line names; the drivers that an update brings are named above the line that gives up."""
+        subject = subject_of(message)
+        if _DRIVER_OF_UPDATE in message:
+            self._driver_update = subject
+        if subject != NOTHING or not _OF_DRIVERS.search(message):
+            return subject
+        return Subject(self._failed_driver) if self._failed_driver else self._driver_update
 
     def _remember(self, message: str, subject: Subject) -> str | None:
         """The session that a line names; what it is about, and whether it repairs, is kept for its end."""
@@ -583,6 +586,14 @@ class Store(Reader):
         if found:
             self._sfc_failed = True
             self._emit(self._seen(line, "store", Subject(found.group(1).strip()), marker="sr_cannot_repair"))
+
+
+def _code_of(message: str) -> int | None:
+    """The code that a line ends with."""
+    code = searched(_HRESULT, message)
+    if code is None and (_STEP.match(message) or message.startswith(_ENDED)):
+        code = searched(_OLD_HRESULT, message)
+    return code
 
 
 def _of_repair(seen: Observation) -> Observation:

@@ -10,7 +10,17 @@ from typing import NamedTuple
 from ..observation import Observation
 from .console_dism import dism, is_dism, is_sfc, sfc
 from .console_screen import Screen
-from .console_shell import is_drivers, is_powershell, is_services, is_wusa, powershell, services, wusa
+from .console_shell import (
+    is_drivers,
+    is_powershell,
+    is_refused_driver,
+    is_services,
+    is_wusa,
+    powershell,
+    refused_drivers,
+    services,
+    wusa,
+)
 from .console_time import clock, is_time
 from .records import Collector, each_line
 from .servicing import is_servicing, servicing
@@ -46,6 +56,7 @@ _PROGRAMS = (
         ("hresult", "categoryinfo", "qualifiederrorid", "imagehealthstate", "-windows", "-wu", "role services"), is_powershell, powershell
     ),
     _Program(("wusa",), is_wusa, wusa),
+    _Program((".inf",), is_refused_driver, refused_drivers),
     _Program(("oem",), is_drivers, None),
 )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from .. import hresult, routing
@@ -412,6 +412,45 @@ def _wusa(screen: Screen) -> Iterator[tuple[str, Piece, str]]:
 _DRIVERS = re.compile(
     r"[:\uff1a][ \u00a0]{1,30}oem[0-9]{1,4}\.inf\b(?:.{1,400}?)\{[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", re.I | re.S
 )
+
+
+# What a driver package is called by: `Adding driver package:  echo_2.inf`, and in the line below `...: WHY IT WAS REFUSED`.
+# What is added is called oem12.inf from then on.
+_PACKAGE = re.compile(r"(?!oem[0-9])[\w.-]{1,100}\.inf", re.I)
+_TOTAL = re.compile(r"[0-9]{1,6}$")
+
+
+def is_refused_driver(screen: Screen) -> bool:
+    """Whether pnputil was to add driver packages and did not add all of them."""
+    return next(_not_added(screen), None) is not None
+
+
+def refused_drivers(screen: Screen, out: Collector) -> None:
+    """Packages that pnputil did not add: no updates of Windows, but what the paste is about."""
+    for name, piece in _not_added(screen):
+        out.add(
+            Observation("console", "drivers", place=piece.place, channel=out.channel, name=name, marker="driver_refused", line=piece.text)
+        )
+
+
+def _not_added(screen: Screen) -> Iterator[tuple[str, Piece]]:
+    """Each package with the line that says why: two totals end the list, of what was tried and of what was added."""
+    named: list[tuple[str, Piece]] = []
+    pieces = [piece for piece in screen.pieces if piece.value]
+    for piece, below in pairwise(pieces):
+        package = _package(piece.value)
+        if package and not _package(below.value) and not _TOTAL.match(below.value) and below.place - piece.place <= 1:
+            named.append((package, below))
+        elif _TOTAL.match(piece.value) and _TOTAL.match(below.value) and named:
+            if int(piece.value) > int(below.value):
+                yield from named
+            named = []
+
+
+def _package(value: str) -> str | None:
+    """The file of a driver package, without its folder."""
+    name = value.replace("/", "\\").rpartition("\\")[2]
+    return name if _PACKAGE.fullmatch(name) else None
 
 
 def is_drivers(screen: Screen) -> bool:

@@ -68,6 +68,9 @@ _DONE_IN_VAIN = re.compile(
     r"Failed while processing command ([a-z-]{3,40})|processed the command line but failed|- Dism[A-Za-z]{3,40}\(hr:"
 )
 _OF_A_REPAIR = re.compile(r"restore the image|cleanup-image|RestoreHealth|ScanHealth|CheckHealth|StoreCorruption|ImageHealth", re.I)
+# Of drivers that were to be added, to this Windows or to an image.
+_DRIVER = re.compile(r"Failed to (?:import|install) (?:the )?driver package '(?:[^'\r\n]{0,300}[\\/])?([^'\\/\r\n]{1,100}\.inf)'", re.I)
+_MOST_DRIVERS = 50
 _MAPPED = re.compile(r"\bFeature ([\w.~-]{2,120}) with CBS state")
 # `Failed opening package @Foundation. - CDISM...`; a path is no name.
 _OPENED = re.compile(r"Failed opening package (@?[A-Za-z][\w.~-]{2,120}?)\. - ")
@@ -116,6 +119,7 @@ class Dism(Reader):
         # What the lines of a command whose beginning is not in the log tell of.
         self._features: tuple[str, ...] = ()
         self._asked: str | None = None
+        self._drivers: set[str] = set()
 
     @property
     def is_offline(self) -> bool:
@@ -134,6 +138,8 @@ class Dism(Reader):
         if message.startswith("DISM.EXE:"):
             self._console(line)
             return
+        if message.startswith("DISM Driver Manager:"):
+            self._driver(line)
         if "Encountered " in message:
             self._asked = part(_OPTION.search(message)) or self._asked
         if "with CBS state" in message:
@@ -150,6 +156,15 @@ class Dism(Reader):
             session.closing = True
         if _is_error(line):
             self._error(line, session)
+
+    def _driver(self, line: Line) -> None:
+        """A driver package that was refused: no update of Windows, but what a log that somebody gives is about."""
+        name, code = part(_DRIVER.search(line.message)), _code_of(line.message)
+        if name is None or name in self._drivers or len(self._drivers) >= _MOST_DRIVERS:
+            return
+        self._drivers.add(name)
+        seen = self._seen(line, "drivers", Subject(name), "dism", marker="driver_refused")
+        self._emit(replace(seen, related=(code,) if code else ()))
 
     def _maps(self, message: str) -> None:
         feature = part(_MAPPED.search(message))

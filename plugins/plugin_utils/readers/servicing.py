@@ -18,9 +18,9 @@ from .setup import Setup
 from .stack import DATED, HEAD, MOST_PASTED, RUN_ON, Line
 
 _INTERESTING = re.compile(
-    r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x"
+    r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x|Installing driver"
     r"|Failed to find file|Failed repairing file"
-    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v|, inf: |Processing started|Installing driver"
+    r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v|, inf: |Processing started"
 )
 # What a search (`findstr /n`, `grep -r`), a quotation or a list sets before a line: a file, a number, a mark.
 # Who writes an article sets `<DateTime>,` in the place of the date.

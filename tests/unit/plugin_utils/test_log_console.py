@@ -26,7 +26,8 @@ PATHOLOGICAL = {
     "precision": ": -23 (119.209ns)\n", "numbers": ": 1 (x)\n", "seconds": "a: 1.0000000s\nb: 1 (\n", "samples": "12:35:27 ",
     "hosts": "a[1.1.1.1:123] NTP: error ERROR_TIMEOUT\n", "records": "CategoryInfo : [Get-WindowsUpdate]\n", "spread": "a ",
     "services": "SERVICE_NAME: wuauserv\nT : 20 WIN32\nS : 4 DISABLED\n", "table": "---- ---- ----\nwuauserv Disabled\n",
-    "options": "dism /a /b /c /d ", "returns": "a\r", "drivers": ": oem1.inf\n{4d36e97d-", "blanks": " ", "letters": "a",
+    "options": "dism /a /b /c /d ", "returns": "a\r", "drivers": ": oem1.inf\n{4d36e97d-", "refused": "a: a.inf\nb: c\n",
+    "folders": "a: /a.inf/a", "blanks": " ", "letters": "a",
     "wusa": "wusa a.msu\n", "sentences": "Windows Resource Protection found corrupt files but was unable to fix some of them. ",
 }  # fmt: skip
 
