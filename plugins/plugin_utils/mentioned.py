@@ -18,7 +18,8 @@ _MOST_LINE, _MOST_NAMED = 200, 3
 _CODE = re.compile(r"(?<![0-9A-Za-z_.#/-])(0x[89c][0-9a-f]{7}|[89c][0-9a-f]{7}|-[12][0-9]{9}|[23][0-9]{9})(?![0-9a-z_-]|\.[0-9a-z])", re.I)
 # Errors of assemblies, as DISM and SFC end with them: `Error: 14098`.
 _SMALL = re.compile(r"[^\W\d_]{2,20} ?[:=\uff1a] ?(14[01][0-9]{2})(?![0-9a-z.,-])", re.I)
-_KB = re.compile(r"\bKB[0-9]{6,8}\b", re.I)
+# `Package_3817_for_KB4601383~31bf...` names one, too.
+_KB = re.compile(r"(?<![A-Za-z0-9])KB[0-9]{6,8}(?![0-9A-Za-z])", re.I)
 # A line of a log: a date or a level before it, columns, or a code in the form of a program.
 _RECORD = re.compile(r"^[\W_]{0,8}(?:[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
 # The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
@@ -34,12 +35,14 @@ class Mention:
         kb: the update that is named in the same line, or the only one of the text.
         line: the line, cut to 200 characters.
         log: the name of the file.
+        updates: all that the text names, where they are a few.
     """
 
     code: int
     kb: str | None
     line: str
     log: str = ""
+    updates: str | None = None
 
 
 def in_text(text: str, *, is_log: bool) -> tuple[Mention, ...]:
@@ -51,15 +54,23 @@ def in_text(text: str, *, is_log: bool) -> tuple[Mention, ...]:
     """
     if len(text) > MOST_TEXT:
         return ()
-    updates = {found.group(0).upper() for found in _KB.finditer(text)}
-    only = updates.pop() if len(updates) == 1 else None
+    updates = list(dict.fromkeys(found.group(0).upper() for found in _KB.finditer(text)))
+    only = updates[0] if len(updates) == 1 else None
+    few = _several(updates)
     first: dict[int, Mention] = {}
     for line in text.splitlines():
         if is_log and _RECORD.search(line):
             continue
         for code in _codes(line):
-            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE]))
+            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], updates=few))
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()
+
+
+def _several(updates: Sequence[str]) -> str | None:
+    """The updates that a text is about, where they are a few."""
+    if 1 < len(updates) <= _MOST_NAMED:
+        return ", ".join(updates)
+    return None
 
 
 def _codes(line: str) -> Iterator[int]:
@@ -95,6 +106,7 @@ def _finding(one: Mention, info: hresult.CodeInfo) -> Finding:
         code=info.hex,
         symbol=info.symbol,
         kb=one.kb,
+        name=one.updates,
         lines=(one.line,),
         seen_in=(one.log,) if one.log else (),
         source="reported",
@@ -113,5 +125,5 @@ def sentence(named: Sequence[Finding]) -> str:
 
 
 def _words(item: Finding) -> str:
-    of_update = f" of {item.kb}" if item.kb else ""
+    of_update = f" of {item.kb or item.name}" if item.kb or item.name else ""
     return f"{item.code}{of_update} ({item.meaning})"

@@ -439,6 +439,17 @@ def test_a_code_in_a_ticket_is_told_and_decides_nothing(tmp_path: Path, written:
 
 
 @pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("Updates KB5066835 or KB5070773 failed\n\nThe error code is 0x800f0991.\n", "0x800F0991 of KB5066835, KB5070773"),
+        ("Error 0x80073701 of Windows Update\nMark absent Package_3817_for_KB4601383~31bf3856ad364e35\n", "0x80073701 of KB4601383"),
+    ],
+)
+def test_the_updates_of_a_ticket_are_named_beside_its_code(tmp_path: Path, text: str, named: str) -> None:
+    assert f"It names {named}" in run(put(tmp_path, ticket_txt=text) / "ticket_txt")["msg"]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         pytest.param("".join(f"Windows Update error 0x8024{number:04x}: see below\n" for number in range(1, 9)), id="a table of codes"),
