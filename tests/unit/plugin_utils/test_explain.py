@@ -442,6 +442,7 @@ def test_a_code_in_a_ticket_is_told_and_decides_nothing(tmp_path: Path, written:
     ("text", "named"),
     [
         ("Updates KB5066835 or KB5070773 failed\n\nThe error code is 0x800f0991.\n", "0x800F0991 of KB5066835, KB5070773"),
+        ("Cannot enable the feature (Error 14081) since KB5058379\n", "0x80073701 of KB5058379"),
         ("Error 0x80073701 of Windows Update\nMark absent Package_3817_for_KB4601383~31bf3856ad364e35\n", "0x80073701 of KB4601383"),
     ],
 )
