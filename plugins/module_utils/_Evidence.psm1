@@ -5,7 +5,7 @@
 
 #Requires -Version 5.1
 
-# JSON in ASCII: 5.1 leaves letters to the console's code page.
+# ASCII: 5.1 leaves letters to the console's code page.
 function ConvertTo-JsonText([object] $Value) {
   $json = ConvertTo-Json -InputObject $Value -Compress -Depth 9
   if ($json -notmatch '[^\x20-\x7e]') { return $json }
@@ -217,7 +217,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
   $code = [regex]::new('0x[8c][0-9a-f]{7}(?![0-9a-f])|(HRESULT|error|\(F\)|hr|Result)[ =:[]{1,4}[8c][0-9a-f]{7}(?![0-9a-f])', $options)
   $words = '\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest|Repair(ed|ing)? (f(ailed|ile)|complete|\d)|' +
     'Exec: Processing complete|Total Detected|\(Fixed\)|Checking System Update Readiness|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error|' +
-    'result [^0], inf|\\(WinSxS|servicing)\\.{9,500}=0xd'
+    'Error \S+ originated|result [^0], inf|\\(WinSxS|servicing)\\.{9,500}=0xd'
   # Set-up tells much without a code.
   if ($Sort -eq 'setup') { $words += '|, Error ' }
   $begin = if ($Sort -eq 'reporting') { '\{[^\t\n]*(\t[^\t\n]*){2}\t\d[^\t\n]*(\t[^\t\n]*){3}\t[0-9a-f]+\t' } else { "[^\n]*?($code|$words)" }
@@ -232,7 +232,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       $number = $column[3] -replace '\D.*'
       $update = $column[5]
       $group = "$number $($column[8])"
-      # A search has the GUID of the service here.
+      # A search has the service's GUID here.
       if ($number -in 147, 148) { $group += $update }
       $name = Get-UpdateName $column[11] $update
       $failed = $column[7] -notmatch '^0+$'
@@ -241,7 +241,7 @@ function Read-Log($Look, [string] $Path, [string] $Sort, $Room = 6500) {
       $kind = "$($column[7]) $group $name"
       $tells = @($failed, $kind, $name, $ends["$name"])
       if ($failed) { $kind += " $($ends["$name"])" } else { $tells[1] = $group }
-      # Its own id and its last column decide nothing.
+      # Its own id and last column decide nothing.
       $line = "`t" + ($column[1..11] -join "`t")
       $need = "$($column[0..7])".Length
     }
@@ -531,7 +531,7 @@ function New-Look([object] $Request) {
   }
   $always = 'host', 'services', 'servicing', 'reboot'
   $near = 'policy', 'disk', 'upgrade', 'reporting', 'cbs'
-  # The likeliest to hang later; the search, which may take minutes, last.
+  # The likeliest to hang later; the search, which takes minutes, last.
   $far = 'events', 'cache', 'fact', 'clock', 'sources', 'agent', 'history', 'scan'
   $asked = @($Request.sections) -ne $null
   foreach ($name in $asked) { if ($name -notin ($always + $near + $far)) { $look.refused = "unknown section $name" } }

@@ -43,7 +43,7 @@ _MOST_NAMED = 3
 _HEAD = 64
 # Evidence is a JSON object: a brace, and a name between quotation marks. A line of ReportingEvents.log begins with a brace, too, and so do
 # the marks of pages and the code of programs.
-_DOCUMENT = re.compile(r"\s{0,64}\{\s{0,64}[\"}]")
+_DOCUMENT = re.compile(r"\s{0,64}\{\s{0,64}(?:[\"}]|\Z)")
 _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"\']{0,400000}\Z')
 # What people copy out of windows, with what they write around it.
 _SCREENS = ("console", "tool", "update history")
@@ -475,7 +475,7 @@ def _judge(name: str | None, files: list[File], settings: Settings, now: int) ->
     plans = []
     for repair in (*repairs.asked_for(judged.findings), *repairs.attempted(judged.findings)):
         plans.append(plan.build(repair, newest, judged.findings, {}, plan.new_run_id(now), settings))
-    return Host(name, judged, tuple(plans))
+    return Host(name, _with_mentions(judged, files), tuple(plans))
 
 
 def _with_mentions(judged: Judged, files: list[File]) -> Judged:

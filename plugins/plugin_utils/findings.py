@@ -338,7 +338,7 @@ _SLOW = "event:Service Control Manager/7011"
 
 def _service_weight(state: State, host: Situation) -> str:
     name = state.subject.partition(":")[2]
-    if not host.host and all(one.source == _SLOW for one in state.failures):
+    if all(one.source == _SLOW for one in state.failures):
         return _NOTICE
     if not host.host:
         return _fault_or(_NOTHING, name in routing.SERVICES)

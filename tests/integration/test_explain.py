@@ -85,7 +85,7 @@ def test_a_folder_is_one_host_and_with_evidence_the_one_that_it_names(fleet: Fle
             (folder / name).write_bytes(content)
     (mixed / "kestrel07.json").write_text('{"schema": 1, "sections": {}}', "utf-8")
     whole, named = explain(fleet, [str(logs), str(mixed)])
-    assert {item["kind"] for item in whole["files"]} == {"reporting", "servicing", "events"}
+    assert {item["kind"] for item in whole["files"]} == {kind for _content, kind, _finding in FILES.values()}
     assert _names(whole) == {finding for _content, _kind, finding in FILES.values()}
     assert (whole["host"], named["host"]) == (None, "kestrel07")
     # Evidence without a section does not even say that it is of Windows.

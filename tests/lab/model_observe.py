@@ -570,7 +570,8 @@ _CODE = re.compile(
 _MARK = re.compile(
     r"\[SR\] (?!Verifying|Verify complete|Beginning|This component was)|Corrupt|CSI Payload|CSI Manifest"
     r"|Repair(?:ed|ing)? (?:f(?:ailed|ile)|complete|\d)|Exec: Processing complete|Total Detected|\(Fixed\)|Checking System Update Readiness"
-    r"|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error|result [^0], inf|\\(?:WinSxS|servicing)\\.{9,500}=0xd",
+    r"|CheckSur|Operation result|Hydration failed|rollback|PANIC|fatal error|Error \S+ originated|result [^0], inf"
+    r"|\\(?:WinSxS|servicing)\\.{9,500}=0xd",
     re.IGNORECASE,
 )
 _NOISE = re.compile(
