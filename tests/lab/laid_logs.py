@@ -19,7 +19,6 @@ _NOT_READ = (
     "prefixed.xml",
     "rendering-info-only.xml",
     "rows-written-anew.log",
-    "vista-drivers-give-up.log",
     "wusa.xml",
 )
 _READ: dict[str, Callable[[str], bool]] = {
