@@ -161,6 +161,8 @@ def reporting(text: str, out: Collector) -> None:
         seen = report(match, "reporting")
         if seen is not None:
             out.add(changed(seen, place=place, channel=out.channel))
+    if REPORT.search(text) is not None:
+        return
     for place, row in enumerate(_REWRITTEN.finditer(text)):
         seen = _rewritten(row)
         if seen is not None:

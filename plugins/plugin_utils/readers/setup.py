@@ -450,9 +450,8 @@ class SetupLog:
 def setup(text: str, out: Collector) -> None:
     """Read setupact.log or setuperr.log."""
     stream = SetupLog(out)
-    text = _SPLIT.sub(" ", text)
     if len(text) <= MOST_PASTED:
-        text = _WRAPPED.sub(" ", RUN_ON.sub("\n", text))
+        text = _WRAPPED.sub(" ", RUN_ON.sub("\n", _SPLIT.sub(" ", text)))
     for line in each_line(text):
         stream.line(line.rstrip("\r"))
     stream.close()
