@@ -24,7 +24,7 @@ from .. import hresult
 from ..observation import OK, Observation
 from .checksur import damage_of
 from .records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
-from .stack import E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
+from .stack import ANY_HEX, E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
 
 _HRESULT = re.compile(r"\[HRESULT = (0x[0-9a-fA-F]{8})")
 # Vista and Server 2008 end a line so; they log lookups at level Error, too, so only what a step gives up with counts.
@@ -360,7 +360,7 @@ class Store(Reader):
 
     def _csi_error(self, line: Line, code: int) -> None:
         message = line.message
-        subject, layer = subject_of(message), layer_of(code, message)
+        subject, layer = subject_of(message), _layer_of_installer(code, message)
         if INSTALLER.search(message) and any(seen.code == code and INSTALLER.search(seen.line) for seen in self._pending):
             # The queue tells once more of the installer that failed inside of it.
             return
@@ -377,6 +377,13 @@ class Store(Reader):
             weak = _WEAK if _FILE_LOOKUP.search(message) else None
             name = subject.name or _sought(message) or part(_SERVICE.search(message))
             self._keep(self._seen(line, "install", Subject(name, subject.kb), code=code, marker=weak))
+
+    def installer_ended(self, line: Line, name: str | None) -> None:
+        """An installer within an operation did not end well. Where the queue gives up for it, that is the same failure."""
+        code = searched(_OF_INSTALLER, line.message) or searched(ANY_HEX, line.message)
+        if is_failure(code) and code not in _FILE_NOT_FOUND:
+            layer = layer_of(code, "")
+            self._keep(self._seen(line, "install" if layer == "service" else layer, Subject(name), code=code))
 
     def _mark(self, line: Line, marker: str, code: int | None) -> None:
         """A mark on the store, which names no file, and the file that could not be put together."""
@@ -615,6 +622,12 @@ def _is_near(time: int | None, other: int | None) -> bool:
 
 def _is_within(time: int | None, end: int | None) -> bool:
     return time is not None and end is not None and abs(end - time) <= _SESSION_S
+
+
+def _layer_of_installer(code: int, message: str) -> str:
+    """An installer that the stack has lost is what failed, and no service of that name."""
+    layer = layer_of(code, message)
+    return "install" if layer == "service" and INSTALLER.search(message) else layer
 
 
 def _layer_of_step(code: int, message: str) -> str:

@@ -72,6 +72,11 @@ def _is_told_by_provider(raw: str) -> bool:
     return raw.startswith(_OF_PROVIDERS, 50) and raw[21:25] == "Info" and "X:\\" not in raw
 
 
+# `    Installer name: 'Network Drivers'` below `Begin executing advanced installer`, `    Completion status: S_OK` below its end.
+_INSTALLER_NAME = re.compile(r"[ \t]{1,12}Installer name: (?:\[[^\]]{1,20}\])?['\"]([^'\"\r\n]{2,80})['\"]")
+_COMPLETION = re.compile(r"[ \t]{1,12}Completion status: (?!S_OK\b)\S")
+
+
 class Servicing:
     """Reads one stream of lines of the servicing stack in their order; `host`: those that a look kept."""
 
@@ -80,12 +85,15 @@ class Servicing:
         self._place = 0
         self._dated = ""
         self._time: int | None = None
+        self._installer: str | None = None
 
     def line(self, raw: str, count: int = 1, first: int | None = None) -> None:
         """Take the next line, or the last of `count` lines alike."""
         self._place += 1
         if raw[4:5] == "-" or raw[5:6] == "-":
             self._dated = raw
+        if raw[:1] in " \t" and self._is_of_an_installer(raw):
+            return
         if raw[:1] in _UNDATED and self._checksur.takes(raw, self._place, self._moment):
             return
         if _is_lookup(raw) or _is_told_by_provider(raw) or not _INTERESTING.search(raw):
@@ -102,6 +110,19 @@ class Servicing:
             level, component, message = _headless(raw)
         line = Line(self._moment(), level, component, message.strip(), count, first, self._place)
         self._dispatch(line, bool(head))
+
+    def _is_of_an_installer(self, raw: str) -> bool:
+        """Take what stands indented below the begin and the end of an advanced installer: its name, and how it ended."""
+        named = _INSTALLER_NAME.match(raw)
+        if named:
+            self._installer = named.group(1)
+            return True
+        ended = _COMPLETION.match(raw)
+        if ended is None:
+            return False
+        self._store.installer_ended(Line(self._moment(), "Info", "CSI", raw.strip(), 1, None, self._place), self._installer)
+        self._installer = None
+        return True
 
     def _bare(self, raw: str) -> str:
         """A line without what a search or a quotation has set before it."""
