@@ -45,6 +45,8 @@ _APP = re.compile(
 )
 # Of an optional component that would not open or install.
 _PACKAGE = re.compile(r"\bPackage Name[ \t]{0,3}[=:][ \t]{0,3}([\w.~-]{2,80})", re.I)
+# What was at work: `Add [6] package C:\\$WINDOWS.~BT\\DUImageSandbox\\NAME.cab to C:\\$WINDOWS.~BT\\NewOS`.
+_AT_WORK = re.compile(r"\bAdd \[[0-9]{1,4}\] package (?:[^\r\n]{0,200}?\\)?([\w.~-]{4,150}?)\.(?:cab|msu|mum|esd)\b", re.I)
 _REPORTS = re.compile(r"SetupDiag reports ([^\r\n.]{3,120})")
 _ADVICE = re.compile(r"\b(Recommend[^\r\n]{5,300})")
 _LOG_TIME = re.compile(r"\b([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2}), (?:Info|Warning|Error)")
@@ -125,7 +127,9 @@ def _culprit(rule: str, said: str) -> str | None:
         if app:
             return str(next(filter(None, app.groups()))).strip()
     package = part(_PACKAGE.search(said))
-    if package and rule.startswith("OptionalComponent"):
+    if not (package and rule.startswith("OptionalComponent")):
+        package = part(_AT_WORK.search(said))
+    if package:
         return f"package {package}"
     files = [found.group(1) or found.group(2) for found in _DRIVER.finditer(said)]
     return next((file for file in files if file.lower() not in _DATA_FILES), None)
