@@ -21,7 +21,7 @@ _SMALL = re.compile(r"(?:[^\W\d_]{2,20} ?[:=\uff1a]|\berror) ?(14[01][0-9]{2})(?
 # `Package_3817_for_KB4601383~31bf...` names one, too.
 _KB = re.compile(r"(?<![A-Za-z0-9])KB[0-9]{6,8}(?![0-9A-Za-z])", re.I)
 # A line of a log: a date or a level before it, columns, or a code in the form of a program.
-_RECORD = re.compile(r"^[\W_]{0,8}(?:[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
+_RECORD = re.compile(r"^[\W_]{0,8}(?:(?!0x)[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
 # The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
 _OF_UPDATES = (0x8024, 0x800F, 0xC190)
 

@@ -12,7 +12,7 @@ from typing import Any
 from .. import hresult, routing
 from ..observation import FAILED, OK, Observation
 from .console_screen import Piece, Screen
-from .records import CODE, Collector, kb_of, to_code
+from .records import CODE, Collector, kb_of, part, to_code
 from .stack import layer_of
 
 _DISABLED, _GONE = 0x80070422, 0x80070424
@@ -166,7 +166,7 @@ _INSTALLS = (
     "Add-WindowsPackage", "Remove-WindowsPackage", "Enable-WindowsOptionalFeature", "Disable-WindowsOptionalFeature",
     "Add-WindowsCapability", "Remove-WindowsCapability", "Install-WindowsFeature", "Add-WindowsFeature",
 )  # fmt: skip
-_FEATURES = ("Enable-WindowsOptionalFeature", "Add-WindowsCapability")
+_FEATURES = ("Enable-WindowsOptionalFeature", "Add-WindowsCapability", "Install-WindowsFeature", "Add-WindowsFeature")
 _REPAIR = "Repair-WindowsImage"
 _CMDLET = "|".join((*_SEARCHES, *_INSTALLS, _REPAIR))
 # The same words in every language: `+ CategoryInfo : NotSpecified: (:) [Get-WindowsUpdate], COMException`.
@@ -207,10 +207,14 @@ _OLD_MODULE = re.compile(r"HRESULT ?: ?(0x[89c][0-9a-f]{7}) .{0,40}DoWindowsUpda
 # `-Online` or `-Path FOLDER`: an image that is laid out in a folder is not the Windows that runs.
 _ON_AN_IMAGE = re.compile(rf"\b(?:{'|'.join((*_INSTALLS, _REPAIR))})\b (?:(?!-Online\b).){{0,300}}?-Path[ :]", re.I)
 _FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})", re.I)
+_PACKAGE_FILE = re.compile(r"-PackagePath[ :][\"']?(?:[^\"'\s]{0,200}[\\/])?([\w.~-]{2,120})", re.I)
 # The wizard of Server Manager, and the cmdlets of it without their records.
 _ROLES = re.compile(
-    r"Installation of one or more roles, role services,? or features failed\.?\s{1,4}Error:? ?(0x8[0-9a-f]{7})(?![0-9a-z])", re.I
+    r"Installation of one or more roles, role services,? or features failed\.?\s{1,4}"
+    r"(?:(?!Installation of one or more)[^\0]){0,700}?\bError:? ?(0x8[0-9a-f]{7})(?![0-9a-z])", re.I
 )
+# Who calls it: `Install-WindowsFeature Hyper-V`, `Add-WindowsFeature -Name NET-Framework-Core`.
+_ROLE = re.compile(r"\b(?:Install|Add|Uninstall|Remove)-WindowsFeature (?:-\w+ )?[\"']?([A-Za-z][\w.-]{1,80})", re.I)
 _HEALTH = re.compile(r"ImageHealthState\s{0,30}: (Healthy|NonRepairable|Repairable)\b")
 _HEALTHS = {"Healthy": (OK, "store_clean"), "Repairable": (FAILED, "store_corrupt"), "NonRepairable": (FAILED, "repair_failed")}
 _ABOVE, _NEAR, _STATED_ABOVE = 12, 8, 2
@@ -234,7 +238,9 @@ def powershell(screen: Screen, out: Collector) -> None:
         code = to_code(found.group(1))
         if code is not None and code not in told:
             line, place = " ".join(found.group(0).split()), screen.at(found.start()).place
-            out.add(Observation("dism", layer_of(code, ""), place=place, channel=out.channel, code=code, line=line))
+            roles = {role.group(1) for role in _ROLE.finditer(screen.text)}
+            name = roles.pop() if len(roles) == 1 else None
+            out.add(Observation("dism", layer_of(code, ""), place=place, channel=out.channel, code=code, name=name, line=line))
     for piece, layer, text in _calls(screen):
         out.add(Observation("powershell", layer, place=piece.place, channel=out.channel, code=to_code(text), line=piece.text))
     for found in _HEALTH.finditer(screen.text):
@@ -251,7 +257,7 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
         called = _CALLED.match(piece.text)
         if index >= last and called and (below := _coded_below(screen, index)):
             yield index, below, called.group(1)
-            last, free = below + 1, below + 1
+            last, free = below + 1, below + _NEAR
             continue
         if concise and (CODE.search(concise.group(0)) or _in_words(concise.group(0)) and _is_typed(screen, index)):
             yield max(last, index - _NEAR), index, concise.group(1)
@@ -328,7 +334,8 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     below = " ".join(one.text for one in screen.pieces[index + 1 : index + _NEAR]).partition("FullyQualifiedErrorId")[0]
     if own not in _SEARCHES and _ON_AN_IMAGE.search(f"{told} {below}"):
         related = tuple(filter(None, (code,)))
-        return Observation("dism", "offline", marker="offline_image", related=related, **common)
+        name = part(_FEATURE.search(told) or _FEATURE.search(below) or _PACKAGE_FILE.search(told) or _PACKAGE_FILE.search(below))
+        return Observation("dism", "offline", marker="offline_image", related=related, name=name, **common)
     if own == _REPAIR:
         called = next((one for one in pieces if "restorehealth" in one.text.lower()), None)
         if code is None and called is None:
@@ -336,7 +343,7 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
         if code is None and called is not None:
             common = {**common, "line": called.text, "place": called.place}
         return Observation("dism", "store", code=code, marker=None if code else "repair_failed", **common)
-    feature = _FEATURE.search(told) or _FEATURE.search(below)
+    feature = _FEATURE.search(told) or _FEATURE.search(below) or _ROLE.search(told)
     if code is None and own in _FEATURES and feature:
         return Observation("dism", "install", marker="feature_failed", name=feature.group(1), **common)
     if code is None:

@@ -475,6 +475,20 @@ def test_what_is_written_above_lines_of_a_log_is_told(tmp_path: Path) -> None:
     assert "It names 0x800F0922 of KB5058379" in done["msg"]
 
 
+def test_a_code_that_begins_a_title_above_noise_is_told(tmp_path: Path) -> None:
+    done = run(put(tmp_path, ticket_txt="### 0x80070005 (access denied) in C:\\Windows\\Logs\\CBS\\CBS.log\n\n" + CBS_NOISE) / "ticket_txt")
+    assert {item["code"]: item["state"] for item in done["findings"]} == {"0x80070005": "closed"}
+
+
+def test_what_is_true_beside_updates_is_said_where_nothing_else_is(tmp_path: Path) -> None:
+    """A driver that was refused was a finding that the sentence did not speak of."""
+    shown = "Microsoft PnP Utility\n\nAdding driver package:  labaudio.inf\nFailed to add driver package: Access is denied.\n"
+    shown += "\nTotal driver packages:  1\nAdded driver packages:  0\n"
+    done = run(put(tmp_path, paste_txt=shown) / "paste_txt")
+    assert (done["verdict"], done["repairs"], done["attempts"]) == ("unknown", [], [])
+    assert "labaudio.inf" in done["msg"]
+
+
 def test_the_number_that_dism_ends_with_is_a_code(tmp_path: Path) -> None:
     done = run(put(tmp_path, ticket_txt="Windows Update fails, and DISM says Error: 14098 - the store is damaged\n") / "ticket_txt")
     assert [item["code"] for item in done["findings"]] == ["0x80073712"]
