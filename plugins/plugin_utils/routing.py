@@ -303,8 +303,8 @@ def _only(holds: bool, routed: Routed | None) -> Routed | None:
 
 def _reset(case: _Case) -> Routed | None:
     failure, situation = case.failure, case.situation
-    if failure.layer not in _CACHE_LAYERS or failure.subject.startswith(("servicing:", "feature:")):
-        # What the stack alone tells, of no update that the agent brought, is none of the agent's cache.
+    if failure.layer not in _CACHE_LAYERS or failure.subject.startswith(("servicing:", "feature:")) or failure.source == "dism":
+        # What the stack alone tells, of no update that the agent brought, is none of the agent's cache; DISM is given its packages.
         return None
     if situation.service_broken:
         return _owner("admin", replace(case, step="service_dll"))

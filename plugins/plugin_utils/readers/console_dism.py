@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..observation import FAILED, OK, Observation, changed
 from .console_screen import Piece, Screen
-from .records import Collector, kb_of, to_code
+from .records import Collector, kb_of, part, to_code
 from .stack import layer_of
 
 _BANNER = re.compile(r"Deployment Image Servicing and Management tool", re.I)
@@ -31,11 +31,15 @@ _LOG = re.compile(r"[\\/]dism[^\\/:*?\"<>|\n]{0,40}\.log\b", re.I)
 _LABEL = r"([^\W\d_]{1,16})[ \u00a0]?[:\uff1a][ \u00a0]{0,2}"
 _HEX = re.compile(_LABEL + r"(0x[8c][0-9a-f]{7})(?![0-9a-z]| ?\()", re.I)
 _DECIMAL = re.compile(_LABEL + r"([0-9]{1,5})$")
-_COMMAND = re.compile(r"\bdism(?:\.exe)?[\"']?((?:[ \u00a0]{1,4}[/-][^\s\]]{1,300}(?:[ \u00a0]\"[^\"]{1,200}\")?){1,12})", re.I)
+# A program that calls DISM may log the arguments alone.
+_COMMAND = re.compile(r"\b(?:dism(?:\.exe)?[\"']?|Arguments:(?= {1,40}/(?:online|image)))((?:[ \u00a0]{1,40}[/-][^\s\]]{1,300}(?:[ \u00a0]\"[^\"]{1,200}\")?){1,12})", re.I)
 _PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z][\w.-]{3,120}~[0-9a-f]{16}~[\w.~-]{0,80})")
 # `Processing 2 of 3 - Lab-Package: The specified package is not valid ...`: nothing else writes so, and here is the name.
 _PROCESSED = re.compile(r"^Processing [0-9]{1,4} of [0-9]{1,4} - (?:\w+ package )?([\w.~-]{3,160})")
 _FEATURE = re.compile(r"[/-](?:featurename|capabilityname)[:=][\"']?([\w.~-]{1,120})", re.I)
+_PACKAGE_PATH = re.compile(r"[/-]packagepath[:=][\"']?(?:[^\"'\s]{0,200}[\\/])?([^\s\"'\\/]{1,160})", re.I)
+# The last part of a path: the driver's file, or the folder of drivers.
+_DRIVER = re.compile(r"[/-]driver:[\"']?(?:[^\"'\s]{0,200}[\\/])?([\w. ()-]{1,80})", re.I)
 _REPAIR = re.compile(
     r"[/-](?:cleanup-image|restorehealth|scanhealth|checkhealth|startcomponentcleanup|revertpendingactions|analyzecomponentstore)\b", re.I
 )
@@ -59,6 +63,7 @@ _DONE = "The operation completed successfully"
 # A typing error, and a console without rights: nothing was tried.
 _MISTAKES = (0x80070057, 0x800702E4)
 _MOUNT = 0xC142
+_FILE_NOT_FOUND = (0x80070002, 0x80070003)
 # CBS_E_IMAGE_UNSERVICEABLE: a package that failed has spoiled those behind it.
 _UNSERVICEABLE = 0x800F0830
 # ERROR_SXS_...: errors of assemblies, the parts of the component store.
@@ -194,7 +199,7 @@ def _read(run: _Run, piece: Piece, index: int) -> None:
     package = package or processed
     if package:
         run.current = package.group(1)
-    if package and run.code is None:
+    if package and (run.code is None or not run.package):
         run.package = package.group(1)
     elif run.versions >= 2 and not versions and not shares and not run.percent and run.code is None and not _is_said(text):
         run.work = run.work or text
@@ -281,10 +286,22 @@ def _failure(run: _Run, out: Collector) -> Observation | None:
     if code is None or not run.shown or code in _MISTAKES or not code & 0x80000000:
         return None
     if _IMAGE.search(run.command):
-        return Observation("dism", "offline", place=run.place, channel=out.channel, marker="offline_image", related=(code,), line=run.line)
+        return Observation(
+            "dism",
+            "offline",
+            place=run.place,
+            channel=out.channel,
+            marker="offline_image",
+            related=(code,),
+            name=run.package or part(_FEATURE.search(run.command)) or part(_DRIVER.search(run.command)),
+            line=run.line,
+        )
     if run.is_foreign or code >> 16 == _MOUNT:
         return None
     layer = layer_of(code, run.line, repair=run.is_repair)
+    if code in _FILE_NOT_FOUND and run.package and not run.is_repair:
+        # The file of the package, which somebody named: the store misses none.
+        layer = "install"
     return Observation(
         "dism",
         layer,
@@ -292,7 +309,7 @@ def _failure(run: _Run, out: Collector) -> Observation | None:
         channel=out.channel,
         code=code,
         name=run.name,
-        kb=kb_of(run.package) or kb_of(run.line),
+        kb=kb_of(run.package) or kb_of(run.line) or kb_of(part(_PACKAGE_PATH.search(run.command))),
         line=run.line,
     )
 

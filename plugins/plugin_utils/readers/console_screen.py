@@ -28,6 +28,8 @@ _PROMPT = re.compile(r"(?:\([^()]{1,40}\) ?)?(?:\[[^\[\]]{1,80}\]: ?)?(?:PS )?(?
 _LOGGED = re.compile(r"[ \t>*]{0,12}(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,7})?, ?|<!\[LOG\[)")
 # What a build or a pipeline sets before each line that a program wrote: `2031-02-03 10:00:00Z -> `.
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:\.[0-9]{1,7})?Z?(?:[ \t]{0,4}(?:->|==>)|(?<=Z):?)[ \t]{1,4}")
+# `[17.01.2031 7:57:47] [Debug] `: a program's own log of what another one wrote.
+_LOGGED_BY = re.compile(r"\[[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}[ T][0-9:]{7,8}(?:[.,][0-9]{1,7})?\] \[[A-Za-z]{3,11}\] {1,8}(?:- )?")
 # A heading or a comment: what was pasted behind it is what the program wrote.
 _HEADING, _TITLE = re.compile(r"# "), re.compile(r"#{2,6} ")
 # `If you see "...", run ...`, a row of a table: what a program may write, not what it wrote.
@@ -145,6 +147,8 @@ def _pieces(text: str) -> Iterator[Piece]:
                     written = part[start : start + MAX_LINE].strip("\t \u00a0`")
                     if written[:2] == "20":
                         written = _STAMP.sub("", written, count=1)
+                    elif written[:1] == "[":
+                        written = _LOGGED_BY.sub("", written, count=1)
                     yield Piece(_pasted(written), place)
 
 

@@ -333,7 +333,7 @@ class Dism(Reader):
             return
         if session.offline:
             related = tuple(dict.fromkeys(session.codes))[:_MAX_RELATED]
-            self._emit(replace(self._seen(line, "offline", NOTHING, "dism", marker="offline_image"), related=related))
+            self._emit(replace(self._seen(line, "offline", session.subject, "dism", marker="offline_image"), related=related))
             return
         if code is None or not is_failure(code) or session.mistaken or code in _MISTAKES or session.kind in (OTHER, REMOVE):
             return

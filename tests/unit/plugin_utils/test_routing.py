@@ -200,6 +200,8 @@ def test_a_reset_gives_way() -> None:
     assert (damaged.answer, damaged.step) == ({"owner": "admin"}, "admin:dism")
     assert "DISM /Online /Cleanup-Image /RestoreHealth, then sfc /scannow" in damaged.next_step
     assert routing.answer_for(replace(lost, layer="scan"), replace(MICROSOFT, store_damaged=True)).answer == {"repair": "reset"}
+    assert routing.answer_for(replace(lost, subject="update:os", source="dism"), MICROSOFT).answer == {"owner": "admin"}, "given to DISM"
+    assert routing.answer_for(replace(lost, subject="update:os", source="cbs"), MICROSOFT).answer == {"repair": "reset"}
     tried = routing.answer_for(replace(lost, reset_tried=True), MICROSOFT)
     assert (tried.answer, tried.step) == ({"owner": "admin"}, "admin:dism_after_reset")
     broken = routing.answer_for(lost, replace(MICROSOFT, service_broken=("wuauserv",)))
