@@ -457,6 +457,10 @@ def _common_folder(files: list[File]) -> tuple[str, ...]:
     return common
 
 
+# What is true and no matter of updates, but all that somebody may have asked about.
+_BESIDE_UPDATES = ("drivers", "offline")
+
+
 # --- the verdict of a host --------------------------------------------------------------------------------------------
 
 
@@ -483,7 +487,7 @@ def _with_mentions(judged: Judged, files: list[File]) -> Judged:
     named = mentioned.findings([mention for one in files for mention in one.mentions], judged.findings)
     verdict = judged.verdict
     if verdict.msg == verdicts.NOTHING_SHOWN:
-        beside = [item for item in judged.findings if item.notice]
+        beside = [item for item in judged.findings if item.layer in _BESIDE_UPDATES]
         msg = verdicts.one_line(_nothing_told(files) + _told_beside(beside) + mentioned.sentence(named))
         verdict = replace(verdict, msg=msg, next_step=next((item.next_step for item in (*beside, *named)), verdict.next_step))
     return replace(judged, findings=(*judged.findings, *named), verdict=verdict)

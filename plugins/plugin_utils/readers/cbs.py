@@ -84,6 +84,8 @@ _RESTART_FIRST = 0x80070BC9
 # CSI looks for values of the registry that need not be there.
 _LOOKUP = re.compile(r"::DirectRegistryProvider::|::CKey::|SysQueryValueKey")
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
+# ERROR_ADVANCED_INSTALLER_FAILED: why stands in the line of the installer.
+_INSTALLER_FAILED = 0x80073713
 # Files of the store. What else is looked for and not there is only lacking for what was being installed.
 _STORE_FILE = re.compile(r"\\(?:WinSxS|servicing)\\", re.I)
 _SOUGHT = re.compile(r"[\"'](?:\\\?\?\\)?((?:[A-Za-z]:|\\Device\\HarddiskVolume[0-9]{1,3})\\[^\"'\r\n]{1,300})[\"']")
@@ -381,7 +383,7 @@ class Store(Reader):
     def installer_ended(self, line: Line, name: str | None) -> None:
         """An installer within an operation did not end well. Where the queue gives up for it, that is the same failure."""
         code = searched(_OF_INSTALLER, line.message) or searched(ANY_HEX, line.message)
-        if is_failure(code) and code not in _FILE_NOT_FOUND:
+        if code is not None and is_failure(code) and code not in (*_FILE_NOT_FOUND, _INSTALLER_FAILED):
             layer = layer_of(code, "")
             self._keep(self._seen(line, "install" if layer == "service" else layer, Subject(name), code=code))
 

@@ -32,7 +32,11 @@ _LABEL = r"([^\W\d_]{1,16})[ \u00a0]?[:\uff1a][ \u00a0]{0,2}"
 _HEX = re.compile(_LABEL + r"(0x[8c][0-9a-f]{7})(?![0-9a-z]| ?\()", re.I)
 _DECIMAL = re.compile(_LABEL + r"([0-9]{1,5})$")
 # A program that calls DISM may log the arguments alone.
-_COMMAND = re.compile(r"\b(?:dism(?:\.exe)?[\"']?|Arguments:(?= {1,40}/(?:online|image)))((?:[ \u00a0]{1,40}[/-][^\s\]]{1,300}(?:[ \u00a0]\"[^\"]{1,200}\")?){1,12})", re.I)
+_COMMAND = re.compile(
+    r"\b(?:dism(?:\.exe)?[\"']?|Arguments:(?= {1,40}/(?:online|image)))"
+    r"((?:[ \u00a0]{1,40}[/-][^\s\]]{1,300}(?:[ \u00a0]\"[^\"]{1,200}\")?){1,12})",
+    re.I,
+)
 _PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z][\w.-]{3,120}~[0-9a-f]{16}~[\w.~-]{0,80})")
 # `Processing 2 of 3 - Lab-Package: The specified package is not valid ...`: nothing else writes so, and here is the name.
 _PROCESSED = re.compile(r"^Processing [0-9]{1,4} of [0-9]{1,4} - (?:\w+ package )?([\w.~-]{3,160})")
