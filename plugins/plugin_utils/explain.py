@@ -72,6 +72,7 @@ class File:
         seems: what it seems to be, in words; '' for what is no text.
         size: its bytes, of which the last `read_bytes` were read.
         mentions: the codes that a text names which is no log.
+        updates: the few updates that a text speaks of which is no log and tells nothing.
         advice: what to do with it so that it can be read.
         digest: of its content, to know copies by.
         zone: how far the local time of its host is ahead of UTC, where it says so.
@@ -85,6 +86,7 @@ class File:
     read_bytes: int = 0
     observations: tuple[Observation, ...] = ()
     mentions: tuple[mentioned.Mention, ...] = ()
+    updates: tuple[str, ...] = ()
     evidence: Evidence | None = None
     advice: str = ""
     digest: bytes = b""
@@ -314,7 +316,9 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     digest = hashlib.blake2b(data).digest()
     zone = zone_told(text) if kind == "reporting" else None
     file = replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest, zone=zone)
-    return replace(file, mentions=_mentions(file, text, log))
+    told = file.kind in _SCREENS or file.seems == seems.UNKNOWN_OF_UPDATES
+    spoken = mentioned.updates(text) if told else ()
+    return replace(file, mentions=_mentions(file, text, log), updates=spoken)
 
 
 def _mentions(file: File, text: str, log: str) -> tuple[mentioned.Mention, ...]:
@@ -488,7 +492,9 @@ def _with_mentions(judged: Judged, files: list[File]) -> Judged:
     verdict = judged.verdict
     if verdict.msg == verdicts.NOTHING_SHOWN:
         beside = [item for item in judged.findings if item.layer in _BESIDE_UPDATES]
-        msg = verdicts.one_line(_nothing_told(files) + _told_beside(beside) + mentioned.sentence(named))
+        said = _nothing_told(files) + _told_beside(beside) + mentioned.sentence(named)
+        spoken = dict.fromkeys(kb for one in files for kb in one.updates if kb not in said)
+        msg = verdicts.one_line(said + (f" It speaks of {_listed(list(spoken))}." if spoken else ""))
         verdict = replace(verdict, msg=msg, next_step=next((item.next_step for item in (*beside, *named)), verdict.next_step))
     return replace(judged, findings=(*judged.findings, *named), verdict=verdict)
 

@@ -20,6 +20,15 @@ _CODE = re.compile(r"(?<![0-9A-Za-z_.#/-])(0x[89c][0-9a-f]{7}|[89c][0-9a-f]{7}|-
 _SMALL = re.compile(r"(?:[^\W\d_]{2,20} ?[:=\uff1a]|\berror) ?(14[01][0-9]{2})(?![0-9a-z.,-])", re.I)
 # `Package_3817_for_KB4601383~31bf...` names one, too.
 _KB = re.compile(r"(?<![A-Za-z0-9])KB[0-9]{6,8}(?![0-9A-Za-z])", re.I)
+# DISM ends with Windows errors, and their numbers are what people give: `DISM exited with code 112`. Where the line does not name it,
+# the number must be one that is none of something else.
+_ENDED = re.compile(
+    r"\b(?:exit(?:ed)?(?: with)?(?: exit)?|failed|error|failure)[ -]{1,2}(?:with )?(?:error )?code[ :=]{1,3}([0-9]{1,5})(?![0-9a-z.,x-])",
+    re.I,
+)
+_BARE = re.compile(r"\bcode[ :=]{1,3}(1[0-9]{3})(?![0-9a-z.,x-])", re.I)
+_DISM = re.compile(r"\bdism\b", re.I)
+_NOTHING = (0x80070000, 0x80070001)
 # A line of a log: a date or a level before it, columns, or a code in the form of a program.
 _RECORD = re.compile(r"^[\W_]{0,8}(?:(?!0x)[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
 # The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
@@ -58,10 +67,11 @@ def in_text(text: str, *, is_log: bool) -> tuple[Mention, ...]:
     only = updates[0] if len(updates) == 1 else None
     few = _several(updates)
     first: dict[int, Mention] = {}
+    of_dism = not is_log and _DISM.search(text) is not None
     for line in text.splitlines():
         if is_log and _RECORD.search(line):
             continue
-        for code in _codes(line):
+        for code in (*_codes(line), *(_ended(line) if of_dism else ())):
             first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], updates=few))
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()
 
@@ -81,6 +91,23 @@ def _codes(line: str) -> Iterator[int]:
             continue
         if hresult.is_known(code) or code >> 16 in _OF_UPDATES:
             yield code
+
+
+def _ended(line: str) -> Iterator[int]:
+    """The Windows errors that a line says DISM ended with, in a text that speaks of it."""
+    own = _DISM.search(line) is not None
+    for found in (*_ENDED.finditer(line), *_BARE.finditer(line)):
+        code = hresult.normalise(found.group(1))
+        if code not in _NOTHING and hresult.is_known(code) and (own or len(found.group(1)) >= 4):
+            yield code
+
+
+def updates(text: str) -> tuple[str, ...]:
+    """The few updates that a text speaks of; none where it is longer than a ticket, or lists them."""
+    if len(text) > MOST_TEXT:
+        return ()
+    named = dict.fromkeys(found.group(0).upper() for found in _KB.finditer(text))
+    return tuple(named) if len(named) <= _MOST_NAMED else ()
 
 
 def findings(mentions: Iterable[Mention], found: Iterable[Finding]) -> list[Finding]:

@@ -208,6 +208,7 @@ _OLD_MODULE = re.compile(r"HRESULT ?: ?(0x[89c][0-9a-f]{7}) .{0,40}DoWindowsUpda
 _ON_AN_IMAGE = re.compile(rf"\b(?:{'|'.join((*_INSTALLS, _REPAIR))})\b (?:(?!-Online\b).){{0,300}}?-Path[ :]", re.I)
 _FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})", re.I)
 _PACKAGE_FILE = re.compile(r"-PackagePath[ :][\"']?(?:[^\"'\s]{0,200}[\\/])?([\w.~-]{2,120})", re.I)
+_UNKNOWN_FEATURE = re.compile(r"\bFeature name ([\w.-]{2,80}) is unknown")
 # The wizard of Server Manager, and the cmdlets of it without their records.
 _ROLES = re.compile(
     r"Installation of one or more roles, role services,? or features failed\.?\s{1,4}"
@@ -343,7 +344,7 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
         if code is None and called is not None:
             common = {**common, "line": called.text, "place": called.place}
         return Observation("dism", "store", code=code, marker=None if code else "repair_failed", **common)
-    feature = _FEATURE.search(told) or _FEATURE.search(below) or _ROLE.search(told)
+    feature = _FEATURE.search(told) or _FEATURE.search(below) or _ROLE.search(told) or _UNKNOWN_FEATURE.search(told)
     if code is None and own in _FEATURES and feature:
         return Observation("dism", "install", marker="feature_failed", name=feature.group(1), **common)
     if code is None:

@@ -47,7 +47,7 @@ _CALLS = {
     "EnableDisableFeature": INSTALL,
 }  # fmt: skip
 # `/featurename:NetFx3`, `/PackagePath:"C:\a b\windows10.0-kb5034441-x64.cab"`.
-_NAMED = re.compile(r"/(?:feature|capability|package)(?:name|path):(?:[\"']([^\"']{1,260})|([^\s\"']{1,260}))", re.I)
+_NAMED = re.compile(r"/(?:(?:feature|capability|package)(?:name|path)|driver):(?:[\"']([^\"']{1,260})|([^\s\"']{1,260}))", re.I)
 # Calls name it `FeatureName: X`, `Feature: X` (a capability), or `EnableFeatureName: X, DisableFeatureName: (null)`.
 _CALL_NAMED = re.compile(
     r"\b(?:(?:Enable|Disable)FeatureName|(?:Feature|Capability|Package)(?:Name|Path)?|Name|Path|Identifier): ?([^,\r\n]{1,260})"

@@ -475,6 +475,36 @@ def test_what_is_written_above_lines_of_a_log_is_told(tmp_path: Path) -> None:
     assert "It names 0x800F0922 of KB5058379" in done["msg"]
 
 
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Windows Update: DISM command failed with exit code 1465\n", ["0x800705B9"]),
+        ("dism.exe /online /cleanup-image fails on every host:\n\nrpc call failed  code 1726\n", ["0x800706BE"]),
+        ("DISM exited with code 112\n", ["0x80070070"]),
+        ("DISM exited with code 1.\nThe script ended with exit code 13\n", []),
+        ("Windows Update: the script ended with exit code 1726\n", []),
+        ("dism is there; zip code 99999, build code 1726.3, code 1726x\n", []),
+    ],
+)
+def test_the_windows_error_that_dism_ended_with_is_a_code(tmp_path: Path, text: str, codes: list[str]) -> None:
+    """People give its exit code, which is a Windows error; the number of another program is none."""
+    done = run(put(tmp_path, ticket_txt=text) / "ticket_txt")
+    assert [item["code"] for item in done["findings"]] == codes
+    assert {item["state"] for item in done["findings"]} <= {"closed"}
+    assert done["verdict"] == "unknown"
+
+
+def test_the_few_updates_that_a_text_speaks_of_are_said(tmp_path: Path) -> None:
+    """ "Text of no known form that speaks of updates" did not say of which."""
+    done = run(
+        put(tmp_path, ticket_txt="The newest cumulative update (KB5022845) keeps failing to install since Tuesday.\n") / "ticket_txt"
+    )
+    assert (done["verdict"], done["findings"]) == ("unknown", [])
+    assert done["msg"].endswith("It speaks of KB5022845.")
+    listed = "Windows Update: " + ", ".join(f"KB50{number}" for number in range(22845, 22849)) + "\n"
+    assert "It speaks of" not in run(put(tmp_path, list_txt=listed) / "list_txt")["msg"], "a list of updates"
+
+
 def test_a_code_that_begins_a_title_above_noise_is_told(tmp_path: Path) -> None:
     done = run(put(tmp_path, ticket_txt="### 0x80070005 (access denied) in C:\\Windows\\Logs\\CBS\\CBS.log\n\n" + CBS_NOISE) / "ticket_txt")
     assert {item["code"]: item["state"] for item in done["findings"]} == {"0x80070005": "closed"}
