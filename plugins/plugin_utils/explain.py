@@ -47,6 +47,7 @@ _DOCUMENT = re.compile(r"\s{0,64}\{\s{0,64}(?:[\"}]|\Z)")
 _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"\']{0,400000}\Z')
 # What people copy out of windows, with what they write around it.
 _SCREENS = ("console", "tool", "update history")
+_OF_AGENT = ("wulog", "cmtrace", "reporting")
 # A host has one of each, wherever it was copied to.
 _ONCE = ("cbs.log", "dism.log", "windowsupdate.log", "reportingevents.log", "system.evtx", "wuahandler.log")
 
@@ -326,7 +327,9 @@ def _mentions(file: File, text: str, log: str) -> tuple[mentioned.Mention, ...]:
     if file.kind is None and file.seems not in (seems.UNKNOWN, seems.UNKNOWN_OF_UPDATES):
         return ()
     is_log = file.kind not in (None, *_SCREENS)
-    return tuple(replace(one, log=log) for one in mentioned.in_text(text, is_log=is_log))
+    # Of the agent's logs in which nothing ended, its lines are all that can be named.
+    has_records = is_log and (bool(file.observations) or file.kind not in _OF_AGENT)
+    return tuple(replace(one, log=log) for one in mentioned.in_text(text, is_log=is_log, records=not has_records))
 
 
 def _as_evidence(file: File, data: bytes, reading: Reading) -> File:

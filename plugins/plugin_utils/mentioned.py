@@ -31,6 +31,7 @@ _DISM = re.compile(r"\bdism\b", re.I)
 _NOTHING = (0x80070000, 0x80070001)
 # A line of a log: a date or a level before it, columns, or a code in the form of a program.
 _RECORD = re.compile(r"^[\W_]{0,8}(?:(?!0x)[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
+_FAILS = re.compile(r"FAILED|FATAL|WARNING|\b(?:fail(?:s|ed|ure)?|errors?)\b", re.I)
 # The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
 _OF_UPDATES = (0x8024, 0x800F, 0xC190)
 
@@ -54,12 +55,13 @@ class Mention:
     updates: str | None = None
 
 
-def in_text(text: str, *, is_log: bool) -> tuple[Mention, ...]:
+def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention, ...]:
     """The failures that a text names, each code once; none where it is a table of codes, or longer than a ticket.
 
     Args:
         text: at most MOST_TEXT characters, else nothing is looked for.
         is_log: it holds lines of a log, where a code that its reader leaves alone is noise: sentences alone are looked at.
+        records: those of its lines are looked at, too, that say that something failed.
     """
     if len(text) > MOST_TEXT:
         return ()
@@ -69,7 +71,7 @@ def in_text(text: str, *, is_log: bool) -> tuple[Mention, ...]:
     first: dict[int, Mention] = {}
     of_dism = not is_log and _DISM.search(text) is not None
     for line in text.splitlines():
-        if is_log and _RECORD.search(line):
+        if is_log and _RECORD.search(line) and not (records and _FAILS.search(line)):
             continue
         for code in (*_codes(line), *(_ended(line) if of_dism else ())):
             first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], updates=few))

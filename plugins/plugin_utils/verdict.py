@@ -280,6 +280,8 @@ def _deed(name: str, asking: Sequence[Finding]) -> str:
     # What fails because of such a service asks for no folder either.
     ours = [item for item in ours if not of_services or not _is_service_code(item)]
     steps = dict.fromkeys(_of_service(item) for item in of_services)
+    if not of_services and all(_is_service_code(item) for item in ours):
+        return "set the start types of the services right that updates need"
     if len(steps) == len(ours):
         return " and ".join(steps)
     if all(item.condition in ("time_source_silent", "time_source_unfit") for item in ours):

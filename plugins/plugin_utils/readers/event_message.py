@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 from ..observation import Observation
-from .events import SCM, SERVICING, TIME, WUC, WUSA, event_observation, provider_called, service_data, tells
+from .events import SCM, SERVICING, START_TYPE, TIME, WUC, WUSA, event_observation, provider_called, service_data, tells
 from .records import clean, guid_of, kb_of, part, title_of
 from .service_names import service_in
 
@@ -85,7 +85,7 @@ def data_of(provider: str, number: int, message: str) -> dict[str, str]:
     if code is not None:
         data["errorCode"] = code
     if provider == SCM:
-        return {**data, **service_data(number, _service(text), code or "")}
+        return {**data, **service_data(number, _service(number, text), code or "")}
     if provider == SERVICING:
         return {**data, **_package(text)}
     if provider == TIME:
@@ -95,8 +95,11 @@ def data_of(provider: str, number: int, message: str) -> dict[str, str]:
     return {**data, **_update(number, text)}
 
 
-def _service(text: str) -> str:
+def _service(number: int, text: str) -> str:
     """The service: in English before its noun, in many languages between quotes, else where one that updates need is named."""
+    if number == START_TYPE:
+        # `The start type of the X service was changed`
+        return service_in(text) or ""
     return part(_THE_SERVICE.search(text)) or part(_QUOTED.search(text)) or service_in(text) or ""
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .event_message import MAX_MESSAGE
 from .event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, Row, add_rows, name_of, number_of
-from .events import provider_called
+from .events import SCM, provider_called, tells
 from .local_times import Moment, moment
 from .records import Collector, each_line
 
@@ -29,6 +29,9 @@ _MOST_PASTED = 2 * 1024 * 1024
 _FEWEST_APART = 4
 _MOST_FIELDS, _MOST_LINES = 60, 40
 _FEWEST = 3
+_WORD = re.compile(r"[^\W_]")
+# Scripts show an event's log and leave its source out. In the System log these ids are the service manager's.
+_LOGS, _SYSTEM, _OF_SERVICES = ("log", "logname", "channel", "eventlog"), "system", range(7000, 7046)
 # Between the id and the message stand at least task, level, keywords, user and computer.
 _BEFORE_MESSAGE = 5
 
@@ -68,6 +71,8 @@ def event_text(text: str, out: Collector) -> None:
 def _looks_like_event(head: _Head) -> bool:
     names = {field.name for field in head.fields}
     if names.intersection(NUMBERS) and names.intersection(PROVIDERS):
+        return True
+    if _of_services(head.fields, number_of(head.fields[head.number].value)):
         return True
     if any(provider_called(field.value) for field in head.fields):
         return True
@@ -186,8 +191,8 @@ def _number_place(run: list[_Field], time: int) -> int | None:
 
 
 def _row(head: _Head, body: list[str]) -> Row | None:
-    provider = _provider(head.fields)
     number = number_of(head.fields[head.number].value)
+    provider = _provider(head.fields) or _of_services(head.fields, number)
     if provider is None or number is None:
         return None
     return Row(provider, number, head.moment, _message(head, body)[:MAX_MESSAGE])
@@ -198,6 +203,13 @@ def _provider(fields: list[_Field]) -> str | None:
     return next((value for value in (*by_name, *(field.value for field in fields)) if provider_called(value)), None)
 
 
+def _of_services(fields: list[_Field], number: int | None) -> str | None:
+    """The service manager, where an event of the System log without a source has one of its ids."""
+    in_system = any(field.name in _LOGS and field.value.lower() == _SYSTEM for field in fields)
+    is_its = number is not None and number in _OF_SERVICES and tells(SCM, number)
+    return SCM if in_system and is_its else None
+
+
 def _message(head: _Head, body: list[str]) -> str:
     fields = head.fields
     place = next((place for name in MESSAGES for place, field in enumerate(fields) if field.name == name), None)
@@ -205,7 +217,8 @@ def _message(head: _Head, body: list[str]) -> str:
         return fields[place].value
     place = _message_place(head) if place is None else place
     words = [fields[place].value, *(f"{field.label}: {field.value}" for field in fields[place + 1 :]), *body]
-    return " ".join(word for word in words if word)
+    # Scripts set a ruler below each event.
+    return " ".join(word for word in words if _WORD.search(word))
 
 
 def _message_place(head: _Head) -> int:

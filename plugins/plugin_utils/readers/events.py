@@ -20,7 +20,7 @@ from .records import (
     part,
     to_code,
 )
-from .service_names import service_called
+from .service_names import is_disabled, names_disabled, service_called
 
 WUC = "Microsoft-Windows-WindowsUpdateClient"
 SERVICING = "Microsoft-Windows-Servicing"
@@ -82,9 +82,13 @@ _RULES: dict[str, dict[int, _Rule]] = {
         4385: _Rule("install", marker="feature_failed"),
     },
     WUSA: {2: _Rule("install", OK), 3: _Rule("install", marker="install_failed")},
-    SCM: dict.fromkeys(
-        (7000, 7001, 7002, 7003, 7009, 7011, 7022, 7023, 7024, 7031, 7034, 7038, 7041), _Rule("service", marker="service_failed")
-    ),
+    SCM: {
+        **dict.fromkeys(
+            (7000, 7001, 7002, 7003, 7009, 7011, 7022, 7023, 7024, 7031, 7034, 7038, 7041), _Rule("service", marker="service_failed")
+        ),
+        # A start type was changed.
+        7040: _Rule("service"),
+    },
     TIME: {
         **dict.fromkeys((11, 13, 14, 17, 18, 24, 29, 30, 47, 48, 49), _Rule("clock", marker="time_source_failed")),
         **dict.fromkeys((129, 130, 131, 133, 134, 136), _Rule("clock", marker="time_source_failed")),
@@ -116,6 +120,9 @@ _SUCCESSES_OF_AGENT = range(0x00240000, 0x00250000)
 _SCM_CODE_PARAM = {7000: "param2", 7001: "param3", 7023: "param2", 7024: "param2", 7038: "param3"}
 # What a service calls its own error: a number that only it knows, or a code that all know.
 _OWN_ERROR, _OWN_CODE = 7024, re.compile(r"%%(?:-[0-9]{9,10}|[0-9]{10})")
+# Event 7040: `from demand start to disabled`, as the last parameter, or as the end of the sentence.
+START_TYPE, _DISABLED_SERVICE = 7040, 0x80070422
+_ALWAYS_NEEDED = ("wuauserv", "BITS", "CryptSvc", "UsoSvc", "TrustedInstaller")
 # The first parameter of these two is a time.
 _SCM_NAME_PARAM = {7009: "param2", 7011: "param2"}
 _EMBEDDED = re.compile(r"%%(-?[0-9]{1,10})|\b(0x[89c][0-9a-f]{7})\b", re.I)
@@ -206,7 +213,7 @@ def event_observation(
     return _judged(_named(seen, fields), fields)
 
 
-def _service(seen: Observation, event_id: int, data: Mapping[str, str]) -> Observation:
+def _service(seen: Observation, event_id: int, data: Mapping[str, str]) -> Observation | None:
     told = str(data.get(_SCM_CODE_PARAM.get(event_id, ""), ""))
     code = None if event_id == _OWN_ERROR and not _OWN_CODE.match(told) else _embedded(told)
     shown = clean(str(data.get(_SCM_NAME_PARAM.get(event_id, "param1"), "")), 80)
@@ -215,9 +222,23 @@ def _service(seen: Observation, event_id: int, data: Mapping[str, str]) -> Obser
     line = seen.line
     if key is not None and key not in line:
         line = clean(f"{key} {line}")
+    if event_id == START_TYPE:
+        return _start_type(changed(seen, name=name, line=line), data)
     if not is_failure(code):
         return changed(seen, name=name, line=line)
     return changed(seen, name=name, line=line, code=code, marker=None)
+
+
+def _start_type(seen: Observation, data: Mapping[str, str]) -> Observation | None:
+    """A service that updates cannot do without was disabled, or set to start again; of others, and of other changes, nothing is said."""
+    name = service_called(str(data.get("param4") or "")) or seen.name
+    message = str(data.get("message") or "")[:400]
+    if name not in _ALWAYS_NEEDED:
+        return None
+    if is_disabled(str(data.get("param3") or message)):
+        return changed(seen, name=name, code=_DISABLED_SERVICE)
+    was_disabled = names_disabled(str(data.get("param2") or message))
+    return changed(seen, name=name, outcome=OK) if was_disabled else None
 
 
 def _is_installing(fields: Mapping[str, str]) -> bool:

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 _FILE = Path(__file__).parents[1] / "data/service_names.json"
-_SHOWN: dict[str, list[str]] = json.loads(_FILE.read_text(encoding="utf-8"))[
-    "names"
-]
+_TABLE: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
+_SHOWN: dict[str, list[str]] = _TABLE["names"]
+_DISABLED: tuple[str, ...] = tuple(_TABLE["disabled"])
+_CHANGED: tuple[str, ...] = tuple(_TABLE["changed"])
+_MARKS = " .\u3002\"\u201c\u201d\u00ab\u00bb\u300c\u300d"
 _KEYS = {name.lower(): key for key, names in _SHOWN.items() for name in (key, *names)}
 # `Windows Update Medic Service` before `Windows Update`, which it begins with.
 _LONGEST_FIRST = sorted((name.lower() for names in _SHOWN.values() for name in names), key=len, reverse=True)
@@ -30,3 +33,15 @@ def service_in(message: str) -> str | None:
         return None
     first = min(place for place, _name in places)
     return _KEYS[next(name for place, name in places if place == first)]
+
+
+def is_disabled(start_type: str) -> bool:
+    """Whether a start type, or a sentence that ends in the one a service was given, is the one that forbids it to run."""
+    words = start_type.strip().rstrip(_MARKS).lower()
+    verb = next((verb for verb in _CHANGED if words.endswith(verb)), "")
+    return words.removesuffix(verb).rstrip(_MARKS).endswith(_DISABLED)
+
+
+def names_disabled(words: str) -> bool:
+    """Whether that start type stands anywhere in them."""
+    return any(word in words.lower() for word in _DISABLED)

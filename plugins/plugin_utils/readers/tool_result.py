@@ -16,6 +16,7 @@ from typing import NamedTuple
 from .. import hresult, routing
 from ..observation import Observation
 from .records import CODE, NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
+from .service_names import service_called
 
 # `Exception from HRESULT: 0x80240438`; not `[HRESULT = 0x80070002]`, as the servicing stack logs it.
 _HRESULT = re.compile(r"(?<!\[)(?<!CBS )HRESULT ?[:=]? ?\(?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I)
@@ -70,6 +71,19 @@ _DISABLED = 0x80070422
 _IS_DISABLED = re.compile(r"The service cannot be started, either because it is disabled or because it has no enabled devices", re.I)
 # Start-Service: the reason stands behind it in words alone.
 _NOT_STARTED = re.compile(r"Service '[^'\n]{1,60}\(([A-Za-z]\w{1,40})\)' cannot be started")
+# `WUA: The Background Intelligent Transfer service (bits) must not be disabled`.
+_MUST_RUN = re.compile(r"\b[Ss]ervice \(([A-Za-z]\w{1,40})\) must not be disabled")
+# What Ruby raises for a COM object; its own code is DISP_E_EXCEPTION, and the one of the object stands without `0x`.
+_OLE = re.compile(r"\(in OLE method [`'](\w{4,40})'?: ?\)\s{1,80}OLE error code: ?([89C][0-9A-F]{7})\b", re.I)
+_METHODS = {
+    "Search": "scan", "QueryHistory": "scan", "CreateUpdateSearcher": "scan", "CreateUpdateDownloader": "download", "Download": "download",
+    "CreateUpdateInstaller": "install", "Install": "install",
+}  # fmt: skip
+_OLE_NEAR = 1_500
+# `Searching for Windows updates...`: what a program is at when it says, some lines below, what an exception stands for.
+_AT_WORK = re.compile(r"(?:\S{1,60}:? {1,8}){0,4}(Searching for|Downloading|Installing) (?:\w{1,20} ){0,2}updates?\b.{0,60}$", re.I)
+_WORKS = {"searching for": "scan", "downloading": "download", "installing": "install"}
+_WORK_LINES = 12
 _MOST, _MAX_TEXT = 200, 400_000
 
 
@@ -111,7 +125,12 @@ def tool_result(text: str, out: Collector) -> None:
 def _said(text: str) -> Iterator[_Said]:
     yield from _states(text)
     yield from _installers(text)
+    yield from _raised(text)
+    doing, since = "", 0
     for place, line in enumerate(each_line(text), 1):
+        at_work = _AT_WORK.match(line.strip()) if "update" in line else None
+        if at_work:
+            doing, since = _WORKS[at_work.group(1).lower()], place
         named = _ONE_UPDATE.search(line)
         logged = _LOGGED.match(line)
         if logged:
@@ -120,9 +139,11 @@ def _said(text: str) -> Iterator[_Said]:
             code = CODE.search(line, named.end())
             yield _Said(place, named.group(1).lower(), code and to_code(code.group(1)), line, named.group(2))
         elif "HRESULT" in line or "-2147352567" in line:
-            yield from _codes(place, line)
+            yield from _codes(place, line, doing if place - since <= _WORK_LINES else "")
         elif "cannot be started" in line:
             yield from _services(place, line)
+        elif "must not be disabled" in line:
+            yield from _disabled(place, line)
         elif "214" in line and not line.lstrip().startswith("|"):
             for number in _AS_NUMBER.finditer(line):
                 yield from _by_number(place, line, number.group(1))
@@ -136,15 +157,33 @@ def _services(place: int, line: str) -> Iterator[_Said]:
         yield _Said(place, "scan", _DISABLED, line)
 
 
-def _codes(place: int, line: str) -> Iterator[_Said]:
+def _disabled(place: int, line: str) -> Iterator[_Said]:
+    found = _MUST_RUN.search(line)
+    name = found and service_called(found.group(1))
+    if name:
+        yield _Said(place, "service", _DISABLED, line, name=name)
+
+
+def _raised(text: str) -> Iterator[_Said]:
+    """What a COM object raised in a program in Ruby."""
+    for found in _OLE.finditer(text):
+        code, layer = to_code(found.group(2)), _METHODS.get(found.group(1))
+        if code is None or layer is None or not is_failure(code) or code == _NOT_FOR_THIS:
+            continue
+        if code >> 16 == _AGENT or _OF_UPDATES.search(text, max(0, found.start() - _OLE_NEAR), found.start()):
+            yield _Said(0, layer, code, found.group(0))
+
+
+def _codes(place: int, line: str, doing: str) -> Iterator[_Said]:
+    """What stands behind `HRESULT`; `doing` is what the program was at, where it said so."""
     for found in (*_HRESULT.finditer(line), *_TUPLE.finditer(line)):
         code = to_code(found.group(1))
         if code is None or not is_failure(code) or code == _NOT_FOR_THIS:
             continue
         if _EXPLAINED.match(line, found.end()) and not _MINE.search(line[: found.start()]):
             continue
-        if code >> 16 == _AGENT or _OF_UPDATES.search(line):
-            yield _Said(place, _layer(line, code), code, line)
+        if code >> 16 == _AGENT or doing or _OF_UPDATES.search(line):
+            yield _Said(place, _layer(line, code, doing), code, line)
 
 
 def _by_number(place: int, line: str, number: str, kb: str = "") -> Iterator[_Said]:
@@ -158,12 +197,12 @@ def _by_number(place: int, line: str, number: str, kb: str = "") -> Iterator[_Sa
         yield _Said(place, _layer(line, code), code, line)
 
 
-def _layer(line: str, code: int) -> str:
-    """What was done: by the code's own name (WU_E_INSTALL_NOT_ALLOWED), else by the words of the line."""
+def _layer(line: str, code: int, doing: str = "") -> str:
+    """What was done: by the code's own name (WU_E_INSTALL_NOT_ALLOWED), else by the words of the line, else by what the program was at."""
     name = hresult.describe(code).symbol or ""
     of_code = next((layer for part, layer in _LAYERS_OF_NAMES if name.startswith(part)), None)
     words = line.lower()
-    return of_code or next((layer for word, layer in _WORDS if word in words), "scan")
+    return of_code or next((layer for word, layer in _WORDS if word in words), doing or "scan")
 
 
 def _states(text: str) -> Iterator[_Said]:

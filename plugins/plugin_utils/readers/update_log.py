@@ -46,6 +46,9 @@ _HALF_FOUND = 0x8024402F
 _SENT = re.compile(rf"\*FAILED\* \[{_HEX}\] WinHttp: Send")
 # A talk with a server that failed. In a part of a log it is all there is of a search that has no end in it.
 _TALK = re.compile(rf"\*FAILED\* \[{_HEX}\] (?:Library download error|WinHttp: Send|SyncUpdates_WithRecovery failed)")
+# So is whatever failed with a code of the network or of HTTP where nothing else failed: `SLS sync failed`, say.
+_OF_TALKS = re.compile(r"\*FAILED\* \[(80072[EeFf][0-9A-Fa-f]{2}|80190[0-9A-Fa-f]{3}|80244[0-9A-Fa-f]{3})\]")
+_TALKERS = ("Agent", "Misc", "SLS", "ProtocolTalker", "WebServices", "IdleTimer", "Shared")
 _SUCCEEDED = re.compile(rf"called for update id ({GUID})\.[0-9]{{1,5}}, code = Update success")
 _HANDLER = re.compile(
     rf"FATAL: .{{0,80}}?0x{_HEX}|CBS called Error with 0x{_HEX}|install completed\. Return code = 0x{_HEX}, Result = Failed"
@@ -67,7 +70,7 @@ _WORTH = (
     "xit code = 0x", "Return code is", "hrDeploy = ", "Failed to ", "occurred while down", "[hr = 0x", "CBS called", "FATAL",
     "WinHttp: Send", "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of",
     "Top level update id", "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ",
-    "Begin Downl", "Library download error",
+    "Begin Downl", "Library download error", "*FAILED* [80072", "*FAILED* [80190", "*FAILED* [80244",
 )  # fmt: skip
 _ROW = "REPORT EVENT"
 # `WU_E_UH_POSTREBOOTSTILLPENDING` with nothing behind it: installed, and the rest is due at the restart. How that ends is told after it.
@@ -91,6 +94,8 @@ class _NewForm:
         self._sent: dict[tuple[str, str], int] = {}
         self._searched = False
         self._talk: tuple[AgentLine, int] | None = None
+        self._weak_talk: tuple[AgentLine, int] | None = None
+        self._went_well = False
 
     def line(self, line: AgentLine) -> bool:
         """Take a line; whether it meant something."""
@@ -99,6 +104,7 @@ class _NewForm:
         return any(reader(line) for reader in readers)
 
     def _ok(self, line: AgentLine, layer: str, update: str | None = None) -> Observation:
+        self._went_well = True
         return line.seen(layer, self._told.channel, update, outcome=OK)
 
     def _bad(self, line: AgentLine, layer: str, code: int, update: str | None = None, related: tuple[int, ...] = ()) -> Observation:
@@ -157,15 +163,21 @@ class _NewForm:
 
     def close(self) -> None:
         """No more lines: where no search has ended, the talk that failed is told."""
-        if self._talk is None or self._searched or self._told.has_failed("scan"):
+        talk = self._talk
+        if talk is None and not self._went_well and not any(self._told.has_failed(layer) for layer in ("download", "install")):
+            talk = self._weak_talk
+        if talk is None or self._searched or self._told.has_failed("scan"):
             return
-        line, code = self._talk
+        line, code = talk
         self._told.failed(self._bad(line, "scan", code), "talk")
 
     def _request(self, line: AgentLine) -> None:
         talk = part(_TALK.search(line.message))
         if talk is not None and is_failure(int(talk, 16)):
             self._talk = line, int(talk, 16)
+        weak = part(_OF_TALKS.search(line.message))
+        if weak is not None and line.component in _TALKERS:
+            self._weak_talk = line, int(weak, 16)
         code = part(_SENT.search(line.message))
         if code is not None and len(self._sent) < _MOST_CALLS:
             self._sent[line.key] = int(code, 16)
