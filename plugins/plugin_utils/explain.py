@@ -495,11 +495,18 @@ def _with_mentions(judged: Judged, files: list[File]) -> Judged:
     verdict = judged.verdict
     if verdict.msg == verdicts.NOTHING_SHOWN:
         beside = [item for item in judged.findings if item.layer in _BESIDE_UPDATES]
-        said = _nothing_told(files) + _told_beside(beside) + mentioned.sentence(named)
-        spoken = dict.fromkeys(kb for one in files for kb in one.updates if kb not in said)
-        msg = verdicts.one_line(said + (f" It speaks of {_listed(list(spoken))}." if spoken else ""))
+        msg = _nothing_told(files) + _told_beside(beside) + mentioned.sentence(named)
         verdict = replace(verdict, msg=msg, next_step=next((item.next_step for item in (*beside, *named)), verdict.next_step))
+    verdict = replace(verdict, msg=verdicts.one_line(verdict.msg + _spoken_of(judged, files, verdict.msg)))
     return replace(judged, findings=(*judged.findings, *named), verdict=verdict)
+
+
+def _spoken_of(judged: Judged, files: list[File], said: str) -> str:
+    """The few updates that a ticket speaks of and that no finding names: what is found below may be why they fail."""
+    if len(files) != 1 or any(item.kb for item in judged.findings):
+        return ""
+    spoken = [kb for kb in files[0].updates if kb not in said]
+    return f" It speaks of {_listed(spoken)}." if spoken else ""
 
 
 def _told_beside(notices: Iterable[Finding]) -> str:

@@ -501,6 +501,10 @@ def test_the_few_updates_that_a_text_speaks_of_are_said(tmp_path: Path) -> None:
     )
     assert (done["verdict"], done["findings"]) == ("unknown", [])
     assert done["msg"].endswith("It speaks of KB5022845.")
+    damaged = "# KB5040497 is not installed\n\nWindows Resource Protection found corrupt files but was unable to fix some of them.\n"
+    beside = run(put(tmp_path, sfc_txt=damaged) / "sfc_txt")
+    assert [item["condition"] for item in beside["findings"]] == ["sr_cannot_repair"]
+    assert beside["msg"].endswith("It speaks of KB5040497.")
     listed = "Windows Update: " + ", ".join(f"KB50{number}" for number in range(22845, 22849)) + "\n"
     assert "It speaks of" not in run(put(tmp_path, list_txt=listed) / "list_txt")["msg"], "a list of updates"
 
