@@ -29,6 +29,8 @@ _ENDED = re.compile(
 _BARE = re.compile(r"\bcode[ :=]{1,3}(1[0-9]{3})(?![0-9a-z.,x-])", re.I)
 _DISM = re.compile(r"\bdism\b", re.I)
 _NOTHING = (0x80070000, 0x80070001)
+# How far an upgrade came stands behind its code: `0xC1900101 - 0x20017`.
+_PHASE = re.compile(r"(0xC19[0-9a-f]{5}|0x8[0-9a-f]{7}) ?[-\u2013] ?(0x[2-5]00[0-9a-f]{2})(?![0-9a-z])", re.I)
 # A line of a log: a date or a level before it, columns, or a code in the form of a program.
 _RECORD = re.compile(r"^[\W_]{0,8}(?:(?!0x)[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
 _FAILS = re.compile(r"FAILED|FATAL|WARNING|\b(?:fail(?:s|ed|ure)?|errors?)\b", re.I)
@@ -45,7 +47,7 @@ class Mention:
         kb: the update that is named in the same line, or the only one of the text.
         line: the line, cut to 200 characters.
         log: the name of the file.
-        updates: all that the text names, where they are a few.
+        updates: all that the text names, where they are a few; of an upgrade how far it came.
     """
 
     code: int
@@ -74,8 +76,14 @@ def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention,
         if is_log and _RECORD.search(line) and not (records and _FAILS.search(line)):
             continue
         for code in (*_codes(line), *(_ended(line) if of_dism else ())):
-            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], updates=few))
+            named = _phase(line, code) or few
+            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], updates=named))
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()
+
+
+def _phase(line: str, code: int) -> str | None:
+    """How far the upgrade came that ended with a code."""
+    return next((f"phase {found.group(2)}" for found in _PHASE.finditer(line) if int(found.group(1), 16) == code), None)
 
 
 def _several(updates: Sequence[str]) -> str | None:

@@ -307,9 +307,9 @@ def _name(ours: _Try, code: int) -> str | None:
 
 # --- Sysprep ---
 
-_APP = re.compile(r"\bPackage ([\w.+-]{3,120}(?:<[\w -]{1,20}>)?) was installed for a user")
+_APP = re.compile(r"\bPackage ([\w.+-]{3,120}(?:<[\w -]{1,20}>)?) (?:was )?installed for a user")
 # The same sentence quoted without its line.
-_APP_QUOTED = re.compile(_APP.pattern + r", but not provisioned for all users")
+_APP_QUOTED = re.compile(_APP.pattern + r", but not {1,4}provisioned for all users")
 # `hr = 0x80073cf2`, `dwRet = 0x3cf2`, `Exit code of RemoveAllApps thread was 0x3cf2`, `(0x80310039)`.
 _SYSPREP_CODE = re.compile(
     r"\b(?:hr|dwRet|status|code|was)\b[ ]{0,2}[=:]?[ ]{0,2}(0x[0-9a-f]{1,8}|[0-9a-f]{1,4})\b|\b(0x[89c][0-9a-f]{7})\b", re.I
@@ -395,7 +395,7 @@ _START = rf"{_BEFORE}{_LEVEL}[ \t]{{1,40}}{_CODE_COLUMN}"
 _SETUP_SIGN = re.compile(rf"{_START}(?:{_PARTS})[ \t]")
 _STACK_SIGN = re.compile(rf"{_START}(?:CBS|CSI|DISM|DEPLOY)[ \t]|\[SR\] |Total Detected Corruption:")
 # Who wraps lines for an article sets what follows far behind the begin.
-_WRAPPED = re.compile(rf"\n[ \t]{{4,40}}(?=[A-Za-z])(?!(?:{_PARTS}|CBS|CSI|CMI|DISM|DEPLOY|TOOL|DIAG|DU|UDIAG|WDS|UI|{_LEVEL})\b)")
+_WRAPPED = re.compile(rf"\n[ \t]{{4,80}}(?=[A-Za-z])(?!(?:{_PARTS}|CBS|CSI|CMI|DISM|DEPLOY|TOOL|DIAG|DU|UDIAG|WDS|UI|{_LEVEL})\b)")
 _FAILS = re.compile(r"fail|error|not provisioned|dwRet|hr =|Result = 0x[89C]", re.I)
 _BARE_SIGN = re.compile(r"(?:^|\n)[ \t>*|]{0,20}(?:\[0x[0-9a-f]{2,8}\][ \t]{1,24})?(?:MOUPG|SYSPRP)[ \t]{1,8}[A-Z]")
 # What a screenshot or a table has left of a line: `CSetupHost::Execute(564): Result = 0xC19001F4`, sometimes on two lines.

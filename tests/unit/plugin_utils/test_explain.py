@@ -509,6 +509,12 @@ def test_the_few_updates_that_a_text_speaks_of_are_said(tmp_path: Path) -> None:
     assert "It speaks of" not in run(put(tmp_path, list_txt=listed) / "list_txt")["msg"], "a list of updates"
 
 
+@pytest.mark.parametrize(("text", "name"), [("0xC1900101 - 0x20017", "phase 0x20017"), ("0xC1900101", None), ("0xC1900101 - 0x12", None)])
+def test_a_code_of_an_upgrade_is_told_with_its_phase(tmp_path: Path, text: str, name: str | None) -> None:
+    (told,) = run(put(tmp_path, ticket_txt=f"The article on upgrade error {text} lacks a cause: a bad slot\n") / "ticket_txt")["findings"]
+    assert (told["code"], told["name"], told["state"]) == ("0xC1900101", name, "closed")
+
+
 def test_a_code_that_begins_a_title_above_noise_is_told(tmp_path: Path) -> None:
     done = run(put(tmp_path, ticket_txt="### 0x80070005 (access denied) in C:\\Windows\\Logs\\CBS\\CBS.log\n\n" + CBS_NOISE) / "ticket_txt")
     assert {item["code"]: item["state"] for item in done["findings"]} == {"0x80070005": "closed"}
