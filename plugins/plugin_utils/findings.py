@@ -525,7 +525,9 @@ def _as_failure(state: State, known: States, host: Situation) -> routing.Failure
     inner = next((one.name for one in (*_newest_reasons(state), lead, *_results(state)) if one.name), None)
     if state.subject.startswith("upgrade:"):
         inner = routing.phase_and_culprit([inner, *(one.name for one in _results(state))])
-    asked = subjects.SERVICE_CLASSES.get(lead.service or "", None)
+    # Of several lines about one update one alone may say whose file it was.
+    service = next((one.service for one in (lead, *reversed(state.failures)) if one.service), "")
+    asked = subjects.SERVICE_CLASSES.get(service)
     if state.subject.startswith("search:"):
         asked = state.subject.removeprefix("search:")
     return routing.Failure(

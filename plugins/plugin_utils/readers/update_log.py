@@ -63,6 +63,9 @@ _DOWNLOADS = (
     ("begin", re.compile(rf"Begin Downloading Updates.{{0,200}}\[hr = 0x(?P<code>{_HEX})\](?P<update>)")),
     ("info", re.compile(rf"^\w{{1,60}} returned, hr=0x(?P<code>{_HEX})(?P<update>)")),
 )
+# Where a WSUS has its files: `http://HOST:8530/Content/43/SHA1.cab`.
+_OF_WSUS = re.compile(r"https?://[^\s/]{1,200}/Content/[0-9A-Fa-f]{2}/[0-9A-Fa-f]{40}\.")
+_MANAGED = "3da21691-e39d-4da6-8a4b-b43877bcb1b7"
 _CALL = re.compile(rf"download call (\{{{GUID}\}}) with code Call (progress|complete) and error (?:0x)?([0-9A-Fa-f]{{1,8}})")
 _CALL_BEGUN = re.compile(rf"Begin Downloading Updates.{{0,160}}\[Call ID = (\{{{GUID}\}})\]")
 # Most lines say nothing of how anything ended. One of these words stands in each that does, or in one that names something.
@@ -234,7 +237,9 @@ class _NewForm:
                 continue
             code = int(found.group("code"), 16)
             if is_failure(code):
-                self._told.failed(self._bad(line, "download", code, found.group("update")), said_by)
+                seen = self._bad(line, "download", code, found.group("update"))
+                service = _MANAGED if _OF_WSUS.search(line.message) else None
+                self._told.failed(replace(seen, service=service), said_by)
             return True
         return False
 
