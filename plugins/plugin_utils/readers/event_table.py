@@ -19,11 +19,12 @@ from .events import provider_called
 from .local_times import moment
 from .records import Collector, each_line
 
-_SEPARATORS = ("\t", ",", ";")
+# The last is that of tables on a page.
+_SEPARATORS = ("\t", ",", ";", "|")
 _VIEWER_CELLS = 5
 _MOST_LINES, _MOST_CELLS, _MAX_CELL = 40, 80, 4000
 # `#TYPE` of PowerShell, `sep=;` of Excel, an empty line.
-_LINES_BEFORE_HEADER = 4
+_LINES_BEFORE_HEADER, _MOST_ABOVE_TABLE = 4, 400
 _GROUP = re.compile(r"\s{0,8}ProviderName: (\S.{0,120})$")
 _IN_GROUP = re.compile(r"\s{1,40}([0-9]{1,5})\s{1,8}(\S.*)$")
 _MAX_QUOTED = 20_000
@@ -137,8 +138,12 @@ def _grouped_row(line: str, provider: str) -> Row | None:
 def _header(text: str) -> tuple[int, str, list[str]] | None:
     """Where the rows begin, what separates their cells, and the names of their columns."""
     start = 0
-    for line in islice(each_line(text), _LINES_BEFORE_HEADER):
+    for place, line in enumerate(each_line(text)):
         start += len(line) + 1
+        if place >= _LINES_BEFORE_HEADER and not line.startswith("|"):
+            continue
+        if place >= _MOST_ABOVE_TABLE:
+            break
         for separator in _SEPARATORS:
             names = [name_of(cell) for cell in line.split(separator)][:_MOST_CELLS]
             kinds = [set(names).intersection(wanted) for wanted in (PROVIDERS, NUMBERS, TIMES, MESSAGES)]

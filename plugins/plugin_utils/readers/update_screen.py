@@ -21,7 +21,7 @@ _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u20
 # `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
 # The window of Windows 11: a sentence, and behind its colon the code in brackets. A quotation ends behind it.
 _ENDS_IN_CODE = re.compile(
-    r"[^\W\d_].{2,160}?(?:\s[-\u2013\u2014:]\s?\(?|[:\uff1a] ?\()(0x[89c][0-9a-f]{7})\)?[.)`\"']{0,2}\s{0,4}$", re.I
+    r"[^\W\d_].{2,160}?(?:\s[-\u2013\u2014:]\s?\(?|[:\uff1a] ?\()(0x[89c][0-9a-f]{7})\)?[.)`\"'*]{0,4}\s{0,4}$", re.I
 )
 # `Error details: Code 80070643`.
 _DETAIL = re.compile(r"\s{0,8}[^\W\d_][^:\uff1a\n]{3,40}[:\uff1a]\s?[^\W\d_]{3,12} (?:0x)?([89c][0-9a-f]{7})\s{0,4}$", re.I)
