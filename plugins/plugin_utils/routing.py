@@ -559,6 +559,11 @@ def _admin(case: _Case) -> Routed:
     return _owner("admin", case)
 
 
+def _called(case: _Case) -> Routed | None:
+    """Who called the agent was refused, if it is a program that says so: the agent serves no remote session."""
+    return _only(case.failure.source in ("tool", "powershell"), _owner("admin", replace(case, step="rights_called")))
+
+
 def _notice(case: _Case) -> Routed:
     name, sentence = _sentence("notice", case)
     return Routed({"owner": "admin"}, sentence, name, notice=True)
@@ -596,6 +601,7 @@ _WORDS: dict[str, _Word] = {
     "disk": _disk,
     "space": _space,
     "hardware": _hardware,
+    "called": _called,
     "admin": _admin,
     "notice": _notice,
 }

@@ -22,7 +22,7 @@ from .service_names import service_called
 _HRESULT = re.compile(r"(?<!\[)(?<!CBS )HRESULT ?[:=]? ?\(?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I)
 # pywin32: DISP_E_EXCEPTION, and what it stands for last in the tuple that it holds.
 _TUPLE = re.compile(r"\(-2147352567, ?.{0,200}?[, ](-2[0-9]{9})\)")
-_OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|win_updates|WindowsUpdate|\bwu(?:a|auserv)\b", re.I)
+_OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|\bupdate(?-i:[A-Z])|win_updates|WindowsUpdate|\bwu(?:a|auserv)\b", re.I)
 # A code between quotation marks that more words follow; who tells of himself reports it.
 _EXPLAINED = re.compile(r"[\])]{0,2}[`\"\u201d\u00bb][\W_]{0,6}(?:[\w'-]{1,40}[ ,]{1,2}){4}")
 _MINE = re.compile(r"\b(?:I|my|me|we|our|ich|mein|mir|wir|je|mon|yo|mi|eu)\b", re.I)
@@ -80,6 +80,15 @@ _METHODS = {
     "CreateUpdateInstaller": "install", "Install": "install",
 }  # fmt: skip
 _OLE_NEAR = 1_500
+# What Windows Error Reporting keeps of a failure: the code is the second parameter, what was done the fourth.
+_REPORT = re.compile(
+    r"WindowsUpdateFailure[0-9]?\b(.{0,400}?)(?<![0-9A-Za-z-])(8[0-9a-f]{7})(?![0-9A-Za-z-])(.{0,200}?\b(Scan|Download|Install)\b)?", re.S
+)
+_REPORTED = {"Scan": "scan", "Download": "download", "Install": "install"}
+# A cmdlet of PSWindowsUpdate that was refused, and nothing but words.
+_REFUSED = re.compile(r"\b(?:Get|Install|Hide|Remove)-W(?:indowsUpdate|U\w{2,20}) ?: Access is denied\b(?!.{0,20}HRESULT)")
+_ACCESS_DENIED = 0x80070005
+_IN_WORDS = ("cannot be started", "must not be disabled", "Access is denied")
 # `Searching for Windows updates...`: what a program is at when it says, some lines below, what an exception stands for.
 _AT_WORK = re.compile(r"(?:\S{1,60}:? {1,8}){0,4}(Searching for|Downloading|Installing) (?:\w{1,20} ){0,2}updates?\b.{0,60}$", re.I)
 _WORKS = {"searching for": "scan", "downloading": "download", "installing": "install"}
@@ -126,6 +135,7 @@ def _said(text: str) -> Iterator[_Said]:
     yield from _states(text)
     yield from _installers(text)
     yield from _raised(text)
+    yield from _reports(text)
     doing, since = "", 0
     for place, line in enumerate(each_line(text), 1):
         at_work = _AT_WORK.match(line.strip()) if "update" in line else None
@@ -140,13 +150,19 @@ def _said(text: str) -> Iterator[_Said]:
             yield _Said(place, named.group(1).lower(), code and to_code(code.group(1)), line, named.group(2))
         elif "HRESULT" in line or "-2147352567" in line:
             yield from _codes(place, line, doing if place - since <= _WORK_LINES else "")
-        elif "cannot be started" in line:
-            yield from _services(place, line)
-        elif "must not be disabled" in line:
-            yield from _disabled(place, line)
+        elif any(word in line for word in _IN_WORDS):
+            yield from _in_words(place, line)
         elif "214" in line and not line.lstrip().startswith("|"):
             for number in _AS_NUMBER.finditer(line):
                 yield from _by_number(place, line, number.group(1))
+
+
+def _in_words(place: int, line: str) -> Iterator[_Said]:
+    """What is told without a code."""
+    yield from _services(place, line)
+    yield from _disabled(place, line)
+    if _REFUSED.search(line):
+        yield _Said(place, _layer(line, _ACCESS_DENIED), _ACCESS_DENIED, line)
 
 
 def _services(place: int, line: str) -> Iterator[_Said]:
@@ -172,6 +188,17 @@ def _raised(text: str) -> Iterator[_Said]:
             continue
         if code >> 16 == _AGENT or _OF_UPDATES.search(text, max(0, found.start() - _OLE_NEAR), found.start()):
             yield _Said(0, layer, code, found.group(0))
+
+
+def _reports(text: str) -> Iterator[_Said]:
+    """Reports of Windows Error Reporting, in whatever form they were copied."""
+    if "WindowsUpdateFailure" not in text:
+        return
+    for found in _REPORT.finditer(text):
+        code = to_code(f"0x{found.group(2)}")
+        if code is not None and is_failure(code) and code != _NOT_FOR_THIS:
+            words = " ".join(found.group(0).split())
+            yield _Said(0, _REPORTED.get(found.group(4) or "", "scan"), code, words)
 
 
 def _codes(place: int, line: str, doing: str) -> Iterator[_Said]:
