@@ -324,7 +324,8 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
 
 def _mentions(file: File, text: str, log: str) -> tuple[mentioned.Mention, ...]:
     """The codes in what a person wrote, or pasted."""
-    if file.kind is None and file.seems not in (seems.UNKNOWN, seems.UNKNOWN_OF_UPDATES):
+    is_foreign = file.seems == seems.FOREIGN and seems.speaks_of_updates(text)
+    if file.kind is None and file.seems not in (seems.UNKNOWN, seems.UNKNOWN_OF_UPDATES) and not is_foreign:
         return ()
     is_log = file.kind not in (None, *_SCREENS)
     # Of the agent's logs in which nothing ended, its lines are all that can be named.

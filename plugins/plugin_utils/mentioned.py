@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from . import hresult
 from .finding import CLOSED, Finding
 from .readers.records import clean, kb_of
+from .readers.service_names import service_called
 
 # A text with more codes than this is a table of codes, and no longer text is a ticket.
 _MOST_CODES, MOST_TEXT = 6, 60_000
@@ -34,6 +35,8 @@ _PHASE = re.compile(r"(0xC19[0-9a-f]{5}|0x8[0-9a-f]{7}) ?[-\u2013] ?(0x[2-5]00[0
 # A line of a log: a date or a level before it, columns, or a code in the form of a program.
 _RECORD = re.compile(r"^[\W_]{0,8}(?:(?!0x)[0-9]|(?:Info|Warning|Error|Fatal)[ \t]{2}|<)|\t|HRESULT|gle=|\bhr ?=", re.I)
 _FAILS = re.compile(r"FAILED|FATAL|WARNING|\b(?:fail(?:s|ed|ure)?|errors?)\b", re.I)
+# What the service manager says of a service, in English, quoted without its event.
+_SERVICE_ENDED = re.compile(r"\bThe (\S.{2,60}?) service (?:terminated|hung on starting|failed to start)\b")
 # The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
 _OF_UPDATES = (0x8024, 0x800F, 0xC190)
 
@@ -43,18 +46,20 @@ class Mention:
     """A code that a text names.
 
     Attributes:
-        code: unsigned, as `hresult.normalise` gives it.
+        code: unsigned, as `hresult.normalise` gives it; None where it is said without one that a service failed.
         kb: the update that is named in the same line, or the only one of the text.
         line: the line, cut to 200 characters.
         log: the name of the file.
         updates: all that the text names, where they are a few; of an upgrade how far it came.
+        service: key name of a service that is said to have failed.
     """
 
-    code: int
+    code: int | None
     kb: str | None
     line: str
     log: str = ""
     updates: str | None = None
+    service: str | None = None
 
 
 def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention, ...]:
@@ -70,7 +75,7 @@ def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention,
     updates = list(dict.fromkeys(found.group(0).upper() for found in _KB.finditer(text)))
     only = updates[0] if len(updates) == 1 else None
     few = _several(updates)
-    first: dict[int, Mention] = {}
+    first: dict[int | str, Mention] = {}
     of_dism = not is_log and _DISM.search(text) is not None
     for line in text.splitlines():
         if is_log and _RECORD.search(line) and not (records and _FAILS.search(line)):
@@ -78,12 +83,22 @@ def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention,
         for code in (*_codes(line), *(_ended(line) if of_dism else ())):
             named = _phase(line, code) or few
             first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], updates=named))
+        for one in _services(line):
+            first.setdefault(one.service or "", one)
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()
 
 
 def _phase(line: str, code: int) -> str | None:
     """How far the upgrade came that ended with a code."""
     return next((f"phase {found.group(2)}" for found in _PHASE.finditer(line) if int(found.group(1), 16) == code), None)
+
+
+def _services(line: str) -> Iterator[Mention]:
+    """The services that updates need of which a line says that they ended or did not start."""
+    for found in _SERVICE_ENDED.finditer(line):
+        name = service_called(found.group(1))
+        if name is not None:
+            yield Mention(None, None, clean(line.strip())[:_MOST_LINE], service=name)
 
 
 def _several(updates: Sequence[str]) -> str | None:
@@ -120,15 +135,39 @@ def updates(text: str) -> tuple[str, ...]:
     return tuple(named) if len(named) <= _MOST_NAMED else ()
 
 
-def findings(mentions: Iterable[Mention], found: Iterable[Finding]) -> list[Finding]:
+def findings(mentions: Iterable[Mention], found: Sequence[Finding]) -> list[Finding]:
     """What is named and not among the findings: told, and never acted on."""
     shown = {code for item in found for code in (item.code, *item.codes, *item.related_codes)}
     told: dict[str, Finding] = {}
+    services = {item.service for item in found}
     for one in mentions:
+        if one.code is None:
+            if one.service and one.service not in services:
+                told.setdefault(one.service, _of_service(one, one.service))
+            continue
         info = hresult.describe(one.code)
         if info.hex not in shown:
             told.setdefault(info.hex, _finding(one, info))
     return list(told.values())
+
+
+def _of_service(one: Mention, name: str) -> Finding:
+    return Finding(
+        id=f"{name}@mentioned",
+        subject="mentioned",
+        layer="reported",
+        meaning=f"The service {name} is said to have ended or not to start",
+        answer={"wait": "search"},
+        next_step="Look at the host (winfleet.wu_repair.win_wu_info) or explain its logs: they say why.",
+        state=CLOSED,
+        condition="service_failed",
+        name=name,
+        lines=(one.line,),
+        seen_in=(one.log,) if one.log else (),
+        source="reported",
+        superseded_by="nothing: it is named, and nothing is shown that failed with it",
+        order=122,
+    )
 
 
 def _finding(one: Mention, info: hresult.CodeInfo) -> Finding:
@@ -162,5 +201,7 @@ def sentence(named: Sequence[Finding]) -> str:
 
 
 def _words(item: Finding) -> str:
+    if item.code is None:
+        return f"{item.name} (without a code)"
     of_update = f" of {item.kb or item.name}" if item.kb or item.name else ""
     return f"{item.code}{of_update} ({item.meaning})"

@@ -33,6 +33,7 @@ UNKNOWN, UNKNOWN_OF_UPDATES = "text of no known form", "text of no known form th
 
 # Programs that read events hold samples of them, in every form that a log has. Scripts (`.ps1`, `.bat`) are read: a console may be in them.
 SOURCE = "the source of a program"
+FOREIGN = "a log with dates of a program that is not known"
 _SOURCES = (".c", ".cpp", ".cs", ".go", ".h", ".java", ".js", ".jsx", ".kt", ".php", ".py", ".rb", ".rs", ".swift", ".ts", ".tsx")
 
 
@@ -81,7 +82,7 @@ _SIGNS = (
     _Sign(re.compile(r"\A\ufeff?\s{0,20}(?:\[\s{0,20}[\"{\[]|\{\s{0,20}\")"), "JSON"),
     _Sign(
         re.compile(r"(?:^|\n)\[?[0-9]{4}[-/.][0-9]{2}[-/.][0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}"),
-        "a log with dates of a program that is not known",
+        FOREIGN,
     ),
 )
 
@@ -124,6 +125,11 @@ def of(text: str, kind: str | None, observations: Iterable[Observation] = ()) ->
     if _OF_UPDATES.search(sample):
         return UNKNOWN_OF_UPDATES
     return UNKNOWN if sample.strip() else "an empty file"
+
+
+def speaks_of_updates(text: str) -> bool:
+    """Whether Windows Update or an update is named in it."""
+    return _OF_UPDATES.search(text[:_SAMPLE]) is not None
 
 
 def is_source(name: str) -> bool:

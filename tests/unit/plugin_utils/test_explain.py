@@ -450,6 +450,32 @@ def test_the_updates_of_a_ticket_are_named_beside_its_code(tmp_path: Path, text:
     assert f"It names {named}" in run(put(tmp_path, ticket_txt=text) / "ticket_txt")["msg"]
 
 
+def test_a_service_that_is_said_to_fail_is_told_and_decides_nothing(tmp_path: Path) -> None:
+    """A ticket that quotes the sentence of an event without its head was answered without a name."""
+    words = 'Then it says "The Windows Update service terminated unexpectedly." and nothing else.'
+    done = run(put(tmp_path, ticket_txt=f"Hello,\n\n{words}\n") / "ticket_txt")
+    (told,) = done["findings"]
+    assert (told["name"], told["state"], told["code"]) == ("wuauserv", "closed", None)
+    assert (done["verdict"], done["repairs"]) == ("unknown", [])
+    assert "It names wuauserv" in done["msg"]
+
+
+@pytest.mark.parametrize(("of", "names"), [("The Windows Update service", ["wuauserv"]), ("The service", [])])
+def test_a_foreign_log_is_asked_where_it_speaks_of_updates(tmp_path: Path, of: str, names: list[str]) -> None:
+    """A program that lists events with dates of its own was said to hold nothing, and its code was named nowhere."""
+    lines = "".join(f"2025-07-{day}T08:00:01.000  [7034]  {of} terminated unexpectedly, 0x80070005.\n" for day in (19, 20))
+    done = run(put(tmp_path, list_txt=lines) / "list_txt")
+    assert [item["name"] for item in done["findings"] if item["name"]] == names
+    assert bool(done["findings"]) == bool(names)
+
+
+def test_of_a_log_in_which_nothing_ended_the_codes_of_its_failures_are_told(tmp_path: Path) -> None:
+    line = "2025/02/26 15:35:10.44153{}9 6508  4364  Agent           *FAILED* [{}] Method failed [CAgentSomething::Other:3020]\n"
+    done = run(put(tmp_path, agent_txt=line.format(1, "8024000C") + line.format(2, "80240439")) / "agent_txt")
+    assert {item["code"] for item in done["findings"]} >= {"0x80240439"}
+    assert all(item["state"] == "closed" for item in done["findings"])
+
+
 @pytest.mark.parametrize(
     "text",
     [
