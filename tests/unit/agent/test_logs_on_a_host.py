@@ -21,6 +21,7 @@ PLACES = {
 }
 _TIME = re.compile(r"(20\d\d)-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)")
 
+
 def last_moment(text: str) -> int:
     """The newest time that stands in a log, as if it were UTC."""
     times = [timegm((*map(int, found.groups()), 0, 0, 0)) for found in _TIME.finditer(text)]
