@@ -18,13 +18,18 @@ MakeFleet = Callable[..., Fleet]
 # In these files the engine does nothing of its own, or nothing that fix_wu.yml does not play on it: a look after a restart, a reset after
 # an update run, each module once more, logs that tests/unit/agent reads by the same PowerShell without the wire.
 BY_THE_WAY = ("test_restart.py", "test_rescue.py", "test_modules.py", "test_logs_on_hosts.py")
+# In these files the model does nothing that the engine, or the real PowerShell of tests/unit/agent, does not do in make test, too.
+BY_POWERSHELL = ("test_steps.py", "test_logs_on_hosts.py")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to make test-long what make test plays on the engine by another way."""
+    """Leave to make test-long what make test plays by another way."""
+    has_engine = not missing("engine")
     for item in items:
-        if item.path.name in BY_THE_WAY and "[engine" in item.name:
+        by_the_way = item.path.name in BY_THE_WAY and "[engine" in item.name
+        by_powershell = has_engine and item.path.name in BY_POWERSHELL and "[model" in item.name
+        if by_the_way or by_powershell:
             item.add_marker(pytest.mark.slow)
 
 
