@@ -48,6 +48,8 @@ _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"\']{0,400000}\Z')
 # What people copy out of windows, with what they write around it.
 _SCREENS = ("console", "tool", "update history")
 _OF_AGENT = ("wulog", "cmtrace", "reporting")
+# Findings that are true and no matter of updates, but all that somebody may have asked about.
+_BESIDE_UPDATES = ("drivers", "offline")
 # A host has one of each, wherever it was copied to.
 _ONCE = ("cbs.log", "dism.log", "windowsupdate.log", "reportingevents.log", "system.evtx", "wuahandler.log")
 
@@ -329,8 +331,8 @@ def _mentions(file: File, text: str, log: str) -> tuple[mentioned.Mention, ...]:
         return ()
     is_log = file.kind not in (None, *_SCREENS)
     # Of the agent's logs in which nothing ended, its lines are all that can be named.
-    has_records = is_log and (bool(file.observations) or file.kind not in _OF_AGENT)
-    return tuple(replace(one, log=log) for one in mentioned.in_text(text, is_log=is_log, records=not has_records))
+    records = file.kind in _OF_AGENT and not file.observations
+    return tuple(replace(one, log=log) for one in mentioned.in_text(text, is_log=is_log, records=records))
 
 
 def _as_evidence(file: File, data: bytes, reading: Reading) -> File:
@@ -463,10 +465,6 @@ def _common_folder(files: list[File]) -> tuple[str, ...]:
             same += 1
         common = common[:same]
     return common
-
-
-# What is true and no matter of updates, but all that somebody may have asked about.
-_BESIDE_UPDATES = ("drivers", "offline")
 
 
 # --- the verdict of a host --------------------------------------------------------------------------------------------

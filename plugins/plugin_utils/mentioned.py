@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import hresult
 from .finding import CLOSED, Finding
@@ -50,7 +50,7 @@ class Mention:
         kb: the update that is named in the same line, or the only one of the text.
         line: the line, cut to 200 characters.
         log: the name of the file.
-        updates: all that the text names, where they are a few; of an upgrade how far it came.
+        beside: of an upgrade how far it came, else the updates that the text names, where they are a few.
         service: key name of a service that is said to have failed.
     """
 
@@ -58,7 +58,7 @@ class Mention:
     kb: str | None
     line: str
     log: str = ""
-    updates: str | None = None
+    beside: str | None = None
     service: str | None = None
 
 
@@ -72,17 +72,17 @@ def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention,
     """
     if len(text) > MOST_TEXT:
         return ()
-    updates = list(dict.fromkeys(found.group(0).upper() for found in _KB.finditer(text)))
-    only = updates[0] if len(updates) == 1 else None
-    few = _several(updates)
+    named = updates(text)
+    only = named[0] if len(named) == 1 else None
+    several = ", ".join(named) if len(named) > 1 else None
     first: dict[int | str, Mention] = {}
     of_dism = not is_log and _DISM.search(text) is not None
     for line in text.splitlines():
         if is_log and _RECORD.search(line) and not (records and _FAILS.search(line)):
             continue
         for code in (*_codes(line), *(_ended(line) if of_dism else ())):
-            named = _phase(line, code) or few
-            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], updates=named))
+            beside = _phase(line, code) or several
+            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], beside=beside))
         for one in _services(line):
             first.setdefault(one.service or "", one)
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()
@@ -99,13 +99,6 @@ def _services(line: str) -> Iterator[Mention]:
         name = service_called(found.group(1))
         if name is not None:
             yield Mention(None, None, clean(line.strip())[:_MOST_LINE], service=name)
-
-
-def _several(updates: Sequence[str]) -> str | None:
-    """The updates that a text is about, where they are a few."""
-    if 1 < len(updates) <= _MOST_NAMED:
-        return ", ".join(updates)
-    return None
 
 
 def _codes(line: str) -> Iterator[int]:
@@ -147,42 +140,29 @@ def findings(mentions: Iterable[Mention], found: Sequence[Finding]) -> list[Find
             continue
         info = hresult.describe(one.code)
         if info.hex not in shown:
-            told.setdefault(info.hex, _finding(one, info))
+            told.setdefault(info.hex, _of_code(one, info))
     return list(told.values())
 
 
 def _of_service(one: Mention, name: str) -> Finding:
+    told = _finding(one, name, f"The service {name} is said to have ended or not to start", ": they say why.")
+    return replace(told, condition="service_failed", name=name, order=122)
+
+
+def _of_code(one: Mention, info: hresult.CodeInfo) -> Finding:
+    told = _finding(one, info.hex, info.meaning, f"; code={info.hex} says what helps where.")
+    return replace(told, code=info.hex, symbol=info.symbol, kb=one.kb, name=one.beside)
+
+
+def _finding(one: Mention, name: str, meaning: str, more: str) -> Finding:
     return Finding(
         id=f"{name}@mentioned",
         subject="mentioned",
         layer="reported",
-        meaning=f"The service {name} is said to have ended or not to start",
+        meaning=meaning,
         answer={"wait": "search"},
-        next_step="Look at the host (winfleet.wu_repair.win_wu_info) or explain its logs: they say why.",
+        next_step=f"Look at the host (winfleet.wu_repair.win_wu_info) or explain its logs{more}",
         state=CLOSED,
-        condition="service_failed",
-        name=name,
-        lines=(one.line,),
-        seen_in=(one.log,) if one.log else (),
-        source="reported",
-        superseded_by="nothing: it is named, and nothing is shown that failed with it",
-        order=122,
-    )
-
-
-def _finding(one: Mention, info: hresult.CodeInfo) -> Finding:
-    return Finding(
-        id=f"{info.hex}@mentioned",
-        subject="mentioned",
-        layer="reported",
-        meaning=info.meaning,
-        answer={"wait": "search"},
-        next_step=f"Look at the host (winfleet.wu_repair.win_wu_info) or explain its logs; code={info.hex} says what helps where.",
-        state=CLOSED,
-        code=info.hex,
-        symbol=info.symbol,
-        kb=one.kb,
-        name=one.updates,
         lines=(one.line,),
         seen_in=(one.log,) if one.log else (),
         source="reported",
