@@ -331,8 +331,8 @@ class Dism(Reader):
         line, code = session.failure, _telling(session)
         if line is None:
             return
+        related = tuple(dict.fromkeys(session.codes))[:_MAX_RELATED]
         if session.offline:
-            related = tuple(dict.fromkeys(session.codes))[:_MAX_RELATED]
             self._emit(replace(self._seen(line, "offline", session.subject, "dism", marker="offline_image"), related=related))
             return
         if code is None or not is_failure(code) or session.mistaken or code in _MISTAKES or session.kind in (OTHER, REMOVE):
@@ -342,7 +342,9 @@ class Dism(Reader):
             outcome = CANCELLED
         damaged = session.kind in (RESTORE, SCAN) or (session.kind == CLEANUP and code == _SOURCE_MISSING)
         layer = layer_of(code, "", repair=damaged)
-        self._emit(self._seen(line, layer, session.subject, "dism", code=code, outcome=outcome))
+        # What it met on the way, such as a /Source that is no folder, says nothing alone and a lot beside the result.
+        beside = tuple(one for one in related if one not in (code, E_FAIL))
+        self._emit(replace(self._seen(line, layer, session.subject, "dism", code=code, outcome=outcome), related=beside))
 
 
 _OF_THE_HOST = ("DISM Package Manager:", "DISM Image Session:")
