@@ -49,7 +49,7 @@ _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"\']{0,400000}\Z')
 _SCREENS = ("console", "tool", "update history")
 _OF_AGENT = ("wulog", "cmtrace", "reporting")
 # Findings that are true and no matter of updates, but all that somebody may have asked about.
-_BESIDE_UPDATES = ("drivers", "offline")
+_BESIDE_UPDATES = ("drivers", "offline", "tool")
 # A host has one of each, wherever it was copied to.
 _ONCE = ("cbs.log", "dism.log", "windowsupdate.log", "reportingevents.log", "system.evtx", "wuahandler.log")
 

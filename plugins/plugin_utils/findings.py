@@ -37,6 +37,7 @@ LAYERS = {
     "sysprep": "Sysprep",
     "offline": "commands on another image",
     "drivers": "driver packages",
+    "tool": "the tools of Windows",
 }
 _ORDER = {"scan": 10, "cache": 11, "download": 12, "store": 13, "install": 14, "upgrade": 15, "service": 16, "clock": 17}
 
@@ -61,6 +62,8 @@ MARKERS = {
     "setup_failed": "A feature upgrade failed",
     "offline_image": "A command on an offline image failed: that is another Windows than the one that runs",
     "driver_refused": "A driver package was not added",
+    "not_elevated": "A tool refused to work without administrator rights",
+    "wrong_dism": "A tool refused to work on this Windows",
     "catalog_corrupt": "The component store holds a damaged catalog",
     "mum_corrupt": "The component store holds a damaged package manifest",
     "mum_missing": "A package manifest of the component store is missing",

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..observation import Observation
-from .console_dism import dism, is_dism, is_sfc, sfc
+from .console_dism import dism, is_dism
 from .console_screen import Screen
+from .console_sfc import is_sfc, sfc
 from .console_shell import (
     is_drivers,
     is_powershell,

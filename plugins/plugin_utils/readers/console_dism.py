@@ -1,17 +1,16 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: what DISM and SFC write to a console.
+"""PRIVATE: what DISM writes to a console.
 
-DISM: banner, its version, the image's version, a line for what is at work (packages and features alone), a bar, then either a code and
+Banner, its version, the image's version, a line for what is at work (packages and features alone), a bar, then either a code and
 the path of its log, or a sentence of success. All of it is translated but the numbers, the code and the path.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..observation import FAILED, OK, Observation, changed
 from .console_screen import Piece, Screen
@@ -64,15 +63,17 @@ _SAID = (
     ("The component store is not repairable", FAILED, "repair_failed"),
 )
 _DONE = "The operation completed successfully"
+# ERROR_ELEVATION_REQUIRED; ERROR_BAD_FORMAT, with which the DISM of SysWOW64 ends before it names the version of the image.
+_NOT_ELEVATED, _BAD_FORMAT = 0x800702E4, 0x8007000B
 # A typing error, and a console without rights: nothing was tried.
-_MISTAKES = (0x80070057, 0x800702E4)
+_MISTAKES = (0x80070057, _NOT_ELEVATED)
 _MOUNT = 0xC142
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
 # CBS_E_IMAGE_UNSERVICEABLE: a package that failed has spoiled those behind it.
 _UNSERVICEABLE = 0x800F0830
 # ERROR_SXS_...: errors of assemblies, the parts of the component store.
 _OF_ASSEMBLIES = range(14000, 14112)
-_SAME_RUN, _LONG_LINE, _SENTENCE, _ERROR_TO_LOG = 15, 200, 220, 4
+_SAME_RUN, _LONG_LINE, _ERROR_TO_LOG = 15, 200, 4
 # A feature whose files were not found, where the command that names it was not pasted.
 _SOME_FEATURE = "a Windows feature"
 _FEATURES_ALONE = (0x800F0907, 0x800F0950, 0x800F0954)
@@ -251,8 +252,14 @@ def dism(screen: Screen, out: Collector) -> None:
     """Read what DISM wrote: a call has one result."""
     broken = False
     not_enabled(screen, out)
-    for run in _runs(screen):
-        if not run.shown and not run.said:
+    runs = [run for run in _runs(screen) if run.shown or run.said]
+    for run in runs:
+        refusal = _refusal(run)
+        if refusal is not None and run is runs[-1]:
+            marker, program = refusal
+            common: dict[str, Any] = {"place": run.place, "channel": out.channel, "line": run.line}
+            out.add(Observation("console", "tool", marker=marker, name=program, related=(run.code or 0,), **common))
+        if refusal is not None:
             continue
         seen = _failure(run, out)
         if seen is not None:
@@ -264,6 +271,15 @@ def dism(screen: Screen, out: Collector) -> None:
         for outcome, marker, piece in run.said:
             out.add(Observation("dism", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
         _success(run, out, broken=broken)
+
+
+def _refusal(run: _Run) -> tuple[str, str] | None:
+    """Why which DISM refused to work: nothing was tried, and nothing is known to be wrong."""
+    if run.code == _NOT_ELEVATED:
+        return "not_elevated", "DISM"
+    if run.code == _BAD_FORMAT and run.versions < 2:
+        return "wrong_dism", "the 32-bit DISM"
+    return None
 
 
 def _each(run: _Run, seen: Observation) -> list[Observation]:
@@ -340,164 +356,3 @@ def not_enabled(screen: Screen, out: Collector) -> None:
         piece = screen.at(found.start())
         out.add(Observation("dism", "install", place=piece.place, channel=out.channel, marker="feature_failed", name=found.group(1),
                             line=found.group(0)))
-
-
-# --- SFC ---
-
-_SFC = re.compile(r"Windows\s{1,3}Resource\s{1,3}Protection\s{1,3}((?:found|did|could)\b[^.]{1,160})\.?", re.I)
-_SFC_RESULTS = (
-    ("but was unable to fix", FAILED, "sr_cannot_repair"),
-    ("and successfully repaired", OK, "sr_repaired"),
-    ("did not find any integrity", OK, "sr_repaired"),
-    ("could not perform", FAILED, "sfc_could_not_run"),
-    ("could not start the repair", FAILED, "sfc_could_not_run"),
-)
-# Where it found nothing, or could not work, it names no log: the sentence is all there is. Accents are lost on the way through code pages.
-_SFC_SENTENCES = (
-    (re.compile(r"keine Integrit.{1,3}tsverletzungen gefunden"), OK, "sr_repaired"),
-    (re.compile(r"no encontr.{1,3} ninguna infracci.{1,3}n de integridad"), OK, "sr_repaired"),
-    (re.compile(r"aucune violation d.{1,3}int.{1,3}grit"), OK, "sr_repaired"),
-    (re.compile(r"b.{1,3}t.{1,3}nl.{1,3}k ihlali (?:bulamad|ile kar)"), OK, "sr_repaired"),
-    (re.compile(r"recursos de Windows no pudo realizar"), FAILED, "sfc_could_not_run"),
-    (re.compile(r"Windows Kaynak Korumas.{1,3} istenen i.{1,3}lemi ger.{1,3}ekle"), FAILED, "sfc_could_not_run"),
-)
-# As it calls itself, whatever code page has made of it.
-_SFC_NAMES = re.compile(
-    r"Windows-Ressourcenschutz|protection des ressources Windows|Protecci.{1,3}n de recursos de Windows|Prote.{1,5}o de Recursos do Windows"
-    r"|Protezione risorse (?:di )?Windows|Windows-bronbescherming|Ochrona zasob.{1,3}w systemu Windows|Windows resursskydd"
-    r"|Windows Kaynak Korumas|Ochrana prost.{1,3}edk.{1,3} syst.{1,3}mu Windows"
-    r"|\u0417\u0430\u0449\u0438\u0442\u0430 \u0440\u0435\u0441\u0443\u0440\u0441\u043e\u0432 Windows"
-    r"|Windows ?\u8d44\u6e90\u4fdd\u62a4|Windows ?\u8cc7\u6e90\u4fdd\u8b77|Windows ?\u30ea\u30bd\u30fc\u30b9\u4fdd\u8b77",
-    re.I,
-)
-_SFC_DAMAGE = re.compile(
-    r"besch.{1,3}dig|corromp|corrupt|da\u00f1ad|endommag|danneggiat|uszkodzon|bozuk|po.kozen|skadad|\u043f\u043e\u0432\u0440\u0435\u0436\u0434"
-    r"|\u635f\u574f|\u640d\u6bc0|\u7834\u640d", re.I
-)
-# In a language that is not known: that it ran, no more.
-_SFC_RAN = re.compile(r"> ?sfc(?:\.exe)?[\"']? {1,3}/(?:scannow|verifyonly|scanfile|verifyfile)", re.I)
-_SFC_BEGINS = re.compile(r"Beginning (?:system scan|verification)|^(?:[^\s<>|]{0,200}> ?)?sfc(?:\.exe)? /", re.I)
-_FULL = re.compile(r"100 ?%|% ?100\b")
-_SHARE = re.compile(r"\b[0-9]{1,3} ?%|% ?[0-9]{1,3}\b")
-_RAN_LINES, _MOST_LINES = 60, 500
-_SFC_PENDING = re.compile(r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1,3}pending\b[^.]{1,80}")
-# SFC names the log without percent signs, then an example of it, only where files were damaged.
-_SFC_LOG = re.compile(r"windir%?\\Logs\\CBS\\CBS\.log.{0,80}?[A-Z]:\\Windows\\Logs\\CBS\\CBS\.log", re.I | re.S)
-# Whether all was repaired stands in words alone. A text in none of these languages says that files were damaged, no more.
-_SFC_LEFT = (
-    "einige der Dateien jedoch nicht", "konnte einige", "konnte jedoch einige", "no pudo", "n'a pas ", "n\u2019a pas ",
-    "mas n\u00e3o ", "ma non ", "maar kan ", "men kunne ",
-    "\u043d\u043e \u043d\u0435 ", "ale nie ", "ale nepoda", "ancak ",
-    "\u65e0\u6cd5\u4fee\u590d", "\u7121\u6cd5\u4fee\u5fa9", "\u4fee\u5fa9\u3067\u304d\u307e\u305b\u3093",
-)  # fmt: skip
-_SFC_DONE = (
-    "erfolgreich repariert", "los repar\u00f3", "les a r\u00e9par", "reparou", "li ha corr", "li ha ripar", "gerepareerd",
-    "\u0443\u0441\u043f\u0435\u0448\u043d\u043e", "pomy\u015blnie", "ba\u015far\u0131yla",
-    "\u6210\u529f\u4fee\u590d", "\u6b63\u5e38\u306b\u4fee\u5fa9",
-)  # fmt: skip
-
-
-def is_sfc(screen: Screen) -> bool:
-    """Whether SFC wrote to this console."""
-    if _sfc_english(screen):
-        return True
-    if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen) or _sfc_translated(screen):
-        return True
-    return _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None
-
-
-def _sfc_ran(screen: Screen) -> bool:
-    """Whether its command stands at a prompt and a share of a hundred percent below it."""
-    for index, piece in enumerate(screen.pieces):
-        if _SFC_RAN.search(piece.text):
-            below = screen.pieces[index + 1 : index + _RAN_LINES]
-            return any(_FULL.search(one.text) for one in below)
-    return False
-
-
-def _sfc_said(screen: Screen) -> Iterator[tuple[Piece, str, str]]:
-    """What it says below a share of a hundred percent; a text that says what to wait for has none."""
-    for pattern, outcome, marker in _SFC_SENTENCES:
-        for found in pattern.finditer(screen.text):
-            index = screen.index_at(found.start())
-            if any(_SHARE.search(piece.text) for piece in screen.pieces[max(0, index - 6) : index + 1]):
-                yield screen.pieces[index], outcome, marker
-
-
-def _sfc_translated(screen: Screen) -> list[tuple[int, str, str]]:
-    """The sentences of a result in another language that name damage; of several, as a text that explains has, those below a scan."""
-    told = []
-    for found in _SFC_NAMES.finditer(screen.text):
-        words = screen.text[found.start() : found.start() + _SENTENCE]
-        if not _SFC_DAMAGE.search(words) or screen.is_supposed(found.start()):
-            continue
-        result = next(((FAILED, "sr_cannot_repair") for said in _SFC_LEFT if said in words), None)
-        result = result or next(((OK, "sr_repaired") for said in _SFC_DONE if said in words), None)
-        if result is not None:
-            told.append((found.start(), *result))
-    if len(told) < 2:
-        return told
-    return [one for one in told[:_MOST_LINES] if _is_below_a_scan(screen, screen.index_at(one[0]))]
-
-
-def _sfc_english(screen: Screen) -> list[tuple[int, str, str, str]]:
-    """Where SFC says in English what it found: offset, outcome, marker, sentence.
-
-    A text that explains quotes several results, and none stands below a share or the begin of a scan.
-    """
-    said = [
-        (found.start(), *result, found.group(0))
-        for found in _SFC.finditer(screen.text)
-        if (result := _sfc_result(found.group(1))) and not screen.is_supposed(found.start())
-    ]
-    if len({sentence.split(".")[0][:60].lower() for _at, _outcome, _marker, sentence in said}) < 2:
-        return said
-    places = {at: screen.index_at(at) for at, *_rest in said}
-    below = {index for index in sorted(set(places.values()))[:_MOST_LINES] if _is_below_a_scan(screen, index)}
-    return [one for one in said if places[one[0]] in below]
-
-
-def _is_below_a_scan(screen: Screen, index: int) -> bool:
-    above = screen.pieces[max(0, index - _SAME_RUN) : index + 1]
-    return any(_SHARE.search(piece.text) or _SFC_BEGINS.search(piece.text) for piece in above)
-
-
-def _sfc_result(words: str) -> tuple[str, str] | None:
-    plain = " ".join(words.split()).lower()
-    return next(((outcome, marker) for part, outcome, marker in _SFC_RESULTS if part in plain), None)
-
-
-def sfc(screen: Screen, out: Collector) -> None:
-    """Read what SFC found."""
-    told: set[int] = set()
-    for offset, outcome, marker, sentence in _sfc_english(screen):
-        piece = screen.at(offset)
-        told.add(screen.index_at(offset))
-        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=sentence))
-    for piece, outcome, marker in _sfc_said(screen):
-        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
-    for offset, outcome, marker in _sfc_translated(screen):
-        piece = screen.at(offset)
-        told.add(screen.index_at(offset))
-        out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
-    for found in _SFC_PENDING.finditer(screen.text):
-        piece = screen.at(found.start())
-        out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=found.group(0)))
-    for found in _SFC_LOG.finditer(screen.text):
-        index = screen.index_at(found.start())
-        if not any(index - _SAME_RUN <= other <= index for other in told):
-            _translated(screen, found, out)
-
-
-def _translated(screen: Screen, found: re.Match[str], out: Collector) -> None:
-    """Damaged files, in another language: what came of them stands in the sentence before the path of the log."""
-    index = screen.index_at(found.start())
-    words = " ".join(piece.text for piece in screen.pieces[max(0, index - 6) : index + 1])[-800:]
-    outcome, marker = FAILED, "sr_damaged"
-    if any(part in words for part in _SFC_LEFT):
-        marker = "sr_cannot_repair"
-    elif any(part in words for part in _SFC_DONE):
-        outcome, marker = OK, "sr_repaired"
-    piece = screen.pieces[index]
-    shown = screen.pieces[max(0, index - 1)].text if len(piece.text) < 60 else piece.text
-    out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=shown))

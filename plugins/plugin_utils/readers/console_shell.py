@@ -15,7 +15,7 @@ from .console_screen import Piece, Screen
 from .records import CODE, Collector, kb_of, part, to_code
 from .stack import layer_of
 
-_DISABLED, _GONE = 0x80070422, 0x80070424
+_DISABLED, _GONE, _NOT_ELEVATED = 0x80070422, 0x80070424, 0x800702E4
 # ERROR_SERVICE_NEVER_STARTED: not since the host started, which is right for what starts on demand.
 _NEVER_STARTED = 1077
 _MOST = 500
@@ -194,6 +194,15 @@ _IN_WORDS = {
     "source files could not be found": 0x800F081F,
     "source files could not be downloaded": 0x800F0906,
     "referenced assembly could not be found": 0x80073701,
+    # ERROR_ELEVATION_REQUIRED in the languages that people paste most.
+    "operation requires elevation": _NOT_ELEVATED,
+    "erfordert erh\u00f6hte rechte": _NOT_ELEVATED,
+    "n\u00e9cessite une \u00e9l\u00e9vation": _NOT_ELEVATED,
+    "requiere elevaci\u00f3n": _NOT_ELEVATED,
+    "requer eleva\u00e7\u00e3o": _NOT_ELEVATED,
+    "privilegi elevati": _NOT_ELEVATED,
+    "\u0442\u0440\u0435\u0431\u0443\u0435\u0442 \u043f\u043e\u0432\u044b\u0448\u0435\u043d\u0438\u044f": _NOT_ELEVATED,
+    "\u64cd\u4f5c\u9700\u8981\u63d0\u5347": _NOT_ELEVATED,
 }
 # The update agent called by a script: `Exception calling "Search" with "1" argument(s): "Exception from HRESULT: 0x8024401C"`.
 _METHODS = {"search": "scan", "download": "download", "install": "install"}
@@ -331,6 +340,10 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     code = to_code(text) or _in_words(" ".join(one.text for one in pieces[told_from:]))
     common: dict[str, Any] = {"place": piece.place, "channel": out.channel, "line": piece.text}
     own = next((name for name in (*_SEARCHES, *_INSTALLS, _REPAIR) if name.lower() == cmdlet.lower()), cmdlet)
+    if code == _NOT_ELEVATED and _is_called_again(screen, index, own):
+        return None
+    if code == _NOT_ELEVATED:
+        return Observation("console", "tool", marker="not_elevated", name=own, related=(code,), **common)
     # PowerShell shows the call below the message.
     below = " ".join(one.text for one in screen.pieces[index + 1 : index + _NEAR]).partition("FullyQualifiedErrorId")[0]
     if own not in _SEARCHES and _ON_AN_IMAGE.search(f"{told} {below}"):
@@ -354,6 +367,10 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     return Observation(
         "dism", layer_of(code, "", repair=False), code=code, name=feature.group(1) if feature else None, kb=kb_of(told), **common
     )
+
+
+def _is_called_again(screen: Screen, index: int, cmdlet: str) -> bool:
+    return any(piece.is_prompt and cmdlet.lower() in piece.text.lower() for piece in screen.pieces[index + 1 :])
 
 
 def _in_words(message: str) -> int | None:
