@@ -37,8 +37,8 @@ _RECORD = re.compile(r"^[\W_]{0,8}(?:(?!0x)[0-9]|(?:Info|Warning|Error|Fatal)[ \
 _FAILS = re.compile(r"FAILED|FATAL|WARNING|\b(?:fail(?:s|ed|ure)?|errors?)\b", re.I)
 # What the service manager says of a service, in English, quoted without its event.
 _SERVICE_ENDED = re.compile(r"\bThe (\S.{2,60}?) service (?:terminated|hung on starting|failed to start)\b")
-# The update agent's, the servicing stack's, and those of a feature upgrade: nothing else gives them.
-_OF_UPDATES = (0x8024, 0x800F, 0xC190)
+# The update agent's, the servicing stack's, those of a feature upgrade and of ConfigMgr: nothing else gives them.
+_OF_UPDATES = (0x8024, 0x800F, 0xC190, 0x87D0)
 
 
 @dataclass(frozen=True)

@@ -656,7 +656,7 @@ def _sought(message: str) -> str | None:
 
 def _sfc_file(message: str) -> str | None:
     """`[SR] Repairing file \\??\\C:\\Windows\\Web\\img0.jpg from store`; newer Windows brackets the folder and the name."""
-    text = message.partition(" file ")[2].partition(" from store")[0].partition("; ")[0]
+    text = message.partition(" file")[2].removeprefix(":").partition(" from store")[0].partition("; ")[0]
     return part(_LAST_PART.search(text))
 
 
