@@ -54,6 +54,9 @@ _UPDATE_AGENT = 0x24
 _RESERVED = 0x78000000
 _NT_BIT = 0x10000000
 _FACILITY_WIN32 = 7
+# ntstatus.h gives out facilities below 0x100 (FACILITY_MAXIMUM_VALUE): 0xCAFEBABE is a pattern of programmers and no status.
+_LAST_FACILITY_OF_NT = 0xFF
+_NO_CODE = "Not an error code that is known"
 # 0xC8000000 plus a number: the database engine (ESE) under the update agent's data store.
 _ESE = range(0xC8000001, 0xC8001000)
 # windowsupdate.microsoft.com of 2000 to 2011 made codes of its own (0x8DDD0018).
@@ -314,6 +317,8 @@ def _kernel_status(code: int) -> _Unknown | None:
     if known is not None:
         _symbol, area, meaning, listed = known
         return area, f"{meaning} (the kernel's status {hex_of(status)} for {hex_of(nt_to_win32(status))})", tuple(listed.split("|"))
+    if status >> 16 & 0xFFF > _LAST_FACILITY_OF_NT:
+        return "other", _NO_CODE, ()
     text = "A kernel status (NTSTATUS) without a public name here"
     if code & _NT_BIT:
         text = f"The kernel's status {hex_of(status)} in the form of an error code"
@@ -329,7 +334,7 @@ def _unknown(code: int) -> _Unknown:
     if special is not None:
         return special
     if code & _RESERVED:
-        return "other", "Not an error code that is known", ()
+        return "other", _NO_CODE, ()
     if not code & 0x80000000:
         return "other", f"Success with a note (facility {facility}, number {number})", ()
     if facility == 7:

@@ -836,7 +836,8 @@ def by_place(code: int, unknown: Situation, phase: str = "") -> list[tuple[str, 
         unknown: a situation of which nothing is known.
         phase: the five digits with which a set-up says where it ended (`0x30018`), else empty.
     """
-    if not code & 0x80000000 or (not hresult.is_known(code) and not hresult.describe(code).remedies):
+    info = hresult.describe(code)
+    if not info.remedies and (not code & 0x80000000 or not hresult.is_known(code)):
         return []
     rows: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for asked in ("microsoft", _WSUS):
@@ -884,7 +885,7 @@ def _in_words(failure: Failure, unknown: Situation) -> tuple[str, str]:
     later = answer_for(replace(failure, restarted_since=True), unknown)
     words = _answer_words(first)
     if "wait" in first.answer and later.answer != first.answer:
-        return f"{words}, then {_answer_words(later)}", later.next_step
+        return f"{words}, then {_answer_words(later)}", f"{first.next_step} Where it stays: {later.next_step}"
     if first.answer == {"repair": "timesync"} or first.step == "admin:clock_first":
         words = _ANSWER_WORDS["timesync"]
         right = answer_for(failure, replace(unknown, clock=replace(unknown.clock, state="right")))
