@@ -74,6 +74,7 @@ class File:
         kind: what it was taken for: a reader's kind, `evidence`, or None for nothing about updates.
         seems: what it seems to be, in words; '' for what is no text.
         size: its bytes, of which the last `read_bytes` were read.
+        speaks: it names Windows Update, an update or one of their codes.
         mentions: the codes that a text names which is no log.
         updates: the few updates that a text speaks of which is no log and tells nothing.
         advice: what to do with it so that it can be read.
@@ -88,6 +89,7 @@ class File:
     seems: str = ""
     read_bytes: int = 0
     observations: tuple[Observation, ...] = ()
+    speaks: bool = False
     mentions: tuple[mentioned.Mention, ...] = ()
     updates: tuple[str, ...] = ()
     evidence: Evidence | None = None
@@ -319,15 +321,16 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     digest = hashlib.blake2b(data).digest()
     zone = zone_told(text) if kind == "reporting" else None
     file = replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest, zone=zone)
-    told = file.kind in _SCREENS or file.seems == seems.UNKNOWN_OF_UPDATES
+    file = replace(file, speaks=seems.speaks_of_updates(text))
+    told = file.kind in _SCREENS or (file.kind is None and file.speaks and seems.may_quote(file.seems))
     spoken = mentioned.updates(text) if told else ()
     return replace(file, mentions=_mentions(file, text, log), updates=spoken)
 
 
 def _mentions(file: File, text: str, log: str) -> tuple[mentioned.Mention, ...]:
     """The codes in what a person wrote, or pasted."""
-    is_foreign = file.seems == seems.FOREIGN and seems.speaks_of_updates(text)
-    if file.kind is None and file.seems not in (seems.UNKNOWN, seems.UNKNOWN_OF_UPDATES) and not is_foreign:
+    is_anybodys = file.seems == seems.UNKNOWN or (file.speaks and seems.may_quote(file.seems))
+    if file.kind is None and not is_anybodys:
         return ()
     is_log = file.kind not in (None, *_SCREENS)
     # Of the agent's logs in which nothing ended, its lines are all that can be named.
@@ -375,7 +378,8 @@ def _warnings(files: list[File]) -> list[str]:
     for one in files:
         if one.kind is not None:
             continue
-        by_advice.setdefault(one.advice or "nothing about updates in it", []).append(_with_seems(one))
+        nothing = "nothing in it says how updates went" if one.speaks else "nothing about updates in it"
+        by_advice.setdefault(one.advice or nothing, []).append(_with_seems(one))
     warnings = [f"{_listed(names)}: {advice}" for advice, names in by_advice.items()]
     cut = [one for one in files if 0 < one.read_bytes < one.size and one.kind is not None]
     warnings += [f"only the last {size(one.read_bytes)} of {one.shown} ({size(one.size)}) were read" for one in cut]
@@ -389,7 +393,7 @@ def _with_seems(file: File) -> str:
 def _nothing_told(files: Iterable[File]) -> str:
     """What files without a failure or a success are, so that nobody takes them for a healthy host."""
     told = [one for one in files if one.seems and one.kind != "evidence"]
-    about_updates = [one for one in told if one.kind is not None or one.seems == seems.UNKNOWN_OF_UPDATES]
+    about_updates = [one for one in told if one.kind is not None or one.speaks]
     words = "Nothing in it says whether updates work" if about_updates else "Nothing about updates is in it"
     named = [f"{re.split(r'[/!]', one.shown)[-1]} seems to be {one.seems}" for one in about_updates or told]
     return f"{words}: {_listed(named)}."

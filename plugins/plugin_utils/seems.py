@@ -25,8 +25,8 @@ _PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"]{1,120})['\"]")
 
 
 _OF_UPDATES = re.compile(
-    r"\bKB[0-9]{6,8}\b|Windows ?Update|win_updates|_update_count|(?:Cumulative|Feature|Security) update|wuauserv|\bWSUS\b|0x8024[0-9a-f]{4}"
-    r"|\bdism(?:\.exe)? /|\bsfc /",
+    r"\bKB[0-9]{6,8}\b|Windows ?Update|win_updates|_update_count|(?:Cumulative|Feature|Security) update|wuauserv|\bWSUS\b|\w\.msu\b"
+    r"|0x(?:8024|800F|80D0|C190)[0-9a-f]{4}|\bdism(?:\.exe)? /|Microsoft\.Dism|\bsfc /|component store",
     re.I,
 )
 UNKNOWN, UNKNOWN_OF_UPDATES = "text of no known form", "text of no known form that speaks of updates"
@@ -130,6 +130,11 @@ def of(text: str, kind: str | None, observations: Iterable[Observation] = ()) ->
 def speaks_of_updates(text: str) -> bool:
     """Whether Windows Update or an update is named in it."""
     return _OF_UPDATES.search(text[:_SAMPLE]) is not None
+
+
+def may_quote(words: str) -> bool:
+    """Whether codes in such a text may be somebody's failure: of the logs of other programs none is Windows Update's."""
+    return words in (UNKNOWN, UNKNOWN_OF_UPDATES, FOREIGN, "JSON") or words.startswith("XML (")
 
 
 def is_source(name: str) -> bool:

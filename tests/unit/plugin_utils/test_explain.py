@@ -569,3 +569,20 @@ def test_what_a_paste_shows_is_not_told_again_as_named(tmp_path: Path) -> None:
     assert states == {"0x800F081F": "failing", "0x80073712": "closed"}
     assert done["verdict"] == "needs_action"
     assert "0x80073712" not in done["msg"]
+
+
+def test_a_log_of_another_program_that_speaks_of_updates_is_not_said_to_hold_nothing_of_them(tmp_path: Path) -> None:
+    log = tmp_path / "build.log"
+    log.write_text("2026-03-02 10:00:00 Installing updates\n2026-03-02 10:04:00 2 Accepted KB5099001 11 MB Update for Windows Server\n")
+    (host,) = explain.explain([log], situation.Settings(), NOW).hosts
+    assert host.judged.verdict.name == "unknown"
+    assert host.judged.verdict.msg.startswith("Nothing in it says whether updates work")
+    assert "KB5099001" in host.judged.verdict.msg
+
+
+def test_a_code_of_updates_makes_a_text_speak_of_them(tmp_path: Path) -> None:
+    ticket = tmp_path / "ticket.md"
+    ticket.write_text("It ends with 0xC1900208, something is incompatible.\n")
+    (host,) = explain.explain([ticket], situation.Settings(), NOW).hosts
+    assert not host.judged.verdict.msg.startswith("Nothing about updates")
+    assert "0xC1900208" in host.judged.verdict.msg
