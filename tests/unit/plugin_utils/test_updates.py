@@ -39,10 +39,15 @@ CUMULATIVE = [
     "2026-10 x64 기반 시스템용 Windows 11 Version 24H2에 대한 누적 업데이트(KB5099001)",
     "2026-10 Actualizare cumulativă pentru Windows 11 Version 24H2 (KB5099001)",
     "2026-10 Kumulatiivinen päivitys: Windows 11 Version 24H2 (KB5099001)",
+    "Security Monthly Quality Rollup for Windows 7 for x64-based Systems (KB5099001)",
+    "2020-10 Monatliches Sicherheitsqualitätsrollup für Windows 8.1 für x64-basierte Systeme (KB5099001)",
+    "2020-10 Correctif cumulatif mensuel de qualité et de sécurité pour Windows Server 2012 R2 (KB5099001)",
+    "2020-10 x64 ベース システム用 Windows 7 向けセキュリティ マンスリー品質ロールアップ (KB5099001)",
 ]
 DOTNET = [
     "2026-10 Cumulative Update for .NET Framework 3.5, 4.8 and 4.8.1 for Windows 10 Version 22H2 for x64 (KB5099002)",
     "2026-10 .NET Framework Security Update (KB5099002)",
+    "2020-10 Security and Quality Rollup for .NET Framework 4.8 for Windows 7 for x64 (KB5099002)",
     "2026-10 Kumulatives Update für .NET Framework 3.5 und 4.8.1 für Windows 11 (KB5099002)",
     "2026-10 适用于 Windows 11 的 .NET Framework 3.5 和 4.8.1 的累积更新预览 (KB5099002)",
 ]
@@ -63,6 +68,7 @@ OTHER = [
     "SQL Server 2019 RTM Cumulative Update (CU) 32 (KB5099004)",
     "Cumulative Update for Configuration Manager 2403 (KB5099006)",
     "Windows Malicious Software Removal Tool x64 - v5.130 (KB890830)",
+    "2020-10 Security Only Quality Update for Windows 7 for x64-based Systems (KB5099007)",
     "NVIDIA - Display - 31.0.15.1694",
     "9NBLGGH4QGHW-Microsoft.MicrosoftStickyNotes",
     "Microsoft .NET Framework 4.8.1 for Windows 10 Version 22H2 for x64 (KB5011048)",
