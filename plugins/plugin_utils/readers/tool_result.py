@@ -26,7 +26,9 @@ _OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|\bupdate(?-i:[A-Z])|win_upd
 # A code between quotation marks that more words follow; who tells of himself reports it.
 _EXPLAINED = re.compile(r"[\])]{0,2}[`\"\u201d\u00bb][\W_]{0,6}(?:[\w'-]{1,40}[ ,]{1,2}){4}")
 _MINE = re.compile(r"\b(?:I|my|me|we|our|ich|mein|mir|wir|je|mon|yo|mi|eu)\b", re.I)
-_AGENT, _STACK = 0x8024, 0x800F
+_AGENT, _STACK, _DELIVERY = 0x8024, 0x800F, 0x80D0
+# What each of them does where nothing else says it.
+_ASKS = {_AGENT: "scan", _DELIVERY: "download"}
 _LAYERS_OF_NAMES = (("WU_E_UH_", "install"), ("WU_E_INSTALL", "install"), ("WU_E_DM_", "download"))
 _WORDS = (
     ("search", "scan"), ("scan", "scan"), ("download", "download"), ("to install", "install"), ("installation failed", "install"),
@@ -93,6 +95,13 @@ _IN_WORDS = ("cannot be started", "must not be disabled", "Access is denied")
 _AT_WORK = re.compile(r"(?:\S{1,60}:? {1,8}){0,4}(Searching for|Downloading|Installing) (?:\w{1,20} ){0,2}updates?\b.{0,60}$", re.I)
 _WORKS = {"searching for": "scan", "downloading": "download", "installing": "install"}
 _WORK_LINES = 12
+# `wsl --update` and `wsl --install` ask the update agent, and say no more than a label and the code, in any language:
+# `Erreur : 0x80245006`, `Error code: Wsl/InstallDistro/0x80240438`; what is left of a bar may stand behind it.
+_WSL = re.compile(r"(?:[^\n]{0,120}[>\u276f$#] ?)?wsl(?:\.exe)? --(?:update|install)\b", re.I)
+_WSL_ENDED = re.compile(
+    r"[^\W\d_][^:\uff1a0-9]{1,24}[:\uff1a][ \u00a0]{0,2}(?:Wsl/[\w/]{1,60}/)?(0x80(?:24|d0)[0-9a-f]{4})(?:\s{2,}[0-9., %\]]{0,80})?$", re.I
+)
+_WSL_LINES, _WSL_TITLE = 12, "Windows Subsystem for Linux"
 _MOST, _MAX_TEXT = 200, 400_000
 
 
@@ -136,6 +145,7 @@ def _said(text: str) -> Iterator[_Said]:
     yield from _installers(text)
     yield from _raised(text)
     yield from _reports(text)
+    yield from _subsystem(text)
     doing, since = "", 0
     for place, line in enumerate(each_line(text), 1):
         at_work = _AT_WORK.match(line.strip()) if "update" in line else None
@@ -199,6 +209,25 @@ def _reports(text: str) -> Iterator[_Said]:
         if code is not None and is_failure(code) and code != _NOT_FOR_THIS:
             words = " ".join(found.group(0).split())
             yield _Said(0, _REPORTED.get(found.group(4) or "", "scan"), code, words)
+
+
+def _subsystem(text: str) -> Iterator[_Said]:
+    """What ended the commands that fetch the Windows Subsystem for Linux."""
+    if "wsl" not in text.lower():
+        return
+    below, told = 0, 0
+    for place, raw in enumerate(each_line(text), 1):
+        line = raw.strip("\t \r\u00a0`")
+        ended = _WSL_ENDED.match(line) if below > 0 else None
+        code = ended and to_code(ended.group(1))
+        if code and code != told:
+            # It is told twice, the second time with the step that failed.
+            told = code
+            layer = _layer(line, code, _ASKS[code >> 16])
+            yield _Said(place, layer, code, line, "" if layer == "scan" else _WSL_TITLE)
+        below -= 1
+        if _WSL.match(line):
+            below = _WSL_LINES
 
 
 def _codes(place: int, line: str, doing: str) -> Iterator[_Said]:
