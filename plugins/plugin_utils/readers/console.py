@@ -50,7 +50,12 @@ _PROGRAMS = (
     _Program(("dism", "processing ", "10.0.", "6.1.", "6.2.", "6.3.", "%"), is_dism, dism),
     _Program(_SFC_WRITES, is_sfc, sfc),
     _Program(
-        ("w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]"), is_time, clock
+        (
+            "w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]",
+            "local cmos clock", "free-running system clock", "0x4c4f434c", "0x80070426",
+        ),  # fmt: skip
+        is_time,
+        clock,
     ),
     _Program(("win32", "[sc]", "disabled", "net start", "net1 start", "----"), is_services, services),
     _Program(

@@ -31,6 +31,8 @@ _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:\.[0-9]{1,7})?Z?
 # `[17.01.2031 7:57:47] [Debug] `: a program's own log of what another one wrote.
 _LOGGED_BY = re.compile(r"\[[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}[ T][0-9:]{7,8}(?:[.,][0-9]{1,7})?\] \[[A-Za-z]{3,11}\] {1,8}(?:- )?")
 # A heading or a comment: what was pasted behind it is what the program wrote.
+# A line in bold type of a page.
+_BOLD = re.compile(r"\*\*([^*].{0,400}[^*])\*\*$")
 _HEADING, _TITLE = re.compile(r"# "), re.compile(r"#{2,6} ")
 # `If you see "...", run ...`, a row of a table: what a program may write, not what it wrote.
 _SUPPOSED = re.compile(
@@ -98,6 +100,10 @@ class Screen:
         """Which line an offset into the text lies in."""
         return max(0, bisect_right(self._starts, offset) - 1)
 
+    def start_of(self, index: int) -> int:
+        """The offset into the text at which a line begins."""
+        return self._starts[index]
+
     def is_supposed(self, offset: int) -> bool:
         """Whether what stands at an offset is only spoken of: a guide says what to do where a program writes it."""
         index = self.index_at(offset)
@@ -154,6 +160,8 @@ def _pieces(text: str) -> Iterator[Piece]:
 
 def _pasted(written: str) -> str:
     """A line without the mark of a comment; a title within a page (`### Error: ...`) is what somebody wrote about it."""
+    if written.startswith("**"):
+        return _BOLD.sub(r"\1", written, count=1)
     if not written.startswith("#"):
         return written
     if _TITLE.match(written):

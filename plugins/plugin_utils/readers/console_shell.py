@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from typing import Any
 
 from .. import hresult, routing
@@ -194,6 +194,14 @@ _IN_WORDS = {
     "source files could not be found": 0x800F081F,
     "source files could not be downloaded": 0x800F0906,
     "referenced assembly could not be found": 0x80073701,
+    # ERROR_SERVICE_DISABLED, and
+    "cannot be started, either because it is disabled": _DISABLED,
+    "er ist deaktiviert oder nicht mit aktivierten": _DISABLED,
+    "aucun p\u00e9riph\u00e9rique activ\u00e9": _DISABLED,
+    "deshabilitado o porque no tiene": _DISABLED,
+    "desabilitado ou porque n\u00e3o": _DISABLED,
+    "\u043e\u043d\u0430 \u043e\u0442\u043a\u043b\u044e\u0447\u0435\u043d\u0430 \u0438\u043b\u0438 \u0432\u0441\u0435": _DISABLED,
+    "\u65e0\u6cd5\u542f\u52a8\u670d\u52a1\uff0c\u539f\u56e0\u53ef\u80fd\u662f": _DISABLED,
     # ERROR_ELEVATION_REQUIRED in the languages that people paste most.
     "operation requires elevation": _NOT_ELEVATED,
     "erfordert erh\u00f6hte rechte": _NOT_ELEVATED,
@@ -215,16 +223,26 @@ _COM_FAILURE = re.compile(r"\bCategoryInfo\s{0,20}:.{0,200}\], COMException", re
 _OLD_MODULE = re.compile(r"HRESULT ?: ?(0x[89c][0-9a-f]{7}) .{0,40}DoWindowsUpdate", re.I)
 # `-Online` or `-Path FOLDER`: an image that is laid out in a folder is not the Windows that runs.
 _ON_AN_IMAGE = re.compile(rf"\b(?:{'|'.join((*_INSTALLS, _REPAIR))})\b (?:(?!-Online\b).){{0,300}}?-Path[ :]", re.I)
-_FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})", re.I)
+# PowerShell cuts the line of a call: `-FeatureName Microsoft- ...` names nothing.
+_WHOLE = r"(?![\w.~-])(?![\"']? \.\.\.)"
+_FEATURE = re.compile(rf"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{{1,120}}){_WHOLE}", re.I)
+_CUT_FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})[\"']? \.\.\.", re.I)
 _PACKAGE_FILE = re.compile(r"-PackagePath[ :][\"']?(?:[^\"'\s]{0,200}[\\/])?([\w.~-]{2,120})", re.I)
-_UNKNOWN_FEATURE = re.compile(r"\bFeature name ([\w.-]{2,80}) is unknown")
+# The sentence of a name that Windows does not know; in other languages it is a short message that names the feature of the call.
+_UNKNOWN_FEATURE = re.compile(
+    r"(?:\bFeature name|nom de fonctionnalit\u00e9|\u529f\u80fd\u540d\u79f0) ([\w.-]{2,80}) (?:is unknown|est inconnu|\u672a\u77e5)", re.I
+)
+_OF_FEATURES = ("Enable-WindowsOptionalFeature", "Disable-WindowsOptionalFeature")
+_FEATURE_UNKNOWN, _LONGEST_MESSAGE = 0x800F080C, 160
+# `At line:1 char:1`, `Au caract\u00e8re Ligne:1 : 1`, `+ Enable-...`: what PowerShell sets below a message.
+_POSITION = re.compile(r"\+ |[^\d]{2,40}[:\uff1a] ?[0-9]{1,6}\b")
 # The wizard of Server Manager, and the cmdlets of it without their records.
 _ROLES = re.compile(
     r"Installation of one or more roles, role services,? or features failed\.?\s{1,4}"
     r"(?:(?!Installation of one or more)[^\0]){0,700}?\bError:? ?(0x8[0-9a-f]{7})(?![0-9a-z])", re.I
 )
 # Who calls it: `Install-WindowsFeature Hyper-V`, `Add-WindowsFeature -Name NET-Framework-Core`.
-_ROLE = re.compile(r"\b(?:Install|Add|Uninstall|Remove)-WindowsFeature (?:-\w+ )?[\"']?([A-Za-z][\w.-]{1,80})", re.I)
+_ROLE = re.compile(rf"\b(?:Install|Add|Uninstall|Remove)-WindowsFeature (?:-\w+ )?[\"']?([A-Za-z][\w.-]{{1,80}}){_WHOLE}", re.I)
 _HEALTH = re.compile(r"ImageHealthState\s{0,30}: (Healthy|NonRepairable|Repairable)\b")
 _HEALTHS = {"Healthy": (OK, "store_clean"), "Repairable": (FAILED, "store_corrupt"), "NonRepairable": (FAILED, "repair_failed")}
 _ABOVE, _NEAR, _STATED_ABOVE = 12, 8, 2
@@ -269,7 +287,7 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
             yield index, below, called.group(1)
             last, free = below + 1, below + _NEAR
             continue
-        if concise and (CODE.search(concise.group(0)) or _in_words(concise.group(0)) and _is_typed(screen, index)):
+        if concise and (CODE.search(concise.group(0)) or _is_told(screen, index, concise)):
             yield max(last, index - _NEAR), index, concise.group(1)
             last, free = index + 1, index + _NEAR
             continue
@@ -285,6 +303,33 @@ def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
         yield max(last, index - _ABOVE), index, cmdlet
         # What else names the cmdlet a few lines below belongs to the same record.
         last, free = index + 1, index + 3
+
+
+def _is_told(screen: Screen, index: int, concise: re.Match[str]) -> bool:
+    """Whether a message in words alone stands below its call and says what a code would."""
+    if not _is_typed(screen, index):
+        return False
+    call = " ".join(piece.text for piece in screen.pieces[max(0, index - 2) : index])
+    message = concise.group(0)
+    return _in_words(message) is not None or _unknown_feature(concise.group(1), _MESSAGE.sub("", message, count=1), call) is not None
+
+
+def _unknown_feature(cmdlet: str, message: str, call: str) -> str | None:
+    """The feature that a message without a code says is unknown."""
+    told = _UNKNOWN_FEATURE.search(message)
+    if told:
+        return told.group(1)
+    if cmdlet.lower() not in {name.lower() for name in _OF_FEATURES} or len(message) > _LONGEST_MESSAGE or CODE.search(message):
+        return None
+    # Of a call that was cut the message has the whole name.
+    named = [*_FEATURE.findall(call), *_CUT_FEATURE.findall(call)]
+    return next((part(found, 0) for name in named if (found := re.search(rf"(?<![\w.-]){re.escape(name)}[\w-]*", message, re.I))), None)
+
+
+def _message(pieces: list[Piece]) -> str:
+    """What a record says, without the line that says where."""
+    said = [pieces[0].text, *(piece.text for piece in takewhile(lambda one: not _POSITION.match(one.text), pieces[1:]))]
+    return _MESSAGE.sub("", " ".join(said), count=1)
 
 
 def _is_typed(screen: Screen, index: int) -> bool:
@@ -357,16 +402,22 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
         if code is None and called is not None:
             common = {**common, "line": called.text, "place": called.place}
         return Observation("dism", "store", code=code, marker=None if code else "repair_failed", **common)
-    feature = _FEATURE.search(told) or _FEATURE.search(below) or _ROLE.search(told) or _UNKNOWN_FEATURE.search(told)
-    if code is None and own in _FEATURES and feature:
-        return Observation("dism", "install", marker="feature_failed", name=feature.group(1), **common)
+    name = part(_FEATURE.search(told) or _FEATURE.search(below) or _ROLE.search(told))
     if code is None:
-        return None
+        return _without_code(own, _message(pieces[told_from:]), f"{told} {below}", name, common)
     if own in _SEARCHES:
         return Observation("powershell", _layer_of_search(code), code=code, **common)
-    return Observation(
-        "dism", layer_of(code, "", repair=False), code=code, name=feature.group(1) if feature else None, kb=kb_of(told), **common
-    )
+    return Observation("dism", layer_of(code, "", repair=False), code=code, name=name, kb=kb_of(told), **common)
+
+
+def _without_code(cmdlet: str, message: str, call: str, name: str | None, common: dict[str, Any]) -> Observation | None:
+    """What a record tells that has no code: a feature that Windows does not know, or one that it did not change."""
+    unknown = _unknown_feature(cmdlet, message, call)
+    if unknown:
+        return Observation("dism", "install", code=_FEATURE_UNKNOWN, name=unknown, **common)
+    if cmdlet in _FEATURES and (name or _CUT_FEATURE.search(call)):
+        return Observation("dism", "install", marker="feature_failed", name=name, **common)
+    return None
 
 
 def _is_called_again(screen: Screen, index: int, cmdlet: str) -> bool:

@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 
 from ..observation import FAILED, OK, Observation
 from .console_screen import Piece, Screen
-from .records import Collector, to_code
+from .records import Collector, part, to_code
 
 _COLON = r"[:\uff1a][ \u00a0]{0,2}"
 # The precision, third field of a status: `-23 (119.209ns per tick)`.
@@ -37,6 +37,17 @@ _MONITORED = re.compile(r"NTP: ?(?:([+-][0-9]{1,12}[.,][0-9]{7})s|[^\n]{0,40}?(0
 _WENT_WELL = re.compile(r"[^:\uff1a]{4,80}" + _COLON + r"[0-9]{1,4}[-./][^\n]{4,12}[ ,]" + _CLOCK)
 _A_SOURCE = re.compile(r"[^:\uff1a]{2,40}" + _COLON + r"([A-Za-z0-9][\w.-]{2,120}),0x[0-9a-f]{1,2}$", re.I)
 _NOT_ACTIVE = 0x80070426
+# The same two fields alone: `Source: Local CMOS Clock`, `ReferenceId: 0x4C4F434C (...)` (LOCL).
+_FREE_SOURCE = re.compile(r"([^:\uff1a]{2,40}?)[ \u00a0]?" + _COLON + r"(Local CMOS Clock|Free-running System Clock)\W{0,3}$", re.I)
+_FREE_REFERENCE = re.compile(r"[^:\uff1a]{2,40}" + _COLON + r"0x4C4F434C\b", re.I)
+_FIELDS = 3
+# `The following error occurred: The service has not been started. (0x80070426)`: how w32tm ends in every language. That it was w32tm
+# says its command, or a line above it that speaks of the time.
+_NOT_RUN = re.compile(r"[^:\uff1a()]{5,80}" + _COLON + r"[^()]{5,200} ?\(0x80070426\)$", re.I)
+_OF_TIME = re.compile(
+    r"\bNTP\b|w32time|\btime (?:server|source|service|sync)|Zeit(?:server|dienst|quelle)|serveur de temps|\btime\.windows\.", re.I
+)
+_TIME_ABOVE = 6
 # Further off than this and TLS, tickets and signatures fail; W32Time's own limit for members of a domain.
 _OFF_S = 300
 # Domain controllers that one call asks.
@@ -70,13 +81,15 @@ def is_time(screen: Screen) -> bool:
         return True
     if _TRACKED.search(text) and (_SAMPLE.search(text) or _NO_SAMPLE.search(text) or _MONITORED.search(text)):
         return True
-    return bool(_command_results(screen)) or any(True for _one in _sentences(screen))
+    if _command_results(screen) or _free_fields(screen) or _not_run(screen):
+        return True
+    return any(True for _one in _sentences(screen))
 
 
 def clock(screen: Screen, out: Collector) -> None:
     """Read what w32tm said of the clock."""
     seen = [*_statuses(screen), *_peer_results(screen), *_samples(screen), *_monitored(screen), *_command_results(screen)]
-    seen += [*_sentences(screen), *_went_well(screen)]
+    seen += [*_sentences(screen), *_went_well(screen), *_free_fields(screen), *_not_run(screen)]
     # Who answers runs: that the service did not run before is over.
     answered = max((one.place or 0 for one in seen if one.code is None), default=0)
     seen = [one for one in seen if one.code != _NOT_ACTIVE or (one.place or 0) > answered]
@@ -108,6 +121,38 @@ def _went_well(screen: Screen) -> Iterator[Observation]:
         source = _A_SOURCE.match(piece.text)
         if source and _WENT_WELL.match(above.text):
             yield _seen(piece, OK, name=source.group(1))
+
+
+def _free_fields(screen: Screen) -> list[Observation]:
+    """Fields that somebody copied out of a status of a clock that follows nothing; the same field may name a source further below."""
+    if not screen.has("local cmos clock", "free-running system clock", "0x4c4f434c") or _PRECISION.search(screen.text):
+        return []
+    seen: list[Observation] = []
+    label, last = "", -_FIELDS
+    for index, piece in enumerate(screen.pieces):
+        free, reference = _FREE_SOURCE.match(piece.text), _FREE_REFERENCE.match(piece.text)
+        source = _A_SOURCE.match(piece.text)
+        if source and label and piece.text.startswith(label):
+            seen.append(_seen(piece, OK, name=source.group(1)))
+        elif (free or reference) and index - last >= _FIELDS and not screen.is_supposed(screen.start_of(index)):
+            seen.append(_seen(piece, marker="clock_runs_free", name=part(free, 2)))
+            last = index
+        label = part(free) or label
+    return seen
+
+
+def _not_run(screen: Screen) -> list[Observation]:
+    """That W32Time does not run, below a line that speaks of the time; below the command of w32tm it is told as its result."""
+    if not screen.has("0x80070426"):
+        return []
+    seen: list[Observation] = []
+    for index, piece in enumerate(screen.pieces):
+        if not _NOT_RUN.match(piece.text):
+            continue
+        above = "\n".join(one.text for one in screen.pieces[max(0, index - _TIME_ABOVE) : index])
+        if _OF_TIME.search(above) and not _COMMAND.search(above):
+            seen.append(_seen(piece, code=_NOT_ACTIVE, name="W32Time"))
+    return seen
 
 
 # --- /query /status [/verbose] ---
