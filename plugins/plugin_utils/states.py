@@ -261,7 +261,8 @@ class _Judge:
             return [one for one in [*own, *more] if one.layer in layers]
         if subject in (subjects.UNKNOWN_SEARCH, subjects.OTHER_SEARCH):
             return [*own, *self._good(self.search)]
-        if subject.startswith("service:") and subject != "service:W32Time":
+        # Whoever searches or installs has the data store open.
+        if subject == "cache" or (subject.startswith("service:") and subject != "service:W32Time"):
             return [*own, *self._good(self.search), *self._installations()]
         if subject.startswith("servicing:"):
             return [

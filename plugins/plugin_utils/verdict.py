@@ -14,7 +14,7 @@ from .finding import UNKNOWN, UNTESTED, Finding
 from .observation import Observation
 from .repairs import SEARCH_DENIED, Proof
 from .situation import Settings
-from .states import States
+from .states import State, States
 
 # What each verdict is to ansible. `changed` is only what it may be: whether something was changed, the outcome says.
 OUTCOME = {
@@ -123,6 +123,12 @@ def logs(observations: Iterable[Observation], settings: Settings, now: int | Non
     return Judged(diagnosis.findings, verdict, Coverage())
 
 
+def _named(good: list[State]) -> str:
+    """The first of the updates that went well."""
+    names = dict.fromkeys(one.kb or one.title or state.subject for state in good for one in state.successes[-1:])
+    return ", ".join(list(names)[:2])
+
+
 def _lacking(known: States) -> str:
     """What is not shown by what went well; '' where a search did, or an update of Windows.
 
@@ -132,12 +138,15 @@ def _lacking(known: States) -> str:
     searches = (known.search, subjects.UNKNOWN_SEARCH, "search:microsoft", "search:wsus")
     if any(state.subject in searches or state.subject.startswith(("upgrade:", "servicing:")) for state in good):
         return ""
-    own = [state for state in good if state.subject.startswith(("update:", "driver:"))]
+    loaded = [state for state in good if state.subject.startswith(("update:", "driver:"))]
+    # Of a download that failed before that is what was asked.
+    own = [state for state in loaded if state.failures or any(one.layer != "download" for one in state.successes)]
     if any(not subjects.is_rolling(state.subject) for state in own):
         return ""
     if own:
-        names = list(dict.fromkeys(one.kb or one.title or state.subject for state in own for one in state.successes[-1:]))
-        return f"Only definitions, tools or drivers were installed ({', '.join(names[:2])}): that says nothing of the updates of Windows."
+        return f"Only definitions, tools or drivers were installed ({_named(own)}): that says nothing of the updates of Windows."
+    if loaded:
+        return f"Nothing here says whether what was downloaded was installed ({_named(loaded)})."
     if any(state.subject.startswith("store:") for state in good):
         return "The component store is proved to be sound; nothing here says whether searches and installations of updates work."
     return NOTHING_SHOWN

@@ -28,6 +28,9 @@ SCM = "Service Control Manager"
 TIME = "Microsoft-Windows-Time-Service"
 # Installs a .msu that somebody or some management started (its events: 2 installed, 3 not, with the code as a number).
 WUSA = "Microsoft-Windows-WUSA"
+# The database engine: what it says of the update agent's data store. Of all others that use it nothing is said.
+ESENT = "ESENT"
+SERVICE_PACK = "Microsoft-Windows-Service Pack Installer"
 # Provider GUIDs, which stand in XML beside the name or alone.
 _GUIDS = {
     "945a8954-c147-4acd-923f-40c45405a658": WUC,
@@ -52,6 +55,9 @@ class _Rule(NamedTuple):
 _RULES: dict[str, dict[int, _Rule]] = {
     WUC: {
         16: _Rule("scan", marker="cannot_connect"),
+        # Downloaded, and ready to be installed.
+        17: _Rule("download", OK),
+        18: _Rule("download", OK),
         19: _Rule("install", OK),
         20: _Rule("install", marker="install_failed"),
         24: _Rule("install", marker="uninstall_failed"),
@@ -82,6 +88,15 @@ _RULES: dict[str, dict[int, _Rule]] = {
         4385: _Rule("install", marker="feature_failed"),
     },
     WUSA: {2: _Rule("install", OK), 3: _Rule("install", marker="install_failed")},
+    SERVICE_PACK: {8: _Rule("install", marker="install_failed")},
+    ESENT: {
+        **dict.fromkeys(
+            (412, 413, 427, 439, 454, 455, 465, 467, 474, 475, 481, 482, 483, 485, 486, 488, 489, 490, 491, 492, 494, 517, 518, 519),
+            _Rule("cache"),
+        ),
+        # Recovered; attached. (636 and 640, of a map that is made anew, mean no harm.)
+        **dict.fromkeys((302, 326), _Rule("cache", OK)),
+    },
     SCM: {
         **dict.fromkeys(
             (7000, 7001, 7002, 7003, 7009, 7011, 7022, 7023, 7024, 7031, 7034, 7038, 7041), _Rule("service", marker="service_failed")
@@ -125,6 +140,12 @@ START_TYPE, _DISABLED_SERVICE = 7040, 0x80070422
 _ALWAYS_NEEDED = ("wuauserv", "BITS", "CryptSvc", "UsoSvc", "TrustedInstaller")
 # The first parameter of these two is a time.
 _SCM_NAME_PARAM = {7009: "param2", 7011: "param2"}
+# The data store by its folder or by whose engine it is, and the engine's own errors: `-1032`. Where event 427 has none it is that one.
+_OF_DATA_STORE = re.compile(r"wuaueng|SoftwareDistribution|SUS20ClientDataStore", re.I)
+_ESE_ERROR = re.compile(r"(?<![\w.,-])-([1-9][0-9]{2,3})(?![\w-])")
+_ESE, _FILE_ACCESS_DENIED, _CANNOT_ACCESS = 0xC8000000, 1032, 427
+# What is installed has no title in these events.
+_SERVICE_PACK_TITLE = "Service Pack"
 _EMBEDDED = re.compile(r"%%(-?[0-9]{1,10})|\b(0x[89c][0-9a-f]{7})\b", re.I)
 
 
@@ -204,6 +225,8 @@ def event_observation(
         count=count,
         first=time,
     )
+    if provider == ESENT:
+        return _data_store(seen, event_id, " ".join(fields.values()))
     if provider == SCM:
         return _service(seen, event_id, data)
     if event_id in (1014, 1015) and provider == SERVICING:
@@ -227,6 +250,18 @@ def _service(seen: Observation, event_id: int, data: Mapping[str, str]) -> Obser
     if not is_failure(code):
         return changed(seen, name=name, line=line)
     return changed(seen, name=name, line=line, code=code, marker=None)
+
+
+def _data_store(seen: Observation, event_id: int, words: str) -> Observation | None:
+    """What the database engine says of the data store of the update agent."""
+    if not _OF_DATA_STORE.search(words):
+        return None
+    number = _whole(part(_ESE_ERROR.search(words)))
+    if number is None and event_id == _CANNOT_ACCESS:
+        number = _FILE_ACCESS_DENIED
+    if seen.ok or number is None:
+        return seen if seen.ok else None
+    return changed(seen, code=_ESE + number)
 
 
 def _start_type(seen: Observation, data: Mapping[str, str]) -> Observation | None:
@@ -291,12 +326,22 @@ def _named(seen: Observation, fields: Mapping[str, str]) -> Observation:
         return changed(seen, name=part(re.match(r"[^\s,]{1,200}", _first(fields, _NAME_FIELDS) or ""), 0))
     if seen.layer == "scan":
         return changed(seen, service=service, name=_first(fields, _NAME_FIELDS), found=_number(fields, "updatecount"))
-    title, package = _first(fields, _TITLE_FIELDS), _first(fields, _PACKAGE_FIELDS)
+    title, package = _title(seen, fields), _first(fields, _PACKAGE_FIELDS)
     kb = kb_of(title) or kb_of(fields.get("packageidentifier")) or kb_of(package) or kb_of(fields.get("commandline"))
     if package is not None and package.upper() == kb:
         # A package that is called by its KB alone is named by it already.
         package = None
     return changed(seen, service=service, update=guid_of(fields.get("updateguid")), title=title, kb=kb, name=package)
+
+
+def _title(seen: Observation, fields: Mapping[str, str]) -> str | None:
+    """The title of the update; of a list (`\n- TITLE`) where it has one alone."""
+    if seen.source == f"event:{SERVICE_PACK}/8":
+        return _SERVICE_PACK_TITLE
+    listed = [line.strip()[1:] for line in fields.get("updatelist", "").splitlines() if line.strip().startswith("- ")]
+    if listed:
+        return clean(listed[0]) or None if len(listed) == 1 else None
+    return _first(fields, _TITLE_FIELDS)
 
 
 def _judged(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
