@@ -14,13 +14,11 @@ from dataclasses import replace
 from ..observation import OK, Observation
 from .cmtrace import Record, is_cmtrace, records
 from .records import Collector, is_failure, kb_of, outcome_of_failure, part, to_code
-from .told import Told
+from .told import WSUS_SERVICE, Told
 from .update_log_line import GUID
 
 __all__ = ["configmgr", "is_cmtrace"]
 
-# Update services by GUID: the one that a policy manages, a WSUS.
-WSUS_SERVICE = "3da21691-e39d-4da6-8a4b-b43877bcb1b7"
 _CALLER = "CcmExec"
 _COMPONENTS = (
     "wuahandler", "updatesdeploymentagent", "updatesdeployment", "updateshandler", "updatesstore", "scanagent", "ccmexec",

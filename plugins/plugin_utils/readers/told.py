@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..observation import Observation, changed, in_utc
 from .records import Collector, clean, guid_of, kb_of
 
+# Update services by GUID: the one that a policy manages, a WSUS.
+WSUS_SERVICE = "3da21691-e39d-4da6-8a4b-b43877bcb1b7"
 # Codes that only say that something below failed: WU_E_ALL_UPDATES_FAILED, WU_E_UH_INSTALLERFAILURE, WU_E_UH_OPERATION_FAILED.
 WRAPPERS = (0x80240022, 0x8024200B, 0x8024200A)
 # All lines of one failure are written within minutes; a wrapper and its inner code within one.
@@ -39,6 +42,7 @@ class Told:
         self._titles: dict[str, tuple[str | None, str | None]] = {}
         self._top: dict[str, str] = {}
         self._zone: int | None = None
+        self._servers: dict[int, str] = {}
 
     @property
     def channel(self) -> str | None:
@@ -48,6 +52,10 @@ class Told:
     def zone(self, seconds: int | None) -> None:
         """Note how far the machine's local time was ahead of UTC, where the log says it."""
         self._zone = self._zone if seconds is None else seconds
+
+    def asked(self, servers: Mapping[int, str]) -> None:
+        """Note which WSUS gave no answer to a request, by the code with which the request failed."""
+        self._servers = dict(servers)
 
     def name(self, update: str | None, title: str | None, kb: str | None = None) -> None:
         """Note the title of an update."""
@@ -105,13 +113,20 @@ class Told:
 
     def close(self) -> None:
         """Give everything to the collector."""
+        if any(_is_nobodys(entry.seen) and entry.seen.ok for entry in self._kept):
+            # A search that went well and names no server may have asked the same one.
+            self._servers.clear()
         for entry in self._kept:
+            server = self._servers.get(entry.seen.code or 0) if _is_nobodys(entry.seen) else None
+            if server:
+                entry.seen = changed(entry.seen, service=WSUS_SERVICE, name=server)
             self._give(entry)
         self._kept.clear()
 
     def _keep(self, entry: _Entry) -> None:
         self._kept.append(entry)
         if len(self._kept) > _MOST_KEPT:
+            self._servers.clear()
             for old in self._kept[: _MOST_KEPT // 2]:
                 self._give(old)
             del self._kept[: _MOST_KEPT // 2]
@@ -146,6 +161,11 @@ def _is_one(before: _Entry, after: _Entry) -> bool:
     if before.at is None or after.at is None:
         return (other.place or 0) - (one.place or 0) <= _ONE_FAILURE_LINES
     return abs(after.at - before.at) <= limit
+
+
+def _is_nobodys(seen: Observation) -> bool:
+    """Whether it is a search that names neither a service nor a server."""
+    return seen.layer == "scan" and not seen.service and not seen.name
 
 
 def _is_wrapper(seen: Observation) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, clean, is_failure, lines_with, outcome_of_failure, part
 from .reporting import REPORT, report, zone_seconds
-from .told import Told
+from .told import WSUS_SERVICE, Told
 from .update_log_line import GUID, PART, RUN_ON, AgentLine, Lines, Updates, is_update_log, on_lines_of_their_own
 from .update_log_old import WORTH, OldForm
 
@@ -65,7 +65,14 @@ _DOWNLOADS = (
 )
 # Where a WSUS has its files: `http://HOST:8530/Content/43/SHA1.cab`.
 _OF_WSUS = re.compile(r"https?://[^\s/]{1,200}/Content/[0-9A-Fa-f]{2}/[0-9A-Fa-f]{40}\.")
-_MANAGED = "3da21691-e39d-4da6-8a4b-b43877bcb1b7"
+# What of a WSUS a search asks for, and how the request failed: `failed for <http://HOST:8530/selfupdate/wuident.cab>. error 0x80072efd`.
+# A page makes a link of the address, on a line of its own.
+_ASKED = re.compile(
+    r"failed for\s{0,2}<?\s{0,4}(?:\[url\])?https?://([^\s/<>\[\]]{1,120})/{1,2}(?:selfupdate|ClientWebService|SimpleAuthWebService)/"
+    r"[^\s<>\[\]]{1,200}?(?:\[/url\])?[\s>.:]{1,8}error (?:0x)?(8[0-9a-f]{7})",
+    re.I,
+)
+_OF_MICROSOFT = re.compile(r"(?:^|\.)(?:microsoft|windowsupdate)\.com(?::|$)", re.I)
 _CALL = re.compile(rf"download call (\{{{GUID}\}}) with code Call (progress|complete) and error (?:0x)?([0-9A-Fa-f]{{1,8}})")
 _CALL_BEGUN = re.compile(rf"Begin Downloading Updates.{{0,160}}\[Call ID = (\{{{GUID}\}})\]")
 # Most lines say nothing of how anything ended. One of these words stands in each that does, or in one that names something.
@@ -238,7 +245,7 @@ class _NewForm:
             code = int(found.group("code"), 16)
             if is_failure(code):
                 seen = self._bad(line, "download", code, found.group("update"))
-                service = _MANAGED if _OF_WSUS.search(line.message) else None
+                service = WSUS_SERVICE if _OF_WSUS.search(line.message) else None
                 self._told.failed(replace(seen, service=service), said_by)
             return True
         return False
@@ -270,11 +277,21 @@ def _report(raw: str, place: int, at: int | None, told: Told) -> Observation | N
     return seen
 
 
+def _servers_asked(text: str) -> dict[int, str]:
+    """The WSUS whose answer a request did not get, by the code; none where two failed with the same."""
+    found: dict[int, set[str]] = {}
+    for server, code in _ASKED.findall(text):
+        if not _OF_MICROSOFT.search(server):
+            found.setdefault(int(code, 16), set()).add(server.lower())
+    return {code: servers.pop() for code, servers in found.items() if len(servers) == 1}
+
+
 def wulog(text: str, out: Collector) -> None:
     """Read WindowsUpdate.log, of Windows 7 or as Get-WindowsUpdateLog writes it."""
     if len(text) <= _MOST_PASTED:
         text = on_lines_of_their_own(RUN_ON.sub("\n", text))
     lines, told = Lines(text), Told(out)
+    told.asked(_servers_asked(text))
     updates = Updates(told)
     old, new = OldForm(told, updates), _NewForm(told, updates)
     for place, raw in lines_with(text, _WORTH_READING, PART):
