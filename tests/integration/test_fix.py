@@ -184,6 +184,7 @@ def test_model_and_engine_agree(run_on: Callable[[str], Run], name: str) -> None
 
 
 @pytest.mark.wine
+@pytest.mark.slow  # most of a minute; tests/unit/lab/test_wine_ansible.py plays a repair on Wine in make test
 @pytest.mark.parametrize("name", ON_WINE)
 def test_wine_and_model_agree(run_on: Callable[[str], Run], name: str) -> None:
     # The lab's own look into a prefix knows only the keys of the scenario: test_wine.py compares the registry.

@@ -59,6 +59,7 @@ def three(make_fleet: MakeFleet, messages: int) -> tuple[dict[str, dict[str, Any
     return rows, done.stdout, done.returncode
 
 
+@pytest.mark.slow  # half a minute; the canary lost in the middle of a change, below, is played by make test
 def test_a_canary_that_is_lost_before_anything_was_sent_to_it_is_replaced_by_the_next(make_fleet: MakeFleet) -> None:
     rows, said, code = three(make_fleet, 0)
     assert [(rows[f"host-{number}"]["now"], rows[f"host-{number}"]["did"]) for number in (1, 2, 3)] == [
