@@ -43,6 +43,7 @@ class Told:
         self._top: dict[str, str] = {}
         self._zone: int | None = None
         self._servers: dict[int, str] = {}
+        self._managed_by: str | None = None
 
     @property
     def channel(self) -> str | None:
@@ -53,9 +54,15 @@ class Told:
         """Note how far the machine's local time was ahead of UTC, where the log says it."""
         self._zone = self._zone if seconds is None else seconds
 
-    def asked(self, servers: Mapping[int, str]) -> None:
-        """Note which WSUS gave no answer to a request, by the code with which the request failed."""
+    def asked(self, servers: Mapping[int, str], managed_by: str | None) -> None:
+        """Note who is asked by a search that names no service.
+
+        Args:
+            servers: which WSUS gave no answer to a request, by the code with which the request failed.
+            managed_by: the WSUS that the agent asks by default.
+        """
         self._servers = dict(servers)
+        self._managed_by = managed_by
 
     def name(self, update: str | None, title: str | None, kb: str | None = None) -> None:
         """Note the title of an update."""
@@ -113,21 +120,27 @@ class Told:
 
     def close(self) -> None:
         """Give everything to the collector."""
-        if any(_is_nobodys(entry.seen) and entry.seen.ok for entry in self._kept):
+        if self._managed_by is None and any(_is_nobodys(entry.seen) and entry.seen.ok for entry in self._kept):
             # A search that went well and names no server may have asked the same one.
             self._servers.clear()
         for entry in self._kept:
-            server = self._servers.get(entry.seen.code or 0) if _is_nobodys(entry.seen) else None
-            if server:
-                entry.seen = changed(entry.seen, service=WSUS_SERVICE, name=server)
+            self._ask(entry)
             self._give(entry)
         self._kept.clear()
+
+    def _ask(self, entry: _Entry) -> None:
+        """A search that names no service asks the WSUS that is known, whether it went well or not."""
+        seen = entry.seen
+        server = self._servers.get(seen.code or 0, self._managed_by)
+        if server and _is_nobodys(seen):
+            entry.seen = changed(seen, service=WSUS_SERVICE, name=None if seen.ok else server)
 
     def _keep(self, entry: _Entry) -> None:
         self._kept.append(entry)
         if len(self._kept) > _MOST_KEPT:
             self._servers.clear()
             for old in self._kept[: _MOST_KEPT // 2]:
+                self._ask(old)
                 self._give(old)
             del self._kept[: _MOST_KEPT // 2]
 

@@ -64,7 +64,7 @@ _DOWNLOADS = (
     ("info", re.compile(rf"^\w{{1,60}} returned, hr=0x(?P<code>{_HEX})(?P<update>)")),
 )
 # Where a WSUS has its files: `http://HOST:8530/Content/43/SHA1.cab`.
-_OF_WSUS = re.compile(r"https?://[^\s/]{1,200}/Content/[0-9A-Fa-f]{2}/[0-9A-Fa-f]{40}\.")
+_OF_WSUS = re.compile(r"https?://[^\s/]{1,200}/Content/[0-9A-Fa-f]{2}/[0-9A-Fa-f]{8,40}\.")
 # What of a WSUS a search asks for, and how the request failed: `failed for <http://HOST:8530/selfupdate/wuident.cab>. error 0x80072efd`.
 # A page makes a link of the address, on a line of its own.
 _ASKED = re.compile(
@@ -72,6 +72,8 @@ _ASKED = re.compile(
     r"[^\s<>\[\]]{1,200}?(?:\[/url\])?[\s>.:]{1,8}error (?:0x)?(8[0-9a-f]{7})",
     re.I,
 )
+# `WSUS server: <NULL>`, `WSUS server: (null)`: none.
+_WSUS_SERVER = re.compile(r"WSUS server: https?://([^\s/<>\[\]]{1,120})", re.I)
 _OF_MICROSOFT = re.compile(r"(?:^|\.)(?:microsoft|windowsupdate)\.com(?::|$)", re.I)
 _CALL = re.compile(rf"download call (\{{{GUID}\}}) with code Call (progress|complete) and error (?:0x)?([0-9A-Fa-f]{{1,8}})")
 _CALL_BEGUN = re.compile(rf"Begin Downloading Updates.{{0,160}}\[Call ID = (\{{{GUID}\}})\]")
@@ -234,7 +236,8 @@ class _NewForm:
     def _file(self, line: AgentLine) -> bool:
         code = part(_FILE.search(line.message))
         if code is not None:
-            self._told.failed(self._bad(line, "download", int(code, 16)), "file")
+            seen = self._bad(line, "download", int(code, 16))
+            self._told.failed(replace(seen, service=_service_of_file(line.message)), "file")
         return code is not None
 
     def _download(self, line: AgentLine) -> bool:
@@ -245,8 +248,7 @@ class _NewForm:
             code = int(found.group("code"), 16)
             if is_failure(code):
                 seen = self._bad(line, "download", code, found.group("update"))
-                service = WSUS_SERVICE if _OF_WSUS.search(line.message) else None
-                self._told.failed(replace(seen, service=service), said_by)
+                self._told.failed(replace(seen, service=_service_of_file(line.message)), said_by)
             return True
         return False
 
@@ -277,6 +279,17 @@ def _report(raw: str, place: int, at: int | None, told: Told) -> Observation | N
     return seen
 
 
+def _service_of_file(message: str) -> str | None:
+    """The service that a file was fetched for, where its address says so."""
+    return WSUS_SERVICE if _OF_WSUS.search(message) else None
+
+
+def _managed_by(text: str) -> str | None:
+    """The WSUS that the agent of this host was last told to ask by default, as it writes when it starts."""
+    found = _WSUS_SERVER.match(text, text.rfind("WSUS server: "))
+    return found.group(1).lower() if found else None
+
+
 def _servers_asked(text: str) -> dict[int, str]:
     """The WSUS whose answer a request did not get, by the code; none where two failed with the same."""
     found: dict[int, set[str]] = {}
@@ -291,7 +304,7 @@ def wulog(text: str, out: Collector) -> None:
     if len(text) <= _MOST_PASTED:
         text = on_lines_of_their_own(RUN_ON.sub("\n", text))
     lines, told = Lines(text), Told(out)
-    told.asked(_servers_asked(text))
+    told.asked(_servers_asked(text), _managed_by(text))
     updates = Updates(told)
     old, new = OldForm(told, updates), _NewForm(told, updates)
     for place, raw in lines_with(text, _WORTH_READING, PART):

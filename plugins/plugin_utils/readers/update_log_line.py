@@ -200,7 +200,7 @@ class Updates:
 
     def _take_service(self, line: AgentLine) -> None:
         service = part(_SERVICE.search(line.message))
-        if service is not None and line.component.lower() == "agent":
+        if service is not None and line.component in ("Agent", "PT"):
             _put(self._services, line.key, service.lower())
 
     def service(self, line: AgentLine) -> str | None:
