@@ -52,7 +52,7 @@ _PROGRAMS = (
     _Program(
         (
             "w32tm", "0s", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s", "9s", "timeproviders", "resync", "ntp:", ":123]",
-            "local cmos clock", "free-running system clock", "0x4c4f434c", "0x80070426",
+            "local cmos clock", "free-running system clock", "0x4c4f434c", "0x80070426", "ntpclient", "time service", "time sources",
         ),  # fmt: skip
         is_time,
         clock,

@@ -211,6 +211,8 @@ _IN_WORDS = {
     "privilegi elevati": _NOT_ELEVATED,
     "\u0442\u0440\u0435\u0431\u0443\u0435\u0442 \u043f\u043e\u0432\u044b\u0448\u0435\u043d\u0438\u044f": _NOT_ELEVATED,
     "\u64cd\u4f5c\u9700\u8981\u63d0\u5347": _NOT_ELEVATED,
+    "\u4f5c\u696d\u9700\u8981\u63d0\u5347": _NOT_ELEVATED,
+    "\u7ba1\u7406\u8005\u7279\u6a29\u304c\u5fc5\u8981": _NOT_ELEVATED,
 }
 # The update agent called by a script: `Exception calling "Search" with "1" argument(s): "Exception from HRESULT: 0x8024401C"`.
 _METHODS = {"search": "scan", "download": "download", "install": "install"}

@@ -72,6 +72,19 @@ _SAID = (
     (re.compile(r"(?<!\()The computer did not resync because the required time change was too big"), FAILED, "clock_beyond_limit"),
     (re.compile(r"Sending resync command to [^\n]{1,80}\n[^\n]{0,3}The command completed successfully"), OK, "resynchronised"),
 )
+# What the time service writes into the System log, where people quote it without the rest of the event. English alone is known.
+_LOGGED = (
+    (re.compile(r"No valid response has been received from (?:manually configured peer|domain controller) ([^\s,]{2,120})"), FAILED,
+     "time_source_failed"),
+    (re.compile(r"NtpClient was unable to set a (?:manual|domain) peer to use as a time source because of (?:DNS resolution error on "
+                r"['\"]?([^\s,'\"]{2,120})|discovery error)"), FAILED, "time_source_failed"),
+    (re.compile(r"one or more time sources, however none of the sources are currently accessible()"), FAILED, "time_source_failed"),
+    (re.compile(r"The time service has not synchronized the system time for [0-9]{1,9} seconds because none()"), FAILED,
+     "clock_not_synchronised"),
+    (re.compile(r"The time provider NtpClient is currently receiving valid time data from ([^\s,]{2,120})"), OK, None),
+    (re.compile(r"The time service is now synchronizing the system time with the time source ([^\s,]{2,120})"), OK, None),
+)  # fmt: skip
+_REASON = 400
 
 
 def is_time(screen: Screen) -> bool:
@@ -81,7 +94,7 @@ def is_time(screen: Screen) -> bool:
         return True
     if _TRACKED.search(text) and (_SAMPLE.search(text) or _NO_SAMPLE.search(text) or _MONITORED.search(text)):
         return True
-    if _command_results(screen) or _free_fields(screen) or _not_run(screen):
+    if _command_results(screen) or _free_fields(screen) or _not_run(screen) or _logged(screen):
         return True
     return any(True for _one in _sentences(screen))
 
@@ -89,7 +102,7 @@ def is_time(screen: Screen) -> bool:
 def clock(screen: Screen, out: Collector) -> None:
     """Read what w32tm said of the clock."""
     seen = [*_statuses(screen), *_peer_results(screen), *_samples(screen), *_monitored(screen), *_command_results(screen)]
-    seen += [*_sentences(screen), *_went_well(screen), *_free_fields(screen), *_not_run(screen)]
+    seen += [*_sentences(screen), *_went_well(screen), *_free_fields(screen), *_not_run(screen), *_logged(screen)]
     # Who answers runs: that the service did not run before is over.
     answered = max((one.place or 0 for one in seen if one.code is None), default=0)
     seen = [one for one in seen if one.code != _NOT_ACTIVE or (one.place or 0) > answered]
@@ -153,6 +166,27 @@ def _not_run(screen: Screen) -> list[Observation]:
         if _OF_TIME.search(above) and not _COMMAND.search(above):
             seen.append(_seen(piece, code=_NOT_ACTIVE, name="W32Time"))
     return seen
+
+
+def _logged(screen: Screen) -> list[Observation]:
+    """Sentences of the time service, each with the code behind it; what a text supposes is none.
+
+    Lists of events begin with the newest or with the oldest: beside a success it is not known which was last, so nothing is told.
+    """
+    if not screen.has("ntpclient", "time service", "time sources"):
+        return []
+    seen: list[Observation] = []
+    for pattern, outcome, marker in _LOGGED:
+        for found in islice(pattern.finditer(screen.text), _MOST):
+            if screen.is_supposed(found.start()):
+                continue
+            reason = _CODE.search(screen.text[found.end() : found.end() + _REASON].partition("\n\n")[0])
+            code = to_code(reason.group(1)) if reason else None
+            name = part(found)
+            if name is not None and "..." in name:
+                name = None
+            seen.append(_seen(screen.at(found.start()), outcome, None if code else marker, code, name))
+    return [] if any(one.ok for one in seen) else seen
 
 
 # --- /query /status [/verbose] ---
