@@ -38,6 +38,7 @@ LAYERS = {
     "offline": "commands on another image",
     "drivers": "driver packages",
     "tool": "the tools of Windows",
+    "sync": "the synchronisation of the WSUS",
 }
 _ORDER = {"scan": 10, "cache": 11, "download": 12, "store": 13, "install": 14, "upgrade": 15, "service": 16, "clock": 17}
 
@@ -63,6 +64,7 @@ MARKERS = {
     "offline_image": "A command on an offline image failed: that is another Windows than the one that runs",
     "driver_refused": "A driver package was not added",
     "not_elevated": "A tool refused to work without administrator rights",
+    "sync_failed": "A ConfigMgr site did not synchronise its updates",
     "wrong_dism": "A tool refused to work on this Windows",
     "catalog_corrupt": "The component store holds a damaged catalog",
     "mum_corrupt": "The component store holds a damaged package manifest",

@@ -56,6 +56,8 @@ _UPDATE_GIB, _UPGRADE_GIB = 3, 20
 # Codes of space that have other causes, too: a folder that cannot be written to, a file in too many pieces.
 _NOT_ONLY_SPACE = (0x80070660, 0x80070299)
 _MAX_NAME = 80
+# `Update for Windows (KB5099001)`, as an .msu is called; `Security Update for Windows Server 2012 R2 (KB...)`.
+_FOR_WINDOWS = re.compile(r"\b(?:Update|Hotfix|Rollup) for Windows\b(?! (?:Defender|Mail|Live|Media))", re.I)
 
 
 @dataclass(frozen=True)
@@ -506,6 +508,14 @@ def _title(case: _Case) -> Routed | None:
     return _owner("admin", replace(case, step="defender" if updates.updates_itself(rolling) else "rolling"))
 
 
+def _of_windows(case: _Case) -> Routed | None:
+    """An update that the servicing stack installs: unlike .NET, Office and drivers it has no installer of its own."""
+    failure = case.failure
+    title = failure.title or ""
+    by_title = _FOR_WINDOWS.search(title) is not None and not updates.is_dotnet(title)
+    return _only(failure.subject in ("update:os", "update:ssu") or by_title, _owner("admin", case))
+
+
 def _rolling(failure: Failure) -> str | None:
     """The KB under which new versions of the update come all the time, None for any other update."""
     if updates.rolling_kb(failure.kb):
@@ -597,6 +607,7 @@ _WORDS: dict[str, _Word] = {
     "policy_if_wsus": _policy_if_wsus,
     "feature": _feature,
     "title": _title,
+    "of_windows": _of_windows,
     "upgrade": _upgrade,
     "disk": _disk,
     "space": _space,

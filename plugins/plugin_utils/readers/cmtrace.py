@@ -35,6 +35,8 @@ _BARE = re.compile(
     r"[ \t>*|]{0,12}(\S.{2,1800}?)(?:[ \t]{1,8}(WUAHandler|Updates(?:DeploymentAgent|Handler|Store)|ScanAgent|CcmExec)"
     r"|[ \t]{1,4}\(([A-Za-z]{3,30})\.log\))?[ \t\r]{0,8}$"
 )
+# Of a site server: wsyncmgr.log.
+SYNC_MANAGER = "SMS_WSUS_SYNC_MANAGER"
 # By what a message begins with it is known whose it is.
 _WHOSE = (
     (re.compile(r"OnSearchComplete - Failed to end search job\. Error = 0x[0-9A-Fa-f]{8}"), "WUAHandler"),
@@ -49,6 +51,8 @@ _WHOSE = (
     (re.compile(r"Job error \(0x[0-9A-Fa-f]{8}\) received for assignment \("), "UpdatesDeploymentAgent"),
     (re.compile(r"Update \(Site_.{1,120}?\) Progress: Status = ci"), "UpdatesDeploymentAgent"),
     (re.compile(r"WSUS update \([0-9A-Fa-f-]{36}\) installation result = 0x"), "UpdatesHandler"),
+    (re.compile(r"(?:Synchronizing|Failed to sync) update [0-9A-Fa-f-]{36}(?:\. Error: | - )"), SYNC_MANAGER),
+    (re.compile(r"Sync failed: .{3,300} Source: \w|Sync succeeded\. Setting sync alert"), SYNC_MANAGER),
 )
 # A line that somebody quotes of the log that he names. A page that lists several explains them.
 _ALONE = re.compile(

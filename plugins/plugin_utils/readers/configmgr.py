@@ -1,6 +1,7 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: logs of the ConfigMgr client in the forms of CMTrace: WUAHandler, UpdatesDeployment, UpdatesHandler, UpdatesStore, ScanAgent.
+"""PRIVATE: logs of the ConfigMgr client in the forms of CMTrace: WUAHandler, UpdatesDeployment, UpdatesHandler, UpdatesStore, ScanAgent;
+of a site server the one of its synchronisation, wsyncmgr.log.
 
 Searches of this client are those at its WSUS, the software update point. Logs of other components have the same form and say nothing
 about updates.
@@ -12,7 +13,7 @@ import re
 from dataclasses import replace
 
 from ..observation import OK, Observation
-from .cmtrace import Record, is_cmtrace, records
+from .cmtrace import SYNC_MANAGER, Record, is_cmtrace, records
 from .records import Collector, is_failure, kb_of, outcome_of_failure, part, to_code
 from .told import WSUS_SERVICE, Told
 from .update_log_line import GUID
@@ -22,7 +23,7 @@ __all__ = ["configmgr", "is_cmtrace"]
 _CALLER = "CcmExec"
 _COMPONENTS = (
     "wuahandler", "updatesdeploymentagent", "updatesdeployment", "updateshandler", "updatesstore", "scanagent", "ccmexec",
-    "updatesinstallmgr", "locationservices",
+    "updatesinstallmgr", "locationservices", SYNC_MANAGER.lower(),
 )  # fmt: skip
 # CCM_E_POLICY_CONFLICT: another policy names another server than ConfigMgr.
 POLICY_CONFLICT = 0x87D00692
@@ -45,6 +46,8 @@ _SEARCHED = re.compile(
     r"Async searching completed|Successfully completed scan|Finished searching for everything|[Ss]can completed successfully"
 )
 _SEARCH_BEGUN = re.compile(r"Async searching of updates using WUAgent started")
+_NOT_SYNCHRONISED = re.compile(r"Sync failed: |Failed to sync (?:update [0-9A-Fa-f-]{36}|some of the updates)\b")
+_SYNCHRONISED = re.compile(r"Sync succeeded\. Setting sync alert")
 _ASSIGNMENT = re.compile(rf"Job error \({_HEX}\) received for assignment")
 _INSTALLING = re.compile(r"Starting install for assignment|ApplyCIs - JobId|EnforceAssignment|CI enforcement")
 _DETECTING = re.compile(r"Detection job \(|Evaluation initiated|Started evaluation for assignment")
@@ -99,7 +102,7 @@ class _Client:
         self._settle(record)
         for reader in (
             self._names, self._search_failed, self._conflict, self._search_went_well, self._result, self._install_failed, self._enforced,
-            self._download, self._assignment, self._context,
+            self._download, self._assignment, self._synchronised, self._context,
         ):  # fmt: skip
             if reader(record):
                 return
@@ -233,6 +236,18 @@ class _Client:
         layer = "install" if self._installs and code != POLICY_CONFLICT else "scan"
         if is_failure(code):
             self._bad(record, layer, code, "assignment")
+        return True
+
+    # -- the site server
+
+    def _synchronised(self, record: Record) -> bool:
+        """A synchronisation of the site: of no host, and what no host can mend."""
+        if record.component != SYNC_MANAGER:
+            return False
+        if _NOT_SYNCHRONISED.match(record.text):
+            self._told.add(replace(self._seen(record, "sync"), marker="sync_failed"), local=record.local)
+        elif _SYNCHRONISED.match(record.text):
+            self._told.add(replace(self._seen(record, "sync"), outcome=OK), local=record.local)
         return True
 
     # -- what lines name

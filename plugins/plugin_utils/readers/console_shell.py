@@ -213,6 +213,7 @@ _IN_WORDS = {
     "\u64cd\u4f5c\u9700\u8981\u63d0\u5347": _NOT_ELEVATED,
     "\u4f5c\u696d\u9700\u8981\u63d0\u5347": _NOT_ELEVATED,
     "\u7ba1\u7406\u8005\u7279\u6a29\u304c\u5fc5\u8981": _NOT_ELEVATED,
+    "\u9700\u8981\u63d0\u5347\u7684\u6b0a\u9650": _NOT_ELEVATED,
 }
 # The update agent called by a script: `Exception calling "Search" with "1" argument(s): "Exception from HRESULT: 0x8024401C"`.
 _METHODS = {"search": "scan", "download": "download", "install": "install"}

@@ -102,6 +102,12 @@ _WSL_ENDED = re.compile(
     r"[^\W\d_][^:\uff1a0-9]{1,24}[:\uff1a][ \u00a0]{0,2}(?:Wsl/[\w/]{1,60}/)?(0x80(?:24|d0)[0-9a-f]{4})(?:\s{2,}[0-9., %\]]{0,80})?$", re.I
 )
 _WSL_LINES, _WSL_TITLE = 12, "Windows Subsystem for Linux"
+# Microsoft Defender's updater (MpSigStub.log): the versions it brings are one article, of which a new one comes every few hours.
+_STUB = re.compile(
+    r"^[ \t>]{0,8}(?:ERROR (0x8[0-9a-f]{7}) : '[^'\n]{0,60}Defender[^'\n]{0,40}' failed to update\b"
+    r"|MpSigStub successfully updated [^\n]{0,40}Defender)", re.M | re.I
+)
+_DEFINITIONS = "KB2267602"
 _MOST, _MAX_TEXT = 200, 400_000
 
 
@@ -146,6 +152,7 @@ def _said(text: str) -> Iterator[_Said]:
     yield from _raised(text)
     yield from _reports(text)
     yield from _subsystem(text)
+    yield from _definitions(text)
     doing, since = "", 0
     for place, line in enumerate(each_line(text), 1):
         at_work = _AT_WORK.match(line.strip()) if "update" in line else None
@@ -209,6 +216,13 @@ def _reports(text: str) -> Iterator[_Said]:
         if code is not None and is_failure(code) and code != _NOT_FOR_THIS:
             words = " ".join(found.group(0).split())
             yield _Said(0, _REPORTED.get(found.group(4) or "", "scan"), code, words)
+
+
+def _definitions(text: str) -> Iterator[_Said]:
+    """Definitions that Defender's updater did not bring, and did not bring later on either."""
+    ended = list(_STUB.finditer(text)) if "Defender" in text else []
+    if ended and ended[-1].group(1):
+        yield _Said(0, "install", to_code(ended[-1].group(1)), ended[-1].group(0).strip(), _DEFINITIONS)
 
 
 def _subsystem(text: str) -> Iterator[_Said]:
