@@ -143,7 +143,7 @@ _SCM_NAME_PARAM = {7009: "param2", 7011: "param2"}
 # The data store by its folder or by whose engine it is, and the engine's own errors: `-1032`. Where event 427 has none it is that one.
 _OF_DATA_STORE = re.compile(r"wuaueng|SoftwareDistribution|SUS20ClientDataStore", re.I)
 _ESE_ERROR = re.compile(r"(?<![\w.,-])-([1-9][0-9]{2,3})(?![\w-])")
-_ESE, _FILE_ACCESS_DENIED, _CANNOT_ACCESS = 0xC8000000, 1032, 427
+_ESE, _FILE_ACCESS_DENIED, _FILE_NOT_FOUND, _CANNOT_ACCESS = 0xC8000000, 1032, 1811, 427
 # What is installed has no title in these events.
 _SERVICE_PACK_TITLE = "Service Pack"
 _EMBEDDED = re.compile(r"%%(-?[0-9]{1,10})|\b(0x[89c][0-9a-f]{7})\b", re.I)
@@ -259,7 +259,8 @@ def _data_store(seen: Observation, event_id: int, words: str) -> Observation | N
     number = _whole(part(_ESE_ERROR.search(words)))
     if number is None and event_id == _CANNOT_ACCESS:
         number = _FILE_ACCESS_DENIED
-    if seen.ok or number is None:
+    if seen.ok or number is None or number == _FILE_NOT_FOUND:
+        # The engine makes anew what is not there.
         return seen if seen.ok else None
     return changed(seen, code=_ESE + number)
 

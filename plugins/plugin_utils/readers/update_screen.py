@@ -23,6 +23,11 @@ _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u20
 _ENDS_IN_CODE = re.compile(
     r"[^\W\d_].{2,160}?(?:\s[-\u2013\u2014:]\s?\(?|[:\uff1a] ?\()(0x[89c][0-9a-f]{7})\)?[.)`\"'*]{0,4}\s{0,4}$", re.I
 )
+# `2031-02 Cumulative Update for ... (KB5099001) - Error 0x8000ffff`: a title as Windows writes it, and the code on its line.
+_DATED_WITH_CODE = re.compile(
+    r"[0-9]{4}-[0-9]{2} [^\W\d_].{5,200}\(KB[0-9]{6,8}\)(?: \([0-9.]{3,12}\))? ?[-\u2013\u2014:\uff1a] ?(?:[^\W\d_]{3,12} )?"
+    r"\(?(0x[89c][0-9a-f]{7})\)?[.`\"'*]{0,4}\s{0,4}$", re.I
+)
 # `Error details: Code 80070643`.
 _DETAIL = re.compile(r"\s{0,8}[^\W\d_][^:\uff1a\n]{3,40}[:\uff1a]\s?[^\W\d_]{3,12} (?:0x)?([89c][0-9a-f]{7})\s{0,4}$", re.I)
 _A_DATE = re.compile(r"[0-9]{1,4}[-/.] ?[0-9]{1,2}[-/.] ?[0-9]{1,4}\.?$")
@@ -177,7 +182,7 @@ def _listed(text: str) -> Iterator[_Said]:
         line = raw.strip()
         if not line:
             continue
-        ended, detail = _ENDS_IN_CODE.match(line), _DETAIL.match(line)
+        ended, detail = _ENDS_IN_CODE.match(line) or _DATED_WITH_CODE.match(line), _DETAIL.match(line)
         below = _TITLE_ABOVE
         if detail:
             below = _DETAILS_BELOW
