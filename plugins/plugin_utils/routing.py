@@ -695,7 +695,7 @@ def _names(case: _Case) -> dict[str, str]:
         "app": _OF_SYSPREP.sub("", name) or "the app",
         "server": _server_words(case),
         "wsus_only": _worded(_ONLY_WSUS, _server_words(case) if _asks_wsus(case) else ""),
-        **_server_names(situation),
+        **_server_names(case),
         "policies": ", ".join(situation.policies) or "HKLM\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate",
         "drive": situation.drive,
         "free": _size(situation.free_bytes),
@@ -754,8 +754,16 @@ def phase_and_culprit(names: Iterable[str | None]) -> str | None:
     return f"{phase} {file}".strip() or None
 
 
-def _server_names(situation: Situation) -> dict[str, str]:
-    address, proxy = situation.wsus_server, situation.proxy_server
+def _wsus_address(case: _Case) -> str | None:
+    """The WSUS of the policy; where logs alone are known the one that the search names."""
+    failure, situation = case.failure, case.situation
+    if situation.wsus_server or situation.host or failure.layer != "scan" or failure.asked != _WSUS:
+        return situation.wsus_server
+    return (failure.name or "")[:_MAX_NAME] or None
+
+
+def _server_names(case: _Case) -> dict[str, str]:
+    address, proxy = _wsus_address(case), case.situation.proxy_server
     port = (address or "").rpartition(":")[2]
     return {
         "wsus": _worded("WSUS ", address, "the WSUS"),
@@ -774,7 +782,7 @@ def _worded(before: str, name: str | None, otherwise: str = "") -> str:
 
 def _server_words(case: _Case) -> str:
     if _asks_wsus(case):
-        return _server_names(case.situation)["wsus"]
+        return _server_names(case)["wsus"]
     return "Microsoft's update servers"
 
 

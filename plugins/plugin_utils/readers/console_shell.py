@@ -226,9 +226,9 @@ _COM_FAILURE = re.compile(r"\bCategoryInfo\s{0,20}:.{0,200}\], COMException", re
 _OLD_MODULE = re.compile(r"HRESULT ?: ?(0x[89c][0-9a-f]{7}) .{0,40}DoWindowsUpdate", re.I)
 # `-Online` or `-Path FOLDER`: an image that is laid out in a folder is not the Windows that runs.
 _ON_AN_IMAGE = re.compile(rf"\b(?:{'|'.join((*_INSTALLS, _REPAIR))})\b (?:(?!-Online\b).){{0,300}}?-Path[ :]", re.I)
-# PowerShell cuts the line of a call: `-FeatureName Microsoft- ...` names nothing.
-_WHOLE = r"(?![\w.~-])(?![\"']? \.\.\.)"
-_FEATURE = re.compile(rf"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{{1,120}}){_WHOLE}", re.I)
+# PowerShell cuts the line of a call: the last word of `-FeatureName Microsoft- ...` names nothing.
+_CUT = re.compile(r"[^\s]{1,200} \.\.\.(?!\S)")
+_FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})", re.I)
 _CUT_FEATURE = re.compile(r"-(?:FeatureName|Name)[ :][\"']?([\w.~-]{1,120})[\"']? \.\.\.", re.I)
 _PACKAGE_FILE = re.compile(r"-PackagePath[ :][\"']?(?:[^\"'\s]{0,200}[\\/])?([\w.~-]{2,120})", re.I)
 # The sentence of a name that Windows does not know; in other languages it is a short message that names the feature of the call.
@@ -245,7 +245,7 @@ _ROLES = re.compile(
     r"(?:(?!Installation of one or more)[^\0]){0,700}?\bError:? ?(0x8[0-9a-f]{7})(?![0-9a-z])", re.I
 )
 # Who calls it: `Install-WindowsFeature Hyper-V`, `Add-WindowsFeature -Name NET-Framework-Core`.
-_ROLE = re.compile(rf"\b(?:Install|Add|Uninstall|Remove)-WindowsFeature (?:-\w+ )?[\"']?([A-Za-z][\w.-]{{1,80}}){_WHOLE}", re.I)
+_ROLE = re.compile(r"\b(?:Install|Add|Uninstall|Remove)-WindowsFeature (?:-\w+ )?[\"']?([A-Za-z][\w.-]{1,80})", re.I)
 _HEALTH = re.compile(r"ImageHealthState\s{0,30}: (Healthy|NonRepairable|Repairable)\b")
 _HEALTHS = {"Healthy": (OK, "store_clean"), "Repairable": (FAILED, "store_corrupt"), "NonRepairable": (FAILED, "repair_failed")}
 _ABOVE, _NEAR, _STATED_ABOVE = 12, 8, 2
@@ -269,7 +269,7 @@ def powershell(screen: Screen, out: Collector) -> None:
         code = to_code(found.group(1))
         if code is not None and code not in told:
             line, place = " ".join(found.group(0).split()), screen.at(found.start()).place
-            roles = {role.group(1) for role in _ROLE.finditer(screen.text)}
+            roles = {role.group(1) for role in _ROLE.finditer(_whole(screen.text))}
             name = roles.pop() if len(roles) == 1 else None
             out.add(Observation("dism", layer_of(code, ""), place=place, channel=out.channel, code=code, name=name, line=line))
     for piece, layer, text in _calls(screen):
@@ -325,7 +325,7 @@ def _unknown_feature(cmdlet: str, message: str, call: str) -> str | None:
     if cmdlet.lower() not in {name.lower() for name in _OF_FEATURES} or len(message) > _LONGEST_MESSAGE or CODE.search(message):
         return None
     # Of a call that was cut the message has the whole name.
-    named = [*_FEATURE.findall(call), *_CUT_FEATURE.findall(call)]
+    named = [*_FEATURE.findall(_whole(call)), *_CUT_FEATURE.findall(call)]
     return next((part(found, 0) for name in named if (found := re.search(rf"(?<![\w.-]){re.escape(name)}[\w-]*", message, re.I))), None)
 
 
@@ -384,7 +384,8 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     coded = _codes_in(pieces[told_from:]) or _codes_in(pieces)
     # The code stands in the message, the first lines of a record; PowerShell 5 may repeat it as FullyQualifiedErrorId.
     piece, text = coded[0] if coded else (pieces[told_from], "")
-    told = " ".join(one.text for one in pieces)
+    written = " ".join(one.text for one in pieces)
+    told = _whole(written)
     code = to_code(text) or _in_words(" ".join(one.text for one in pieces[told_from:]))
     common: dict[str, Any] = {"place": piece.place, "channel": out.channel, "line": piece.text}
     own = next((name for name in (*_SEARCHES, *_INSTALLS, _REPAIR) if name.lower() == cmdlet.lower()), cmdlet)
@@ -393,7 +394,8 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     if code == _NOT_ELEVATED:
         return Observation("console", "tool", marker="not_elevated", name=own, related=(code,), **common)
     # PowerShell shows the call below the message.
-    below = " ".join(one.text for one in screen.pieces[index + 1 : index + _NEAR]).partition("FullyQualifiedErrorId")[0]
+    written_below = " ".join(one.text for one in screen.pieces[index + 1 : index + _NEAR]).partition("FullyQualifiedErrorId")[0]
+    below = _whole(written_below)
     if own not in _SEARCHES and _ON_AN_IMAGE.search(f"{told} {below}"):
         related = tuple(filter(None, (code,)))
         name = part(_FEATURE.search(told) or _FEATURE.search(below) or _PACKAGE_FILE.search(told) or _PACKAGE_FILE.search(below))
@@ -407,7 +409,7 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
         return Observation("dism", "store", code=code, marker=None if code else "repair_failed", **common)
     name = part(_FEATURE.search(told) or _FEATURE.search(below) or _ROLE.search(told))
     if code is None:
-        return _without_code(own, _message(pieces[told_from:]), f"{told} {below}", name, common)
+        return _without_code(own, _message(pieces[told_from:]), f"{written} {written_below}", name, common)
     if own in _SEARCHES:
         return Observation("powershell", _layer_of_search(code), code=code, **common)
     return Observation("dism", layer_of(code, "", repair=False), code=code, name=name, kb=kb_of(told), **common)
@@ -421,6 +423,11 @@ def _without_code(cmdlet: str, message: str, call: str, name: str | None, common
     if cmdlet in _FEATURES and (name or _CUT_FEATURE.search(call)):
         return Observation("dism", "install", marker="feature_failed", name=name, **common)
     return None
+
+
+def _whole(call: str) -> str:
+    """A call without the word that was cut."""
+    return _CUT.sub(" ", call)
 
 
 def _is_called_again(screen: Screen, index: int, cmdlet: str) -> bool:
