@@ -492,8 +492,12 @@ def _things(state: State) -> list[str]:
     """What of the component store is damaged, by name, newest first: several lines may speak of one file, some without its component."""
     if not state.subject.startswith("store:"):
         return []
-    names = list(dict.fromkeys(one.name for one in sorted(state.failures, key=states.newness, reverse=True) if one.name))
-    return [name for name in names if not any(other.startswith(f"{name} of ") for other in names)]
+    names: dict[str, str] = {}
+    for one in sorted(state.failures, key=states.newness, reverse=True):
+        if one.name:
+            # SFC and the drivers' part of it spell a file in two ways.
+            names.setdefault(one.name.lower(), one.name)
+    return [name for key, name in names.items() if not any(other.startswith(f"{key} of ") for other in names)]
 
 
 def _named(state: State) -> str | None:
