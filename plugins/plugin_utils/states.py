@@ -254,7 +254,7 @@ class _Judge:
             # The agent's date names no service: any search of automatic updates may have moved it.
             own = [one for one in own if one.source != "agent"]
         if subject in _STORE_PROOF:
-            return [one for one in own if one.marker in _STORE_PROOF[subject]]
+            return [one for one in own if one.marker in _STORE_PROOF[subject] and _is_proof_of(one, failure)]
         if subject.startswith(("update:", "driver:", "app:", "upgrade:")):
             layers = ("download", "install") if failure.layer == "download" else ("install", "upgrade")
             more = self._good(subjects.OS) if subject == subjects.SSU else []
@@ -371,6 +371,16 @@ class _Judge:
 
 
 _SUCCESS = "a later success"
+
+
+def _is_proof_of(proof: Observation, failure: Observation) -> bool:
+    """Whether a proof of the component store is one for what failed: one that names a file is of that file alone."""
+    return proof.name is None or _file_of(proof.name) == _file_of(failure.name or "")
+
+
+def _file_of(name: str) -> str:
+    """A file without its folder and its component, and Windows knows no case."""
+    return name.partition(" of ")[0].rpartition("\\")[2].lower()
 
 
 def _names(one: Observation) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def _lacking(known: States) -> str:
         return f"Only definitions, tools or drivers were installed ({_named(own)}): that says nothing of the updates of Windows."
     if loaded:
         return f"Nothing here says whether what was downloaded was installed ({_named(loaded)})."
-    if any(state.subject.startswith("store:") for state in good):
+    if any(state.subject.startswith("store:") and any(one.name is None for one in state.successes) for state in good):
         return "The component store is proved to be sound; nothing here says whether searches and installations of updates work."
     return NOTHING_SHOWN
 

@@ -56,6 +56,9 @@ _SR_FILE = re.compile(
 _UNPROTECTED = re.compile(r"\bof [\w.-]{1,80}-(?:Shell-Wallpaper|Unified-Telemetry-Client)\b", re.I)
 _SR_MANIFEST = re.compile(r"Cannot verify component files for ([^,]{1,150}),")
 _SR_PROJECTED = re.compile(r"corrupted file ([^;\r\n]{1,400})")
+# Which of two files of one name a line speaks of: that of the 32 bits beside 64, or the system's own.
+_OF_GUEST = re.compile(r"IA32_ON_WIN64|Guest ?= ?x86|\\SysWOW64\b|\\wow64_", re.I)
+_OF_HOST = re.compile(r"\barch amd64|ARCHITECTURE_AMD64|\\System32\b|\\amd64_", re.I)
 _LAST_PART = re.compile(r"([^\\/'\"\s\[\]{}:]{1,120})['\"]?\s*$")
 
 _NT_NAMES = {
@@ -128,6 +131,7 @@ _DRIVER_FAILED = re.compile(r"\bindex: [0-9]{1,6}, phase: [0-9]{1,3}, result (?!
 _DRIVER_OF_UPDATE = "Installing driver Update ID: "
 _OF_DRIVERS = re.compile(r"driver (?:updates|operations)|\bDoqe: ", re.I)
 _SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
+_SR_DRIVER_REPAIRED = re.compile(r"\[Pnp\] Repaired file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120}?)\s*$")
 
 
 class Store(Reader):
@@ -144,6 +148,9 @@ class Store(Reader):
         self._summary: dict[str, int] = {}
         self._sfc_failed: bool | None = None
         self._sfc_files: dict[str, str] = {}
+        # Files that are damaged by what was read so far, as they were named, and which of that name; and those that may be changed.
+        self._broken: dict[str, set[tuple[str, bool | None]]] = {}
+        self._spared: set[str] = set()
         self._sfc_mended: list[Observation] = []
         self._last_damage = NOTHING
         # A file that could not be put together is named in the line after.
@@ -283,13 +290,18 @@ class Store(Reader):
     def _sfc(self, line: Line) -> None:
         message = line.message
         if "[SR] Cannot " in message and _UNPROTECTED.search(message):
+            self._spared.add(_file_of(part(_SR_FILE.search(message))))
+            return
+        if "[SR] Could not reproject" in message and _projected(message) in self._spared:
             return
         if "[SR] Cannot " in message or "[SR] Could not reproject" in message:
             self._sfc_failed = True
             self._sfc_damage(line)
         elif "[SR] Repairing file" in message or "[SR] Repaired file" in message or "[SR] Repairing corrupted file" in message:
+            name = _sfc_file(message)
             if len(self._sfc_mended) < _MAX_SESSIONS:
-                self._sfc_mended.append(self._seen(line, "store", Subject(_sfc_file(message)), marker="sr_damaged"))
+                self._sfc_mended.append(self._seen(line, "store", Subject(name), marker="sr_damaged"))
+            self._mended(line, name)
         elif _SR_COUNT.search(message):
             # The verdict of the verification came before; what cannot be repaired is said again after this line.
             self._sfc_failed = False
@@ -308,21 +320,34 @@ class Store(Reader):
 
     def _sfc_damage(self, line: Line) -> None:
         """A damaged file, by name. `Could not reproject` says the same of the file once more, with its path."""
-        member, projected = _SR_FILE.search(line.message), _SR_PROJECTED.search(line.message)
-        name = None
+        member, projected = _SR_FILE.search(line.message), _projected(line.message)
         if member:
-            file = member.group(1)
             # Its component may have been cut off.
-            name = clean(" of ".join(filter(None, member.groups())), 150)
+            name = clean(" of ".join(filter(None, (_short(member.group(1)), member.group(2)))), 150)
             if len(self._sfc_files) < _MAX_SESSIONS:
-                self._sfc_files[file.lower()] = name
-        elif projected and (last := _LAST_PART.search(projected.group(1))):
-            if last.group(1).lower() in self._sfc_files:
-                return
-            name = last.group(1)
-        else:
-            name = part(_SR_MANIFEST.search(line.message))
+                self._sfc_files[_file_of(name)] = name
+            self._cannot_repair(line, name)
+        elif projected is None:
+            self._cannot_repair(line, part(_SR_MANIFEST.search(line.message)))
+        elif projected not in self._sfc_files or projected not in self._broken:
+            self._cannot_repair(line, self._sfc_files.get(projected) or _sfc_file(line.message))
+
+    def _cannot_repair(self, line: Line, name: str | None) -> None:
+        if name and len(self._broken) < _MAX_SESSIONS:
+            self._broken.setdefault(_file_of(name), set()).add((name.lower(), _is_guest(line.message)))
         self._emit(self._seen(line, "store", Subject(name), marker="sr_cannot_repair"))
+
+    def _mended(self, line: Line, name: str | None) -> None:
+        """A file was repaired: that ends what was told of it before, and of no other; a run that was cut has no better end."""
+        file, guest = _file_of(name), _is_guest(line.message)
+        broken = self._broken.get(file)
+        if not broken or len({named for named, _guest in broken if " of " in named}) > 1:
+            # Of several components that have such a file it is not known whose was repaired.
+            return
+        self._broken[file] = {one for one in broken if None not in (one[1], guest) and one[1] != guest}
+        if not self._broken[file]:
+            del self._broken[file]
+            self._emit(self._seen(line, "store", Subject(name), outcome=OK, marker="sr_repaired"))
 
     def _damage(self, line: Line) -> None:
         damage = damage_of(line.message)
@@ -353,7 +378,7 @@ class Store(Reader):
         regenerated = _REGENERATED.search(message)
         if regenerated:
             self._sfc_failed = True
-            self._emit(self._seen(line, "store", Subject(regenerated.group(1)), marker="sr_cannot_repair"))
+            self._cannot_repair(line, regenerated.group(1))
             return
         if code is None or not is_failure(code):
             return
@@ -594,7 +619,9 @@ class Store(Reader):
         found = _SR_DRIVER.search(line.message)
         if found:
             self._sfc_failed = True
-            self._emit(self._seen(line, "store", Subject(found.group(1).strip()), marker="sr_cannot_repair"))
+            self._cannot_repair(line, found.group(1).strip())
+            return
+        self._mended(line, part(_SR_DRIVER_REPAIRED.search(line.message)))
 
 
 def _code_of(message: str) -> int | None:
@@ -656,8 +683,32 @@ def _sought(message: str) -> str | None:
 
 def _sfc_file(message: str) -> str | None:
     """`[SR] Repairing file \\??\\C:\\Windows\\Web\\img0.jpg from store`; newer Windows brackets the folder and the name."""
-    text = message.partition(" file")[2].removeprefix(":").partition(" from store")[0].partition("; ")[0]
+    text = message.partition(" file")[2].removeprefix(":").partition(" from store")[0].partition("; ")[0].partition(" by copying")[0]
     return part(_LAST_PART.search(text))
+
+
+def _projected(message: str) -> str | None:
+    """The file, in small letters, that could not be put back in its place."""
+    projected = _SR_PROJECTED.search(message)
+    last = _LAST_PART.search(projected.group(1)) if projected else None
+    return last.group(1).lower() if last else None
+
+
+def _file_of(name: str | None) -> str:
+    """A file without its folder and its component, and Windows knows no case."""
+    return (name or "").partition(" of ")[0].rpartition("\\")[2].strip().lower()
+
+
+def _short(file: str) -> str:
+    """A file with the last of its folders: some components have files of one name in several."""
+    return "\\".join(file.split("\\")[-2:])
+
+
+def _is_guest(message: str) -> bool | None:
+    """Whether a line speaks of a file of the 32 bits beside 64; None where it does not say."""
+    if _OF_GUEST.search(message):
+        return True
+    return False if _OF_HOST.search(message) else None
 
 
 def _csi_marker(message: str) -> str | None:
