@@ -9,6 +9,7 @@ however many lines tell it. What the command was decides what the result is abou
   a /ScanHealth ends alike whether it found damage or not;
 * packages, features, capabilities: an installation, by name;
 * a command on another image than the running Windows (/Image, mounting, WinPE) is not about this host;
+* what was to be taken away counts where Windows knows nothing of that name, or the code is one of a damaged store;
 * all else (apps, drivers, questions, a mistyped command) is not about updates.
 
 Two commands may run at once. DISM.EXE writes no process id, its providers do (in a host process of their own), so the providers' first
@@ -18,6 +19,7 @@ line after a command binds the process to it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from ..observation import CANCELLED, FAILED, OK
@@ -82,10 +84,19 @@ _NOT_THERE = (0x80070002, 0x80070003)
 # ERROR_CANCELLED, CBS_E_CANCEL.
 _CANCELLED = (0x800704C7, 0x800F0820)
 _SOURCE_MISSING = 0x800F081F
+# CBS_E_UNKNOWN_UPDATE: no feature or package of that name.
+_UNKNOWN_NAME = 0x800F080C
+# The store is damaged, whatever was to be done with it: ERROR_FILE_CORRUPT, ERROR_SXS_COMPONENT_STORE_CORRUPT and their kind.
+_DAMAGE = (
+    0x80070570, 0x800736B3, 0x800736CC, 0x80073701, 0x80073712, 0x80073715, 0x8007371B, 0x800F0831, 0x800F0832, 0x800F0982, 0x800F0983,
+    0x800F0984, 0x800F0991,
+)  # fmt: skip
 # So long it takes at most from the command to the first line of its providers.
 _BINDS_S = 60
 _MAX_SESSIONS = 20
 _MAX_RELATED = 8
+# A name that was mistyped is put right at once; a letter is lacking, too many, or in a wrong place.
+_PUT_RIGHT_S, _MOST_MISTYPED = 600, 1
 
 
 @dataclass
@@ -120,6 +131,7 @@ class Dism(Reader):
         self._features: tuple[str, ...] = ()
         self._asked: str | None = None
         self._drivers: set[str] = set()
+        self._unknown: tuple[_Session, int | None] | None = None
 
     @property
     def is_offline(self) -> bool:
@@ -324,8 +336,20 @@ class Dism(Reader):
             self._failed(session)
         elif session.kind == RESTORE:
             self._emit(self._seen(line, "store", NOTHING, "dism", outcome=OK, marker="store_repaired"))
-        elif session.kind in (INSTALL, CLEANUP):
-            self._emit(self._seen(line, "install", session.subject, "dism", outcome=OK))
+        else:
+            if session.kind in (INSTALL, CLEANUP):
+                self._emit(self._seen(line, "install", session.subject, "dism", outcome=OK))
+            self._put_right(session, line)
+
+    def _put_right(self, session: _Session, line: Line) -> None:
+        """Where a name was mistyped and the same command went well with the right one, nothing is left to do."""
+        if self._unknown is None:
+            return
+        mistyped, time = self._unknown
+        soon = time is not None and line.time is not None and 0 <= line.time - time <= _PUT_RIGHT_S
+        if soon and session.kind == mistyped.kind and _is_mistyped(mistyped.subject.name or "", session.subject.name or ""):
+            self._emit(self._seen(line, "install", mistyped.subject, "dism", outcome=OK))
+            self._unknown = None
 
     def _failed(self, session: _Session) -> None:
         line, code = session.failure, _telling(session)
@@ -335,16 +359,24 @@ class Dism(Reader):
         if session.offline:
             self._emit(replace(self._seen(line, "offline", session.subject, "dism", marker="offline_image"), related=related))
             return
-        if code is None or not is_failure(code) or session.mistaken or code in _MISTAKES or session.kind in (OTHER, REMOVE):
+        if code is None or not is_failure(code) or session.mistaken or code in _MISTAKES or session.kind == OTHER:
             return
+        if session.kind == REMOVE and code not in (_UNKNOWN_NAME, *_DAMAGE):
+            return
+        if code == _UNKNOWN_NAME:
+            self._unknown = (replace(session), line.time)
         outcome = FAILED
         if code in _CANCELLED:
             outcome = CANCELLED
-        damaged = session.kind in (RESTORE, SCAN) or (session.kind == CLEANUP and code == _SOURCE_MISSING)
+        damaged = session.kind in (RESTORE, SCAN)
+        subject = session.subject
+        if _shows_damage(session, code):
+            # What was to be taken away or cleaned is not what is damaged.
+            damaged, subject = True, NOTHING
         layer = layer_of(code, "", repair=damaged)
         # What it met on the way, such as a /Source that is no folder, says nothing alone and a lot beside the result.
         beside = tuple(one for one in related if one not in (code, E_FAIL))
-        self._emit(replace(self._seen(line, layer, session.subject, "dism", code=code, outcome=outcome), related=beside))
+        self._emit(replace(self._seen(line, layer, subject, "dism", code=code, outcome=outcome), related=beside))
 
 
 _OF_THE_HOST = ("DISM Package Manager:", "DISM Image Session:")
@@ -374,6 +406,21 @@ def _rank(message: str, code: int | None) -> int:
     if message.startswith(("DISM Package Manager:", "API:", "DISM API:")):
         return _GIVEN_UP if code is not None and "(CBS HRESULT=" not in message else _BY_THE_WAY * (code is not None)
     return 0
+
+
+def _is_mistyped(name: str, right: str) -> bool:
+    """Whether one name may be the other with a slip of the finger: NetFx3 is no slip of NetFx4."""
+    if not name or not right or re.sub(r"\D", "", name) != re.sub(r"\D", "", right):
+        return False
+    typed, meant = Counter(name.lower()), Counter(right.lower())
+    return ((typed - meant) | (meant - typed)).total() <= _MOST_MISTYPED
+
+
+def _shows_damage(session: _Session, code: int) -> bool:
+    """Whether a command that brings nothing failed for the store itself."""
+    if session.kind == CLEANUP and code == _SOURCE_MISSING:
+        return True
+    return session.kind in (CLEANUP, REMOVE) and code in _DAMAGE
 
 
 def _kind_of_call(call: str, parameters: str) -> str:
