@@ -27,6 +27,7 @@ _FINAL = (
     "SetupNotify: Specifying extended data",
     "ImageExit: Initializing SetupResult",
     "ExecuteOperations: Main operation execution failed",
+    "ExecuteOperations: Failed execution phase",
     "CSetupPlatformPrivate::Execute: Execution of operations queue failed",
     "CInstallUI::OnFinalResult",
     "Current result: ",
@@ -39,6 +40,8 @@ _OUTER = (
     "CSetupManager::ExecuteInstallMode(",
     "CSetupManager::ExecuteDownlevelMode(",
     "CDlpTask::Execute(",
+    # That an operation failed ends the queue, but for one that can be tried again.
+    "Operation execution failed: ",
 )
 # What set-up showed before it gave up, in the language of its installer: these words are English.
 _SHOWN = re.compile(
@@ -196,6 +199,7 @@ class Setup(Reader):
 
     def _final(self, line: Line) -> None:
         ours = self._try
+        self._names(line.message)
         codes = _codes(line.message)
         phase = next(_phases(line.message), None)
         if not codes:
