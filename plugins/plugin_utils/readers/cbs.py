@@ -231,7 +231,7 @@ class Store(Reader):
             if not (named.name or named.kb):
                 other = beside.get(named.code, Subject(installer if named.layer == "install" else None))
                 named = replace(named, name=other.name, kb=other.kb)
-            if named.kb and named.code in _FILE_NOT_FOUND:
+            if named.code in _FILE_NOT_FOUND and (named.kb or (session.name and named.name == session.name)):
                 # No renewed cache of the agent brings it back.
                 named = replace(named, layer="store")
             if before is not None and _is_near(named.time, before):
@@ -263,8 +263,8 @@ class Store(Reader):
         if seen.code in self._named_beside:
             # `Failed to pin deployment while resolving Update: PACKAGE [HRESULT = X]`, then `Failed to perform operation. [HRESULT = X]`.
             beside = self._named_beside[seen.code]
-            if (beside.name or "").startswith("Wrapper-") and near.name:
-                # A name that Windows makes up for a part of the package.
+            if near.name and ((beside.name or "").startswith("Wrapper-") or beside.name == near.name):
+                # A name that Windows makes up for a part of the package; or the package itself, whose end names its KB as well.
                 beside = near
             return replace(seen, name=beside.name, kb=beside.kb)
         return replace(seen, name=near.name, kb=near.kb)
