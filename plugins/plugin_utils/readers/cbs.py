@@ -598,6 +598,10 @@ class Store(Reader):
         number = int(text, 0)
         if what == "Total Detected Corruption":
             self._summary["detected"] = number
+            if number == 0 and self._summary.get("result") == 0:
+                # What was repaired need not be told then, and is often cut off.
+                self._emit(self._seen(line, "store", outcome=OK, marker=PROOFS[False]))
+                self._summary = {}
             return
         detected, result = self._summary.get("detected"), self._summary.get("result")
         fixed, self._fixed = self._fixed, []
