@@ -30,9 +30,9 @@ _LOGGED = re.compile(r"[ \t>*]{0,12}(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:\.[0-9]{1,7})?Z?(?:[ \t]{0,4}(?:->|==>)|(?<=Z):?)[ \t]{1,4}")
 # `[17.01.2031 7:57:47] [Debug] `: a program's own log of what another one wrote.
 _LOGGED_BY = re.compile(r"\[[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}[ T][0-9:]{7,8}(?:[.,][0-9]{1,7})?\] \[[A-Za-z]{3,11}\] {1,8}(?:- )?")
-# A heading or a comment: what was pasted behind it is what the program wrote.
 # A line in bold type of a page.
 _BOLD = re.compile(r"\*\*([^*].{0,400}[^*])\*\*$")
+# A heading or a comment: what was pasted behind it is what the program wrote.
 _HEADING, _TITLE = re.compile(r"# "), re.compile(r"#{2,6} ")
 # `If you see "...", run ...`, a row of a table: what a program may write, not what it wrote.
 _SUPPOSED = re.compile(

@@ -194,7 +194,7 @@ _IN_WORDS = {
     "source files could not be found": 0x800F081F,
     "source files could not be downloaded": 0x800F0906,
     "referenced assembly could not be found": 0x80073701,
-    # ERROR_SERVICE_DISABLED, and
+    # ERROR_SERVICE_DISABLED.
     "cannot be started, either because it is disabled": _DISABLED,
     "er ist deaktiviert oder nicht mit aktivierten": _DISABLED,
     "aucun p\u00e9riph\u00e9rique activ\u00e9": _DISABLED,

@@ -68,9 +68,8 @@ _OF_WSUS = re.compile(r"https?://[^\s/]{1,200}/Content/[0-9A-Fa-f]{2}/[0-9A-Fa-f
 # What of a WSUS a search asks for, and how the request failed: `failed for <http://HOST:8530/selfupdate/wuident.cab>. error 0x80072efd`.
 # A page makes a link of the address, on a line of its own.
 _ASKED = re.compile(
-    r"failed for\s{0,2}<?\s{0,4}(?:\[url\])?https?://([^\s/<>\[\]]{1,120})/{1,2}(?:selfupdate|ClientWebService|SimpleAuthWebService)/"
-    r"[^\s<>\[\]]{1,200}?(?:\[/url\])?[\s>.:]{1,8}error (?:0x)?(8[0-9a-f]{7})",
-    re.I,
+    r"failed for(?i:\s{0,2}<?\s{0,4}(?:\[url\])?https?://([^\s/<>\[\]]{1,120})/{1,2}(?:selfupdate|ClientWebService|SimpleAuthWebService)/"
+    r"[^\s<>\[\]]{1,200}?(?:\[/url\])?[\s>.:]{1,8}error (?:0x)?(8[0-9a-f]{7}))"
 )
 # `WSUS server: <NULL>`, `WSUS server: (null)`: none.
 _WSUS_SERVER = re.compile(r"WSUS server: https?://([^\s/<>\[\]]{1,120})", re.I)
