@@ -47,6 +47,8 @@ _APP = re.compile(
 _PACKAGE = re.compile(r"\bPackage Name[ \t]{0,3}[=:][ \t]{0,3}([\w.~-]{2,80})", re.I)
 # What was at work: `Add [6] package C:\\$WINDOWS.~BT\\DUImageSandbox\\NAME.cab to C:\\$WINDOWS.~BT\\NewOS`.
 _AT_WORK = re.compile(r"\bAdd \[[0-9]{1,4}\] package (?:[^\r\n]{0,200}?\\)?([\w.~-]{4,150}?)\.(?:cab|msu|mum|esd)\b", re.I)
+# The rules OptionalComponent..., as SetupDiag puts them where the rule itself was not copied.
+_OF_A_COMPONENT = re.compile(r"SetupDiag reports Optional Component ")
 _REPORTS = re.compile(r"SetupDiag reports ([^\r\n.]{3,120})")
 _ADVICE = re.compile(r"\b(Recommend[^\r\n]{5,300})")
 _LOG_TIME = re.compile(r"\b([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2}), (?:Info|Warning|Error)")
@@ -127,7 +129,7 @@ def _culprit(rule: str, said: str) -> str | None:
         if app:
             return str(next(filter(None, app.groups()))).strip()
     package = part(_PACKAGE.search(said))
-    if not (package and rule.startswith("OptionalComponent")):
+    if not (package and (rule.startswith("OptionalComponent") or _OF_A_COMPONENT.search(said))):
         package = part(_AT_WORK.search(said))
     if package:
         return f"package {package}"
