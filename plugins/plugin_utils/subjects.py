@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from . import routing, updates
+from . import hresult, routing, updates
 from .observation import Observation
 from .situation import MICROSOFT, WSUS, Situation
 
@@ -100,7 +100,10 @@ def _update(observation: Observation) -> str | None:
         return f"update:{name}"
     if observation.source == "dism" and package:
         return f"feature:{package}"
-    return f"servicing:{package or observation.code or observation.marker}" if observation.source in ("cbs", "dism") else "update:"
+    if observation.source not in ("cbs", "dism"):
+        return "update:"
+    code = observation.code
+    return f"servicing:{package or (hresult.hex_of(code) if code else observation.marker)}"
 
 
 def _line(title: str, package: str, kb: str | None) -> str | None:
