@@ -69,6 +69,7 @@ MARKERS = {
     "catalog_corrupt": "The component store holds a damaged catalog",
     "mum_corrupt": "The component store holds a damaged package manifest",
     "mum_missing": "A package manifest of the component store is missing",
+    "component_gone": "A component that something needs is gone from the component store",
     "payload_missing": "A payload of the component store is missing",
     "payload_file_missing": "A payload of the component store is missing",
     "repair_file_missing": "CheckSUR did not get the files that repair the component store",

@@ -54,6 +54,9 @@ _SR_FILE = re.compile(
 )
 # Files that anybody may change: Windows does not protect them, and SFC has nothing to put in their place (KB954402, KB3022345).
 _UNPROTECTED = re.compile(r"\bof [\w.-]{1,80}-(?:Shell-Wallpaper|Unified-Telemetry-Client)\b", re.I)
+# Shortcuts and the like of the profile from which new ones are made: people and OneDrive's own removal take them away, SFC puts them
+# back at each run, and no update looks at them.
+_OF_A_PROFILE = re.compile(r"\[SR\] Repair(?:ing|ed)[^\r\n]{0,80}?\b[A-Z]:\\Users\\", re.I)
 _SR_MANIFEST = re.compile(r"Cannot verify component files for ([^,]{1,150}),")
 _SR_PROJECTED = re.compile(r"corrupted file ([^;\r\n]{1,400})")
 # Which of two files of one name a line speaks of: that of the 32 bits beside 64, or the system's own.
@@ -84,6 +87,8 @@ _STORE_CORRUPT = 0x800F0831
 _ASSEMBLY_MISSING = 0x80073701
 # ERROR_FAIL_REBOOT_REQUIRED: the stack takes nothing before a restart. It says so at level Info, and often nothing else was quoted.
 _RESTART_FIRST = 0x80070BC9
+# `(F) Component marked deleted and is no longer available for: [l:77 ml:140]'amd64_lab-assistant_31bf3856ad364e35_10.0.26100.1_none_...'`
+_DELETED = re.compile(r"Component marked deleted\b[^\[\r\n]{0,80}(?:\[[^\]]{1,40}\] ?)?['\"]([^'\"\r\n]{3,200})['\"]")
 # CSI looks for values of the registry that need not be there.
 _LOOKUP = re.compile(r"::DirectRegistryProvider::|::CKey::|SysQueryValueKey")
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
@@ -112,6 +117,8 @@ _SESSION_S = 3600
 _MAX_SESSIONS, _MAX_PENDING = 5000, 300
 # Looked for and not there, and maybe not needed.
 _WEAK = "lookup"
+# A component that was taken out of the store although something needs it.
+_GONE = "component_gone"
 # ERROR_NOT_FOUND: of packages of all versions it is asked whether they are there.
 _NOT_FOUND_CODE = 0x80070490
 # An excerpt is no longer; healthy hosts log these all day.
@@ -130,6 +137,14 @@ _DRIVER_FAILED = re.compile(r"\bindex: [0-9]{1,6}, phase: [0-9]{1,3}, result (?!
 # `Doqe: Installing driver Update ID: Package_2_for_KB943899~31bf3856ad364e35~x86~~6.0.2.1~943899-4_RTM_neutral_GDR`.
 _DRIVER_OF_UPDATE = "Installing driver Update ID: "
 _OF_DRIVERS = re.compile(r"driver (?:updates|operations)|\bDoqe: ", re.I)
+# `Pkgmgr: Install Drivers Offline Callback: ERROR: Failed to install driver package 'E:\\drv\\lab.inf'. (Error code (HRESULT) 0x8007001d.)`
+# Pages make another sign of the x, too.
+_PKGMGR_DRIVER = re.compile(
+    rf"\bFailed to (?:stage|install|import|add) (?:the )?driver(?: package)? {_QUOTE}(?:[^'\"\u2018\u2019\r\n]{{0,300}}[\\/])?"
+    rf"([^'\"\u2018\u2019\\/\r\n]{{1,100}}\.inf){_QUOTE}", re.I
+)
+_PKGMGR_CODE = re.compile("\\b0[x\u00d7]([89c][0-9a-f]{7})\\b", re.I)
+_MOST_DRIVERS = 50
 _SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
 _SR_DRIVER_REPAIRED = re.compile(r"\[Pnp\] Repaired file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120}?)\s*$")
 
@@ -160,6 +175,7 @@ class Store(Reader):
         self._coded: Observation | None = None
         self._failed_sessions: set[tuple[str, int]] = set()
         self._failed_driver: str | None = None
+        self._refused: set[str] = set()
         self._driver_update = NOTHING
         # Why a restart is to try again, and whether it is a rollback that it comes back from.
         self._original: Observation | None = None
@@ -281,6 +297,8 @@ class Store(Reader):
             self._emit(self._seen(line, "store", self._last_damage, marker="repair_failed"))
         elif message.startswith(_CORRUPT_PACKAGE) or (line.is_error and _CORRUPT_PACKAGE[1] in message):
             self._emit(self._seen(line, "store", subject_of(message), code=_STORE_CORRUPT))
+        elif message.startswith("Pkgmgr: "):
+            self._driver_refused(line)
         elif line.component == "CSI":
             if line.is_error or (not line.level and " (F) " in message):
                 self._csi(line)
@@ -292,7 +310,7 @@ class Store(Reader):
         if "[SR] Cannot " in message and _UNPROTECTED.search(message):
             self._spared.add(_file_of(part(_SR_FILE.search(message))))
             return
-        if "[SR] Could not reproject" in message and _projected(message) in self._spared:
+        if _OF_A_PROFILE.search(message) or ("[SR] Could not reproject" in message and _projected(message) in self._spared):
             return
         if "[SR] Cannot " in message or "[SR] Could not reproject" in message:
             self._sfc_failed = True
@@ -372,6 +390,10 @@ class Store(Reader):
         if marker:
             self._mark(line, marker, telling)
             return
+        deleted = _DELETED.search(message)
+        if deleted:
+            self._keep(self._seen(line, "store", Subject(clean(deleted.group(1), 150)), marker=_GONE))
+            return
         code = telling
         if code is None:
             code = _csi_code(message)
@@ -393,6 +415,8 @@ class Store(Reader):
             return
         if _LOOKUP.search(message):
             return
+        if subject == NOTHING and self._follows_a_gone_component(line, code):
+            return
         if code not in _FILE_NOT_FOUND:
             if _STORE_FILE.search(message) and "SysReadFile" in message:
                 # A file of the store that is there and cannot be read: the disk, or its compression (WOF).
@@ -404,6 +428,14 @@ class Store(Reader):
             weak = _WEAK if _FILE_LOOKUP.search(message) else None
             name = subject.name or _sought(message) or part(_SERVICE.search(message))
             self._keep(self._seen(line, "install", Subject(name, subject.kb), code=code, marker=weak))
+
+    def _follows_a_gone_component(self, line: Line, code: int) -> bool:
+        """Whether CSI gives up for the component that it has just missed: that one is the failure, and the code is told beside it."""
+        last = self._pending[-1] if self._pending else None
+        if last is None or last.marker != _GONE or not _is_near(last.time, line.time):
+            return False
+        self._out.aside(code)
+        return True
 
     def installer_ended(self, line: Line, name: str | None) -> None:
         """An installer within an operation did not end well. Where the queue gives up for it, that is the same failure."""
@@ -617,6 +649,14 @@ class Store(Reader):
         elif result == 0:
             # A total of 0 beside an operation that failed says nothing: seen with 0x80070bc9.
             self._emit(self._seen(line, "store", outcome=OK, marker=PROOFS[detected > 0]))
+
+    def _driver_refused(self, line: Line) -> None:
+        """A driver package that the package manager of Vista could not add to an image: set-up gave it a folder of drivers."""
+        name, code = part(_PKGMGR_DRIVER.search(line.message)), searched(_PKGMGR_CODE, line.message)
+        if name is None or name.lower() in self._refused or len(self._refused) >= _MOST_DRIVERS:
+            return
+        self._refused.add(name.lower())
+        self._emit(self._seen(line, "drivers", Subject(name), marker="driver_refused", related=(code,) if is_failure(code) else ()))
 
     def driver(self, line: Line) -> None:
         """SFC looks at the files of drivers in a second round; `Corrupt file` alone is repaired by the next line."""
