@@ -328,10 +328,14 @@ def _listed_reset(case: _Case) -> Routed | None:
     return _only(_lists(case, "reset") and not _asks_wsus(case), _reset(case))
 
 
+# A component or a package of Vista, Windows 7 or their servers, by its version: `..._6.1.7601.17514_none_...`, `...~amd64~~6.1.1.0`.
+_OLD_RELEASE = re.compile(r"_6\.(?:0\.600[0-3]|1\.760[01])\.[0-9]|~6\.[01]\.[0-9]{1,4}\.[0-9]")
+
+
 def _dism(case: _Case) -> Routed | None:
     """DISM, then SFC. That the store is damaged is said only where its own codes, SFC or the look say so."""
     failure = case.failure
-    if failure.source == "checksur":
+    if failure.source == "checksur" or _OLD_RELEASE.search(failure.name or ""):
         return _owner("admin", replace(case, step="checksur"))
     damaged = failure.code is None or hresult.nt_to_win32(failure.code) in _DAMAGE_CODES or case.situation.store_damaged
     step = "dism" if damaged else "dism_check"
