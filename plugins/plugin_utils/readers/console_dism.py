@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
 from .console_screen import Piece, Screen
 from .records import Collector, kb_of, part, to_code
@@ -30,6 +31,8 @@ _LOG = re.compile(r"[\\/]dism[^\\/:*?\"<>|\n]{0,40}\.log\b", re.I)
 _LABEL = r"([^\W\d_]{1,16})[ \u00a0]?[:\uff1a][ \u00a0]{0,2}"
 _HEX = re.compile(_LABEL + r"(0x[8c][0-9a-f]{7})(?![0-9a-z]| ?\()", re.I)
 _DECIMAL = re.compile(_LABEL + r"([0-9]{1,5})$")
+# Who tells of a call writes a word before what it ended with: `Result: Error: 0x800f081f`.
+_TOLD = re.compile(_LABEL + r"(?=" + _LABEL + r"0x[8c][0-9a-f]{7}\.?$)", re.I)
 # A program that calls DISM may log the arguments alone.
 _COMMAND = re.compile(
     r"\b(?:dism(?:\.exe)?[\"']?|Arguments:(?= {1,40}/(?:online|image)))"
@@ -48,7 +51,13 @@ _REPAIR = re.compile(
 )
 _RESTORE = re.compile(r"[/-]restorehealth\b", re.I)
 _PACKAGES = re.compile(r"[/-](?:add-package|remove-package|enable-feature|disable-feature|add-capability|remove-capability)\b", re.I)
-_IMAGE = re.compile(r"(?<!\S)[/-]image:", re.I)
+# Of what works on an image: the folder that it is laid out in, or the file that it lies in.
+_IMAGE = re.compile(
+    r"(?<!\S)[/-](?:image:|(?:apply|append|capture|commit|mount|remount|split|unmount)-(?:customdataimage|ffu|image|wim)\b"
+    r"|export-image\b|cleanup-(?:wim|mountpoints)\b)", re.I
+)
+# The file alone tells of one image and another; `/MountDir:` and `/ApplyDir:` are only the places where they are.
+_IMAGE_FILE = re.compile(r"[/-](?:image|wim|source|ffu)file:[\"']?(?:[^\"'\s]{0,200}[\\/])?([^\s\"'\\/:]{1,100})", re.I)
 _OFFLINE = re.compile(
     r"(?<!\S)[/-](?:image|apply-\w+|capture-\w+|mount-\w+|unmount-\w+|commit-\w+|cleanup-(?:wim|mountpoints)|export-\w+)\b", re.I
 )
@@ -67,6 +76,7 @@ _DONE = "The operation completed successfully"
 _NOT_ELEVATED, _BAD_FORMAT = 0x800702E4, 0x8007000B
 # A typing error, and a console without rights: nothing was tried.
 _MISTAKES = (0x80070057, _NOT_ELEVATED)
+# Codes of wimgapi.dll, which mounts files of images: nothing of the Windows that runs has any.
 _MOUNT = 0xC142
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
 # CBS_E_IMAGE_UNSERVICEABLE: a package that failed has spoiled those behind it.
@@ -233,6 +243,10 @@ def _read_end(run: _Run, piece: Piece, index: int) -> None:
             run.line = text[found.start() :] if len(text) > _LONG_LINE else text
         run.last, run.shown = index, run.shown or bool(run.command)
         return
+    if found and run.command and run.code is None and _TOLD.match(text):
+        # Only the path of its log, a line or two below, says that DISM wrote it.
+        run.guess, run.guessed, run.place, run.line = to_code(found.group(2)), index, piece.place, text
+        return
     decimal = _DECIMAL.match(text)
     if decimal and run.code is None:
         code = to_code(decimal.group(2))
@@ -305,7 +319,8 @@ def _failure(run: _Run, out: Collector) -> Observation | None:
     code = run.code
     if code is None or not run.shown or code in _MISTAKES or not code & 0x80000000:
         return None
-    if _IMAGE.search(run.command):
+    if _IMAGE.search(run.command) or code >> 16 == _MOUNT:
+        named = (part(names.search(run.command)) for names in (_FEATURE, _DRIVER, _PACKAGE_PATH, _IMAGE_FILE))
         return Observation(
             "dism",
             "offline",
@@ -313,10 +328,10 @@ def _failure(run: _Run, out: Collector) -> Observation | None:
             channel=out.channel,
             marker="offline_image",
             related=(code,),
-            name=run.package or part(_FEATURE.search(run.command)) or part(_DRIVER.search(run.command)),
+            name=run.package or next(filter(None, named), hresult.hex_of(code)),
             line=run.line,
         )
-    if run.is_foreign or code >> 16 == _MOUNT:
+    if run.is_foreign:
         return None
     layer = layer_of(code, run.line, repair=run.is_repair)
     if code in _FILE_NOT_FOUND and run.package and not run.is_repair:

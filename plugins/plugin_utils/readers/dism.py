@@ -22,7 +22,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from ..observation import CANCELLED, FAILED, OK
+from .. import hresult
+from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, clean, is_failure, kb_of, part, to_code
 from .stack import E_FAIL, NOTHING, Line, Reader, Subject, layer_of
 
@@ -77,6 +78,11 @@ _MAPPED = re.compile(r"\bFeature ([\w.~-]{2,120}) with CBS state")
 # `Failed opening package @Foundation. - CDISM...`; a path is no name.
 _OPENED = re.compile(r"Failed opening package (@?[A-Za-z][\w.~-]{2,120}?)\. - ")
 _OPENING = re.compile(r"\bopen", re.I)
+# The part of DISM that services Windows. Providers for what is not there (WinPE, siloed packages) are missed by many a healthy host.
+_NOT_LOADED = re.compile(r"Failed to Load the provider: [^\r\n]{0,300}\\CbsProvider\.dll|- CDISMPackageManager::Initialize\(hr:", re.I)
+_UNSUPPORTED = re.compile(r"No providers were found that support the command ?(?:\(([\w-]{3,40})\))?")
+# Codes of wimgapi.dll: an image that is mounted, written or unmounted. What is no mounted image is asked of every folder.
+_MOUNT, _NOT_MOUNTED = 0xC142, 0xC142011C
 # Who called made a mistake, and nothing is broken: ERROR_INVALID_PARAMETER, ERROR_INVALID_NAME, ERROR_NOT_SUPPORTED,
 # ERROR_ELEVATION_REQUIRED.
 _MISTAKES = (0x80070057, 0x8007007B, 0x80070032, 0x800702E4)
@@ -118,6 +124,8 @@ class _Session:
     code: int | None = None
     rank: int = 0
     codes: list[int] = field(default_factory=list)
+    # Why the part of DISM that services Windows could not be loaded.
+    not_loaded: int | None = None
 
 
 class Dism(Reader):
@@ -132,6 +140,7 @@ class Dism(Reader):
         self._asked: str | None = None
         self._drivers: set[str] = set()
         self._unknown: tuple[_Session, int | None] | None = None
+        self._nameless: list[Observation] = []
 
     @property
     def is_offline(self) -> bool:
@@ -144,6 +153,17 @@ class Dism(Reader):
             self._failed(session)
         self._open.clear()
         self._current = None
+        self._tell_nameless()
+
+    def _tell_nameless(self) -> None:
+        """Failures without a date and a name. Where the stack names what failed with the same code, nothing else joins the two."""
+        if not self._nameless:
+            return
+        named = {seen.code for seen in self._out.result() if seen.source == "cbs" and (seen.name or seen.kb)}
+        for seen in self._nameless:
+            if seen.code not in named:
+                self._emit(seen)
+        self._nameless.clear()
 
     def line(self, line: Line) -> None:
         message = line.message
@@ -291,7 +311,7 @@ class Dism(Reader):
             session.pids.add(pid or "")
             return session
         if not message.startswith(_OF_THE_HOST):
-            return self._current
+            return self._current or self._of_a_cut_log(line)
         waiting = [one for one in self._open if not one.bound]
         near = [one for one in waiting if _is_near(one, line)]
         if waiting:
@@ -308,12 +328,26 @@ class Dism(Reader):
             session.pids.add(pid)
         return session
 
+    def _of_a_cut_log(self, line: Line) -> _Session | None:
+        """A session of which nothing was quoted but what it failed with: an image, or a provider that could not be loaded."""
+        code = _code_of(line.message) or 0
+        on_an_image = code >> 16 == _MOUNT and code != _NOT_MOUNTED
+        if not _is_error(line) or not (on_an_image or _NOT_LOADED.search(line.message)):
+            return None
+        session = self._begin(line)
+        session.offline = on_an_image
+        return session
+
     # -- what went wrong
 
     def _error(self, line: Line, session: _Session) -> None:
         message = line.message
         _learn(session, message, (self._asked,) if self._asked else self._features)
         code = _code_of(message)
+        if _NOT_LOADED.search(message):
+            session.not_loaded = session.not_loaded or code
+        elif _UNSUPPORTED.search(message):
+            code = session.not_loaded or code
         rank = _rank(message, code)
         if rank == 0 and not (session.offline and _ends_a_command(message)):
             return
@@ -357,7 +391,8 @@ class Dism(Reader):
             return
         related = tuple(dict.fromkeys(session.codes))[:_MAX_RELATED]
         if session.offline:
-            self._emit(replace(self._seen(line, "offline", session.subject, "dism", marker="offline_image"), related=related))
+            seen = self._seen(line, "offline", _of_an_image(session, code), "dism", marker="offline_image")
+            self._emit(replace(seen, related=related))
             return
         if code is None or not is_failure(code) or session.mistaken or code in _MISTAKES or session.kind == OTHER:
             return
@@ -376,7 +411,13 @@ class Dism(Reader):
         layer = layer_of(code, "", repair=damaged)
         # What it met on the way, such as a /Source that is no folder, says nothing alone and a lot beside the result.
         beside = tuple(one for one in related if one not in (code, E_FAIL))
-        self._emit(replace(self._seen(line, layer, subject, "dism", code=code, outcome=outcome), related=beside))
+        self._tell(replace(self._seen(line, layer, subject, "dism", code=code, outcome=outcome), related=beside))
+
+    def _tell(self, seen: Observation) -> None:
+        if seen.time is None and not (seen.name or seen.kb) and len(self._nameless) < _MAX_SESSIONS:
+            self._nameless.append(seen)
+            return
+        self._emit(seen)
 
 
 _OF_THE_HOST = ("DISM Package Manager:", "DISM Image Session:")
@@ -387,7 +428,8 @@ def _is_error(line: Line) -> bool:
     """By its level; where a paste has lost it, by its words."""
     if line.level:
         return line.is_error or "(CBS HRESULT=" in line.message
-    return "Failed" in line.message or "but failed" in line.message or "(CBS HRESULT=" in line.message
+    words = ("Failed", "but failed", "(CBS HRESULT=", "No providers were found that support")
+    return any(said in line.message for said in words)
 
 
 def _code_of(message: str) -> int | None:
@@ -453,8 +495,11 @@ def _learn(session: _Session, message: str, features: tuple[str, ...]) -> None:
         session.kind = OTHER
     if "Failed to access the image folder" in message:
         session.offline = True
-    if "No providers were found that support the command" in message:
-        session.mistaken = True
+    unsupported = _UNSUPPORTED.search(message)
+    if unsupported:
+        # A typing error, unless the provider that knows the command is what is lacking.
+        session.mistaken = session.not_loaded is None
+        session.kind = _COMMAND_WORDS.get((unsupported.group(1) or "").lower(), session.kind)
 
 
 def _guess(session: _Session, message: str, features: tuple[str, ...]) -> None:
@@ -468,6 +513,13 @@ def _guess(session: _Session, message: str, features: tuple[str, ...]) -> None:
     if word.endswith("-feature") and len(features) == 1 and session.subject == NOTHING:
         # What lists features tells of hundreds.
         session.subject = _named(list(features))
+
+
+def _of_an_image(session: _Session, code: int | None) -> Subject:
+    """What a command on an image was about; the code stands in for a name that nothing tells."""
+    if session.subject == NOTHING and code:
+        return Subject(hresult.hex_of(code))
+    return session.subject
 
 
 def _forget(session: _Session) -> None:

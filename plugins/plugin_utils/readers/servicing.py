@@ -164,11 +164,12 @@ class Servicing:
 def _headless(raw: str) -> tuple[str, str, str]:
     """Level, component and message of a line without a level: Server 2012 writes the summaries of repairs so, and pastes lose it."""
     text = part(DATED.match(raw), 3) or raw
+    # The name of the part that writes begins with `DISM`, too.
+    if _OF_DISM.match(text):
+        return "", "DISM", text.lstrip(" \t>*")
     named = _NAMED_PART.match(text)
     if named:
         return "", named.group(1), text[named.end() :]
-    if _OF_DISM.match(text):
-        return "", "DISM", text.lstrip(" \t>*")
     return "", "CBS", text
 
 
@@ -248,7 +249,8 @@ _SERVICING_SIGN = re.compile(
     r"|, (?:Info|Warning|Error) {1,24}(?:\[0x[0-9a-f]{2,8}\] {1,8})?(?:CBS|CSI|DISM|DEPLOY)[ \t]"
     r"|(?:^|\n)[ \t>*]{0,8}(?:CSI[ \t]{1,8}[0-9a-f]{8}[ @]|(?:CBS|DISM) {3,8}[A-Z])"
     r"|\[HRESULT = 0x[0-9a-f]{8} - |\[Pnp\] Failed repairing file"
-    r"|\[SR\] |Total Detected Corruption:|DISM\.EXE: (?:Executing command line|<-----|DISM Package Manager)|DISM Package Manager: PID="
+    r"|\[SR\] |Total Detected Corruption:|DISM\.EXE: (?:Executing command line|<-----|DISM Package Manager)"
+    r"|DISM (?:Package Manager|Provider Store): PID="
     r"|Checking System Update Readiness|Checking Windows Servicing Packages|Checking Package Manifests and Catalogs"
     r"|(?:^|\n)[ \t>*]{0,8}\((?:f|fix|p|w)\)[ \t]{1,8}(?:CBS|CSI) [A-Z]"
     r"|(?:^|\n)[ \t>*]{0,8}Unavailable repair files:|Seconds executed: ?[0-9]{1,7}\s{1,12}(?:Found [0-9]|No errors detected)"

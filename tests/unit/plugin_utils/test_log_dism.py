@@ -131,7 +131,7 @@ def test_the_stack_speaks_of_the_image_that_dism_works_on() -> None:
         ("appostarsi-w11-22h2-0x800f081f.log", {("store", 0x800F081F, None, 2)}),
         ("asus-w11-24h2-healthy.log", set()),
         ("dieter-win7-lf-only.log", set()),
-        ("findingsanity-sccm-offline.log", {("offline", None, None, 1)}),
+        ("findingsanity-sccm-offline.log", {("offline", None, "0x80070020", 1)}),
         ("iideerii-w10-netfx3-0x800f081f.log", {("install", 0x800F081F, "NetFx3", 5)}),
         ("ones-winpe-cbs-named.log", set()),
         ("semenova-win81.log", set()),
