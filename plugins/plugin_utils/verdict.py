@@ -129,6 +129,13 @@ def _named(good: list[State]) -> str:
     return ", ".join(list(names)[:2])
 
 
+# What DISM proved, and what SFC did: its files are no more than a part of the store.
+_PROVED = {
+    "store:packages": "The component store is proved to be sound",
+    "store:files": "SFC has left no damaged file",
+}
+
+
 def _lacking(known: States) -> str:
     """What is not shown by what went well; '' where a search did, or an update of Windows.
 
@@ -147,8 +154,10 @@ def _lacking(known: States) -> str:
         return f"Only definitions, tools or drivers were installed ({_named(own)}): that says nothing of the updates of Windows."
     if loaded:
         return f"Nothing here says whether what was downloaded was installed ({_named(loaded)})."
-    if any(state.subject.startswith("store:") and any(one.name is None for one in state.successes) for state in good):
-        return "The component store is proved to be sound; nothing here says whether searches and installations of updates work."
+    sound = {state.subject for state in good if any(one.name is None for one in state.successes)}
+    proofs = [words for subject, words in _PROVED.items() if subject in sound]
+    if proofs:
+        return f"{proofs[0]}; nothing here says whether searches and installations of updates work."
     return NOTHING_SHOWN
 
 

@@ -310,14 +310,14 @@ class Store(Reader):
         if "[SR] Cannot " in message and _UNPROTECTED.search(message):
             self._spared.add(_file_of(part(_SR_FILE.search(message))))
             return
-        if _OF_A_PROFILE.search(message) or ("[SR] Could not reproject" in message and _projected(message) in self._spared):
+        if "[SR] Could not reproject" in message and _projected(message) in self._spared:
             return
         if "[SR] Cannot " in message or "[SR] Could not reproject" in message:
             self._sfc_failed = True
             self._sfc_damage(line)
         elif "[SR] Repairing file" in message or "[SR] Repaired file" in message or "[SR] Repairing corrupted file" in message:
             name = _sfc_file(message)
-            if len(self._sfc_mended) < _MAX_SESSIONS:
+            if len(self._sfc_mended) < _MAX_SESSIONS and not _OF_A_PROFILE.search(message):
                 self._sfc_mended.append(self._seen(line, "store", Subject(name), marker="sr_damaged"))
             self._mended(line, name)
         elif _SR_COUNT.search(message):

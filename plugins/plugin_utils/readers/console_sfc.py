@@ -49,7 +49,9 @@ _SFC_BEGINS = re.compile(r"Beginning (?:system scan|verification)|^(?:[^\s<>|]{0
 _FULL = re.compile(r"100 ?%|% ?100\b")
 _SHARE = re.compile(r"\b[0-9]{1,3} ?%|% ?[0-9]{1,3}\b")
 _RAN_LINES, _MOST_LINES = 60, 500
-_SFC_PENDING = re.compile(r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1,3}pending\b[^.]{1,80}")
+_SFC_PENDING = re.compile(
+    r"There\s{1,3}is\s{1,3}a\s{1,3}system\s{1,3}repair\s{1,3}pending\b[^.]{1,80}|Es\s{1,3}steht\s{1,3}eine\s{1,3}Systemreparatur\s{1,3}aus\b[^.]{1,80}"
+)
 # SFC names the log without percent signs, then an example of it, only where files were damaged.
 _SFC_LOG = re.compile(r"windir%?\\Logs\\CBS\\CBS\.log.{0,80}?[A-Z]:\\Windows\\Logs\\CBS\\CBS\.log", re.I | re.S)
 # Whether all was repaired stands in words alone. A text in none of these languages says that files were damaged, no more.
@@ -75,6 +77,11 @@ _ADMINISTRATOR = re.compile(
 )
 _SFC_NAMED = re.compile(r"(?<![\w/\\])sfc(?![\w/\\:])", re.I)
 _REFUSED_BELOW = 4
+# `Restart Windows and run sfc again.` below its call and its first line, in any language but English, whose own sentence is known: of all
+# that SFC writes, this and the refusal alone name it.
+_AGAIN = re.compile(r"(?<![a-z])Windows(?![a-z])[^/\\\n]{0,60}?(?<![a-z0-9/\\.-])sfc(?![a-z0-9/\\:-]| {1,3}/)", re.I)
+_ENGLISH = re.compile(r"\b(?:again|ran|run|the)\b", re.I)
+_PENDING_BELOW, _LONGEST_LINE = 6, 160
 
 
 def is_sfc(screen: Screen) -> bool:
@@ -85,7 +92,9 @@ def is_sfc(screen: Screen) -> bool:
         return True
     if any(True for _said in _sfc_said(screen)) or _sfc_ran(screen) or _sfc_translated(screen):
         return True
-    return _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None
+    if _SFC_LOG.search(screen.text) is not None or _SFC_PENDING.search(screen.text) is not None:
+        return True
+    return any(True for _piece in _pending_translated(screen))
 
 
 def _sfc_ran(screen: Screen) -> bool:
@@ -156,6 +165,27 @@ def _refusal(screen: Screen) -> Piece | None:
     return next((piece for piece in below if _SFC_NAMED.search(piece.text) and _ADMINISTRATOR.search(piece.text)), None)
 
 
+def _pending_translated(screen: Screen) -> Iterator[Piece]:
+    """Where SFC, below its call and before any share of progress, asks for a restart in another language."""
+    for index, piece in enumerate(screen.pieces):
+        if not _SFC_RAN.search(piece.text):
+            continue
+        for below in screen.pieces[index + 2 : index + 1 + _PENDING_BELOW]:
+            if below.is_prompt or _SHARE.search(below.text) or len(below.text) > _LONGEST_LINE:
+                break
+            if _AGAIN.search(below.text) and not (_ADMINISTRATOR.search(below.text) or _ENGLISH.search(below.text)):
+                yield below
+                break
+
+
+def _pending(screen: Screen, out: Collector) -> None:
+    """That a repair waits for a restart."""
+    said = [(screen.at(found.start()), found.group(0)) for found in _SFC_PENDING.finditer(screen.text)]
+    said = said or [(piece, piece.text) for piece in _pending_translated(screen)]
+    for piece, line in said:
+        out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=line))
+
+
 def sfc(screen: Screen, out: Collector) -> None:
     """Read what SFC found."""
     told: set[int] = set()
@@ -173,9 +203,7 @@ def sfc(screen: Screen, out: Collector) -> None:
         piece = screen.at(offset)
         told.add(screen.index_at(offset))
         out.add(Observation("sfc", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
-    for found in _SFC_PENDING.finditer(screen.text):
-        piece = screen.at(found.start())
-        out.add(Observation("sfc", "store", place=piece.place, channel=out.channel, marker="sfc_repair_pending", line=found.group(0)))
+    _pending(screen, out)
     for found in _SFC_LOG.finditer(screen.text):
         index = screen.index_at(found.start())
         if not any(index - _SAME_RUN <= other <= index for other in told):
