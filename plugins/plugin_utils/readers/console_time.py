@@ -147,11 +147,16 @@ def _free_fields(screen: Screen) -> list[Observation]:
         source = _A_SOURCE.match(piece.text)
         if source and label and piece.text.startswith(label):
             seen.append(_seen(piece, OK, name=source.group(1)))
-        elif (free or reference) and index - last >= _FIELDS and not screen.is_supposed(screen.start_of(index)):
+        elif index - last >= _FIELDS and _is_field(screen, index, free or reference):
             seen.append(_seen(piece, marker="clock_runs_free", name=part(free, 2)))
             last = index
         label = part(free) or label
     return seen
+
+
+def _is_field(screen: Screen, index: int, found: re.Match[str] | None) -> bool:
+    """Whether a field that was found was written by w32tm, and is not only spoken of."""
+    return found is not None and not screen.is_supposed(screen.start_of(index) + found.end())
 
 
 def _not_run(screen: Screen) -> list[Observation]:
