@@ -58,6 +58,8 @@ _NOT_ONLY_SPACE = (0x80070660, 0x80070299)
 _MAX_NAME = 80
 # `Update for Windows (KB5099001)`, as an .msu is called; `Security Update for Windows Server 2012 R2 (KB...)`.
 _FOR_WINDOWS = re.compile(r"\b(?:Update|Hotfix|Rollup) for Windows\b(?! (?:Defender|Mail|Live|Media))", re.I)
+# Packages of features on demand, as the servicing stack names them: Microsoft-Windows-NetFx3-OnDemand-Package~31bf3856ad364e35~...
+_ON_DEMAND = re.compile(r"(?:-OnDemand|-FoD|LanguageFeatures-[\w-]{1,60})-Package(?:~|$)", re.I)
 
 
 @dataclass(frozen=True)
@@ -490,8 +492,9 @@ def _policy_if_wsus(case: _Case) -> Routed | None:
 
 def _feature(case: _Case) -> Routed | None:
     """Files of a feature that was switched off: they come from a source or, by policy, from Microsoft; the store is sound."""
-    name = (case.failure.name or "").lower()
-    if not (case.failure.subject.startswith("feature:") or name.startswith("netfx")):
+    subject, name = case.failure.subject, case.failure.name or ""
+    on_demand = subject.startswith("servicing:") and _ON_DEMAND.search(name) is not None
+    if not (on_demand or subject.startswith("feature:") or name.lower().startswith("netfx")):
         return None
     features = replace(case, step="features")
     return _policy_if_wsus(features) or _owner("admin", features)
