@@ -102,6 +102,14 @@ _CORRUPT_PACKAGE = ("Store corruption, ", "Mark store corruption flag")
 _DAMAGED_BY_CODE = (0x80073712, 0x80073715, 0x800736CC, 0x800F0983, 0x800F0984, 0x800F0991)
 # Level Error, and yet only the window of whoever asked that went away.
 _TALK = ("UI handler", "SQM: ", "Logged @")
+# An installer that Windows does not rely on, or that failed while all was taken back: the queue goes on.
+_IGNORED, _NOT_IGNORED = "Failure will be ignored", "Failure will not be ignored"
+# What a start after a restart brought each package to: `... completed startup processing, new state: Installed, original: Staged,
+# targeted: Installed.  hr = 0x0`.
+_STARTED_UP = re.compile(
+    r"Startup: Package: .{3,300} completed startup processing, new state: ([A-Za-z ]{3,30}), original: ([A-Za-z ]{3,30}), "
+    r"targeted: ([A-Za-z ]{3,30})\.\s{1,4}hr = (0x[0-9a-fA-F]{1,8})\b"
+)
 # Steps of the executor; a lookup seldom has such a prefix, but `Exec: Failed to read AutoRepairNeeded.` is one.
 _STEP = re.compile(
     r"(?:Exec|Doqe|Doq|Session|Startup|Shtd|Plan|Repr|Aproc|Poqexec): ?Failed(?! to (?:read|query|get|look up|determine|check)\b)"
@@ -180,6 +188,9 @@ class Store(Reader):
         # Why a restart is to try again, and whether it is a rollback that it comes back from.
         self._original: Observation | None = None
         self._rolls_back = False
+        # Whether the queue stops for an installer; whether what a start went through was brought in, and whether all of it went well.
+        self._queue_stops = False
+        self._brought_in, self._all_well = False, True
         # What a repair mended is history where it mended all, and no damage where it did not.
         self._fixed: list[Observation] = []
         # What gave up at level Info, by its code, and how many lines there are in all.
@@ -214,6 +225,7 @@ class Store(Reader):
     def _settle(self, *, succeeded: bool, session: Subject = NOTHING, time: int | None = None, ended: bool = True) -> None:
         """End an operation: its errors count unless it succeeded, and are about what it was about unless they say it."""
         pending, self._pending = self._pending, []
+        self._queue_stops = False
         if succeeded:
             self._pinned = None
         if ended or not any(seen.marker != _WEAK for seen in pending):
@@ -381,6 +393,10 @@ class Store(Reader):
         message = line.message
         if "Logged @" in message:
             return
+        if _IGNORED in message:
+            self._ignored(line)
+            return
+        self._queue_stops = self._queue_stops or _NOT_IGNORED in message
         gle = telling = searched(_GLE, message)
         if gle == E_FAIL:
             # CSI ends nearly every message with it; beside a marker it says nothing and would only hide the marker.
@@ -406,6 +422,12 @@ class Store(Reader):
             return
         # One fault has one code in every log.
         self._csi_error(line, hresult.nt_to_win32(code))
+
+    def _ignored(self, line: Line) -> None:
+        """The queue goes on without an installer: what it said of itself just before is no failure, where nothing stopped the queue."""
+        code = searched(_OF_INSTALLER, line.message) or searched(ANY_HEX, line.message)
+        if not self._queue_stops:
+            self._pending = [seen for seen in self._pending if seen.code != code or not _is_near(seen.time, line.time)]
 
     def _csi_error(self, line: Line, code: int) -> None:
         message = line.message
@@ -478,6 +500,8 @@ class Store(Reader):
             return
         if message.startswith("Clearing original failure status"):
             self._cleared()
+            return
+        if message.startswith("Startup: P") and self._starts_up(line):
             return
         self._failed_driver = part(_DRIVER_FAILED.search(message)) or self._failed_driver
         subject = self._subject(message)
@@ -576,6 +600,28 @@ class Store(Reader):
         if self._rolls_back:
             self._keep_original()
             self._settle(succeeded=False)
+
+    def _starts_up(self, line: Line) -> bool:
+        """Whether the line tells what a start made of a package; once it has gone through all, the errors on the way mean nothing."""
+        package = _STARTED_UP.match(line.message)
+        if package is not None:
+            new, original, targeted, result = package.groups()
+            code, subject = int(result, 16), subject_of(line.message)
+            well = new == targeted and code == 0
+            self._all_well = self._all_well and well
+            if well and (original, new) == ("Staged", "Installed") and not self._rolls_back:
+                # What a rollback brings back was not staged before.
+                self._brought_in = True
+                self._emit(self._seen(line, "install", subject, outcome=OK))
+            elif is_failure(code) and (subject.name or "").startswith("Package_for_"):
+                self._settle(succeeded=False, session=subject, time=line.time)
+                self._fail(self._seen(line, layer_of(code, ""), subject, code=code))
+            return True
+        if line.message.startswith("Startup: Processing complete"):
+            if self._brought_in and self._all_well and _code_of(line.message) == 0:
+                self._settle(succeeded=True)
+            self._brought_in, self._all_well = False, True
+        return False
 
     def _keep_original(self) -> None:
         if self._original is not None:

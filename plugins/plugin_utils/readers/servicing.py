@@ -19,7 +19,7 @@ from .stack import DATED, HEAD, MOST_PASTED, RUN_ON, Line
 
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x|Installing driver"
-    r"|Failed to find file|Failed repairing file|Repaired file"
+    r"|Failed to find file|Failed repairing file|Repaired file|startup processing, new state"
     r"|eporting|SetupResult|OnFinalResult|CSI |CBS M|Executing command line: |DISM[ .]|Servicing Stack v|, inf: |Processing started"
 )
 # What a search (`findstr /n`, `grep -r`), a quotation or a list sets before a line: a file, a number, a mark.
