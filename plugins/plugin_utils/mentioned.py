@@ -16,7 +16,10 @@ from .readers.service_names import service_called
 # A text with more codes than this is a table of codes, and no longer text is a ticket.
 _MOST_CODES, MOST_TEXT = 6, 60_000
 _MOST_LINE, _MOST_NAMED = 200, 3
-_CODE = re.compile(r"(?<![0-9A-Za-z_.#/-])(0x[89c][0-9a-f]{7}|[89c][0-9a-f]{7}|-[12][0-9]{9}|[23][0-9]{9})(?![0-9a-z_-]|\.[0-9a-z])", re.I)
+# Those of driver installations begin with 0xE0000.
+_CODE = re.compile(
+    r"(?<![0-9A-Za-z_.#/-])(0x(?:[89c]|e(?=0000))[0-9a-f]{7}|[89c][0-9a-f]{7}|-[12][0-9]{9}|[23][0-9]{9})(?![0-9a-z_-]|\.[0-9a-z])", re.I
+)
 # Errors of assemblies, as DISM and SFC end with them, and as people write of them: `Error: 14098`, `(Error 14081)`.
 _SMALL = re.compile(r"(?:[^\W\d_]{2,20} ?[:=\uff1a]|\berror) ?(14[01][0-9]{2})(?![0-9a-z.,-])", re.I)
 # `Package_3817_for_KB4601383~31bf...` names one, too.

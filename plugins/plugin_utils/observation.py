@@ -102,6 +102,11 @@ def changed(one: Observation, **fields: object) -> Observation:
     return made
 
 
+def file_of(name: str | None) -> str:
+    """The file of `FOLDER\\FILE of COMPONENT`, in small letters: Windows knows no case."""
+    return (name or "").partition(" of ")[0].rpartition("\\")[2].strip().lower()
+
+
 def in_utc(one: Observation, zone_s: int | None) -> Observation:
     """What was seen at local times, in UTC: `zone_s` is how far the host's local time is ahead of it, None where nobody knows."""
     if zone_s is None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from . import releases, subjects
 from .finding import CLOSED, FAILING, GOOD, UNKNOWN, UNSEEN
-from .observation import CANCELLED, FAILED, OK, STARTED, Observation
+from .observation import CANCELLED, FAILED, OK, STARTED, Observation, file_of
 from .situation import HOUR, MICROSOFT, Situation
 
 # What the servicing stack logs belongs to the update that failed within this time.
@@ -375,12 +375,7 @@ _SUCCESS = "a later success"
 
 def _is_proof_of(proof: Observation, failure: Observation) -> bool:
     """Whether a proof of the component store is one for what failed: one that names a file is of that file alone."""
-    return proof.name is None or _file_of(proof.name) == _file_of(failure.name or "")
-
-
-def _file_of(name: str) -> str:
-    """A file without its folder and its component, and Windows knows no case."""
-    return name.partition(" of ")[0].rpartition("\\")[2].lower()
+    return proof.name is None or file_of(proof.name) == file_of(failure.name or "")
 
 
 def _names(one: Observation) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import re
 from dataclasses import replace
 
 from .. import hresult
-from ..observation import OK, Observation
+from ..observation import OK, Observation, file_of
 from .checksur import damage_of
 from .records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
 from .stack import ANY_HEX, E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
@@ -174,6 +174,8 @@ class Store(Reader):
         # Files that are damaged by what was read so far, as they were named, and which of that name; and those that may be changed.
         self._broken: dict[str, set[tuple[str, bool | None]]] = {}
         self._spared: set[str] = set()
+        # A host sends the last of several lines alike: the other files that they name are not known.
+        self._more_broken = False
         self._sfc_mended: list[Observation] = []
         self._last_damage = NOTHING
         # A file that could not be put together is named in the line after.
@@ -320,7 +322,7 @@ class Store(Reader):
     def _sfc(self, line: Line) -> None:
         message = line.message
         if "[SR] Cannot " in message and _UNPROTECTED.search(message):
-            self._spared.add(_file_of(part(_SR_FILE.search(message))))
+            self._spared.add(file_of(part(_SR_FILE.search(message))))
             return
         if "[SR] Could not reproject" in message and _projected(message) in self._spared:
             return
@@ -355,7 +357,7 @@ class Store(Reader):
             # Its component may have been cut off.
             name = clean(" of ".join(filter(None, (_short(member.group(1)), member.group(2)))), 150)
             if len(self._sfc_files) < _MAX_SESSIONS:
-                self._sfc_files[_file_of(name)] = name
+                self._sfc_files[file_of(name)] = name
             self._cannot_repair(line, name)
         elif projected is None:
             self._cannot_repair(line, part(_SR_MANIFEST.search(line.message)))
@@ -363,14 +365,15 @@ class Store(Reader):
             self._cannot_repair(line, self._sfc_files.get(projected) or _sfc_file(line.message))
 
     def _cannot_repair(self, line: Line, name: str | None) -> None:
+        self._more_broken = self._more_broken or line.times > 1
         if name and len(self._broken) < _MAX_SESSIONS:
-            self._broken.setdefault(_file_of(name), set()).add((name.lower(), _is_guest(line.message)))
+            self._broken.setdefault(file_of(name), set()).add((name.lower(), _is_guest(line.message)))
         self._emit(self._seen(line, "store", Subject(name), marker="sr_cannot_repair"))
 
     def _mended(self, line: Line, name: str | None) -> None:
         """A file was repaired: that ends what was told of it before, and of no other; a run that was cut has no better end."""
-        file, guest = _file_of(name), _is_guest(line.message)
-        broken = self._broken.get(file)
+        file, guest = file_of(name), _is_guest(line.message)
+        broken = None if self._more_broken else self._broken.get(file)
         if not broken or len({named for named, _guest in broken if " of " in named}) > 1:
             # Of several components that have such a file it is not known whose was repaired.
             return
@@ -782,11 +785,6 @@ def _projected(message: str) -> str | None:
     projected = _SR_PROJECTED.search(message)
     last = _LAST_PART.search(projected.group(1)) if projected else None
     return last.group(1).lower() if last else None
-
-
-def _file_of(name: str | None) -> str:
-    """A file without its folder and its component, and Windows knows no case."""
-    return (name or "").partition(" of ")[0].rpartition("\\")[2].strip().lower()
 
 
 def _short(file: str) -> str:

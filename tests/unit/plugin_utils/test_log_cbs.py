@@ -10,6 +10,7 @@ import time
 import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import logs
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.sections import LogKind
 
 DAY = "2025-11-24 00:00:00, "
 
@@ -59,6 +60,13 @@ def test_what_sfc_mended_is_no_damage_beside_what_it_could_not() -> None:
     (alone,) = read(mended)
     assert (alone.marker, alone.name) == ("sr_damaged", "lab.jpg")
     assert [one.marker for one in read(f"{mended}{DAY}Info                  CSI    00000001 {SR}\n")] == ["sr_cannot_repair"]
+
+
+@pytest.mark.parametrize(("alike", "closed"), [(1, True), (2, False)])
+def test_of_lines_alike_a_host_sends_the_last_and_its_repair_ends_no_other(alike: int, closed: bool) -> None:
+    repaired = f"{DAY}Info                  CSI    00000002 [SR] Repairing file \\??\\C:\\Windows\\System32\\lab.dll from store"
+    groups = [LogKind(f"{DAY}Info                  CSI    00000001 {SR}", count=alike), LogKind(repaired)]
+    assert any(one.ok for one in logs.read_lines("cbs", groups)) == closed
 
 
 def test_a_file_that_could_not_be_put_together_is_named() -> None:
