@@ -618,7 +618,10 @@ class Store(Reader):
                 self._emit(self._seen(line, "install", subject, outcome=OK))
             elif is_failure(code) and (subject.name or "").startswith("Package_for_"):
                 self._settle(succeeded=False, session=subject, time=line.time)
-                self._fail(self._seen(line, layer_of(code, ""), subject, code=code))
+                told = self._coded
+                if told is None or told.code != code or not _is_within(told.time, line.time):
+                    # What it failed for was told above.
+                    self._fail(self._seen(line, layer_of(code, ""), subject, code=code))
             return True
         if line.message.startswith("Startup: Processing complete"):
             if self._brought_in and self._all_well and _code_of(line.message) == 0:
