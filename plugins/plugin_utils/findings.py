@@ -77,6 +77,7 @@ MARKERS = {
     "compat_block": "A program, driver or device blocks the feature upgrade",
     "sysprep": "Sysprep failed",
     "sfc_could_not_run": "SFC could not run",
+    "sfc_no_service": "SFC could not start the service that repairs (TrustedInstaller)",
     "sfc_repair_pending": "SFC waits for a restart",
     "clock_not_synchronised": "The clock is not synchronised",
     "clock_runs_free": "The clock follows no time source",

@@ -86,6 +86,8 @@ _SIGNS = (
     ),
 )
 
+# setuperr.log has errors alone.
+_ALL_LEVELS = re.compile(r"^[0-9-]{10} [0-9:]{8}, Info ", re.M)
 # Others write the form of set-up, too.
 _OF_SET_UP = (
     ("[recenv.exe]", "a log of the recovery environment (WinRE), without a result of set-up"),
@@ -106,6 +108,8 @@ _KINDS = {
     "compat": "a compatibility report of set-up",
     "evidence": "the saved evidence of a look",
 }
+# Where nothing in a text says it more exactly.
+_OTHERWISE = {"servicing": "lines of the servicing stack (CBS) or of DISM"}
 
 
 def of(text: str, kind: str | None, observations: Iterable[Observation] = ()) -> str:
@@ -186,7 +190,7 @@ def _servicing(sample: str, kind: str | None, seen: tuple[Observation, ...]) -> 
     # SFC tells of drivers in lines of DEPLOY, as set-up does.
     is_of_sfc = any(one.layer == "store" for one in seen)
     if kind is None or not (any(lines.values()) or is_of_sfc):
-        return "" if kind is None else _by_sign(sample, kind, seen) or f"a log of the kind {kind}"
+        return "" if kind is None else _by_sign(sample, kind, seen) or _OTHERWISE.get(kind, f"a log of the kind {kind}")
     return "a log of DISM" if lines["DISM"] > lines["CBS"] + lines["CSI"] else "a log of the servicing stack (CBS)"
 
 
@@ -197,6 +201,8 @@ def _set_up(sample: str, seen: tuple[Observation, ...]) -> str:
     for sign, words in () if is_upgrade else _OF_SET_UP:
         if sign in sample:
             return words
+    if any(one.layer == "upgrade" for one in seen) and _ALL_LEVELS.search(sample):
+        return "a set-up log without a result (errors on the way alone)"
     if any(one.layer == "upgrade" for one in seen):
         return "a set-up log without a result (errors on the way alone; the result is in setupact.log)"
     return "a set-up log without a result"

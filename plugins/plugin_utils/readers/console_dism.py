@@ -16,7 +16,7 @@ from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
 from .console_screen import Piece, Screen
 from .records import Collector, kb_of, part, to_code
-from .stack import layer_of
+from .stack import SOME_FEATURE, layer_of
 
 _BANNER = re.compile(r"Deployment Image Servicing and Management tool", re.I)
 _HEADED = re.compile(_BANNER.pattern + r"\s{1,80}\w{2,20}: ?(?:6|10)\.[0-9]", re.I)
@@ -84,8 +84,6 @@ _UNSERVICEABLE = 0x800F0830
 # ERROR_SXS_...: errors of assemblies, the parts of the component store.
 _OF_ASSEMBLIES = range(14000, 14112)
 _SAME_RUN, _LONG_LINE, _ERROR_TO_LOG = 15, 200, 4
-# A feature whose files were not found, where the command that names it was not pasted.
-_SOME_FEATURE = "a Windows feature"
 _FEATURES_ALONE = (0x800F0907, 0x800F0950, 0x800F0954)
 # What these say is about a package that was to go in or out: none of them ends a repair of the store.
 # CBS_E_INVALID_PACKAGE, ..._UNKNOWN_UPDATE, ..._NOT_APPLICABLE, ..._NEW_SERVICING_STACK_REQUIRED, ..._CANNOT_UNINSTALL,
@@ -156,7 +154,7 @@ class _Run:
         feature = _FEATURE.search(self.command)
         if feature:
             return feature.group(1)
-        return _SOME_FEATURE if self.code in _NO_SOURCE and not self.is_repair else None
+        return SOME_FEATURE if self.code in _NO_SOURCE and not self.is_repair else None
 
 
 def _runs(screen: Screen) -> list[_Run]:

@@ -19,7 +19,7 @@ _SFC_RESULTS = (
     ("and successfully repaired", OK, "sr_repaired"),
     ("did not find any integrity", OK, "sr_repaired"),
     ("could not perform", FAILED, "sfc_could_not_run"),
-    ("could not start the repair", FAILED, "sfc_could_not_run"),
+    ("could not start the repair", FAILED, "sfc_no_service"),
 )
 # Where it found nothing, or could not work, it names no log: the sentence is all there is. Accents are lost on the way through code pages.
 _SFC_SENTENCES = (

@@ -13,7 +13,7 @@ from .. import hresult, routing
 from ..observation import FAILED, OK, Observation
 from .console_screen import Piece, Screen
 from .records import CODE, Collector, kb_of, part, to_code
-from .stack import layer_of
+from .stack import SOME_FEATURE, layer_of
 
 _DISABLED, _GONE, _NOT_ELEVATED = 0x80070422, 0x80070424, 0x800702E4
 # ERROR_SERVICE_NEVER_STARTED: not since the host started, which is right for what starts on demand.
@@ -270,7 +270,7 @@ def powershell(screen: Screen, out: Collector) -> None:
         if code is not None and code not in told:
             line, place = " ".join(found.group(0).split()), screen.at(found.start()).place
             roles = {role.group(1) for role in _ROLE.finditer(_whole(screen.text))}
-            name = roles.pop() if len(roles) == 1 else None
+            name = roles.pop() if len(roles) == 1 else SOME_FEATURE
             out.add(Observation("dism", layer_of(code, ""), place=place, channel=out.channel, code=code, name=name, line=line))
     for piece, layer, text in _calls(screen):
         out.add(Observation("powershell", layer, place=piece.place, channel=out.channel, code=to_code(text), line=piece.text))

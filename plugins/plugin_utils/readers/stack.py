@@ -81,6 +81,10 @@ class Line(NamedTuple):
         return self.level in ("Error", "Fatal")
 
 
+# A feature whose files were not found, where what names it was not pasted.
+SOME_FEATURE = "a Windows feature"
+
+
 def layer_of(code: int, message: str, *, repair: bool = False) -> str:
     if repair or REPAIR.search(message):
         return "store"
