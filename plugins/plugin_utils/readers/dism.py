@@ -451,7 +451,7 @@ def _rank(message: str, code: int | None) -> int:
 
 
 def _is_mistyped(name: str, right: str) -> bool:
-    """Whether one name may be the other with a slip of the finger: NetFx3 is no slip of NetFx4."""
+    """Whether one name may be the other with a slip of the finger: NetFx3 is no slip of NetFx35."""
     if not name or not right or re.sub(r"\D", "", name) != re.sub(r"\D", "", right):
         return False
     typed, meant = Counter(name.lower()), Counter(right.lower())
