@@ -48,8 +48,8 @@ _OF_EVIDENCE = re.compile(r'"(?:schema|sections|taken)"|\A[^"\']{0,400000}\Z')
 # What people copy out of windows, with what they write around it.
 _SCREENS = ("console", "tool", "update history")
 _OF_AGENT = ("wulog", "cmtrace", "reporting")
-# Findings that are true and no matter of updates, but all that somebody may have asked about.
-_BESIDE_UPDATES = ("drivers", "offline", "tool")
+# Where a notice may be all that somebody asked about, though it says nothing of the updates of Windows.
+_BESIDE_UPDATES = ("drivers", "offline", "tool", "install")
 # A host has one of each, wherever it was copied to.
 _ONCE = ("cbs.log", "dism.log", "windowsupdate.log", "reportingevents.log", "system.evtx", "wuahandler.log")
 
@@ -513,9 +513,14 @@ def _spoken_of(judged: Judged, files: list[File], said: str) -> str:
 
 
 def _told_beside(notices: Iterable[Finding]) -> str:
-    """What is true and no matter of updates, in words: it is what such a log was given for."""
-    told = list(dict.fromkeys(f"{item.meaning}: {item.name}" for item in notices if item.condition and item.name))
+    """Notices in words: where nothing else is in a log, it was given for them."""
+    named = ((item, item.name or item.kb) for item in notices if item.notice)
+    told = list(dict.fromkeys(f"{_called(item)}: {name}" for item, name in named if name))
     return f" {'; '.join(told[:_MOST_NAMED])}." if told else ""
+
+
+def _called(item: Finding) -> str:
+    return item.meaning if item.condition else f"{item.code} ({item.meaning})"
 
 
 def _taken(look: Evidence | None) -> int:

@@ -586,3 +586,11 @@ def test_a_code_of_updates_makes_a_text_speak_of_them(tmp_path: Path) -> None:
     (host,) = explain.explain([ticket], situation.Settings(), NOW).hosts
     assert not host.judged.verdict.msg.startswith("Nothing about updates")
     assert "0xC1900208" in host.judged.verdict.msg
+
+
+def test_a_notice_that_is_all_of_a_log_is_said(tmp_path: Path) -> None:
+    log = tmp_path / "MpSigStub.log"
+    log.write_text("ERROR 0x8007051a : 'Microsoft Windows Defender (RS1+)' failed to update.\n")
+    (host,) = explain.explain([log], situation.Settings(), NOW).hosts
+    assert "0x8007051A" in host.judged.verdict.msg
+    assert "KB2267602" in host.judged.verdict.msg
