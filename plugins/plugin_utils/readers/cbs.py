@@ -396,7 +396,8 @@ class Store(Reader):
         message = line.message
         if "Logged @" in message:
             return
-        if _IGNORED in message:
+        if _IGNORED in message and line.times == 1:
+            # Of several alike a host sends the last: the first may have stopped the queue, and this be its way back.
             self._ignored(line)
             return
         self._queue_stops = self._queue_stops or _NOT_IGNORED in message
@@ -505,6 +506,8 @@ class Store(Reader):
             self._cleared()
             return
         if message.startswith("Startup: P") and self._starts_up(line):
+            return
+        if message.startswith("Startup: Failed while processing non-critical"):
             return
         self._failed_driver = part(_DRIVER_FAILED.search(message)) or self._failed_driver
         subject = self._subject(message)

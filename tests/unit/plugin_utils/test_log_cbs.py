@@ -69,6 +69,16 @@ def test_of_lines_alike_a_host_sends_the_last_and_its_repair_ends_no_other(alike
     assert any(one.ok for one in logs.read_lines("cbs", groups)) == closed
 
 
+@pytest.mark.parametrize(("alike", "failing"), [(1, False), (2, True)])
+def test_of_installers_alike_a_host_sends_the_last_and_the_first_may_have_stopped_the_queue(alike: int, failing: bool) -> None:
+    ignored = (
+        "2025-11-24 00:00:00, Error      [0x018003] CSI    00000c71 (F) Failed execution of queue item Installer: Lab Scheduler "
+        "({54bdf32e-4ab5-4ab4-b4c9-2e3c9d5a7b5c}) with HRESULT HRESULT_FROM_WIN32(5).  Failure will be ignored[gle=0x80004005]"
+    )
+    seen = logs.read_lines("cbs", [LogKind(ignored, count=alike)])
+    assert any(one.name == "Lab Scheduler" for one in seen) == failing
+
+
 def test_a_file_that_could_not_be_put_together_is_named() -> None:
     csi = "2025-11-24 00:00:00, Error                 CSI    00000001 (F) {}[gle=0x80004005]\n"
     (seen,) = read(csi.format("Failed on regenerating file [l:7]'lab.dll'"))
