@@ -500,6 +500,14 @@ def _feature(case: _Case) -> Routed | None:
     return _policy_if_wsus(features) or _owner("admin", features)
 
 
+def _of_feature(case: _Case) -> Routed | None:
+    """A feature, which neither has the parts of an update nor those of a driver."""
+    if "~" in (case.failure.name or ""):
+        # A capability is no part of another one.
+        case = replace(case, step=None)
+    return _only(case.failure.subject.startswith("feature:"), _owner("admin", case))
+
+
 def _title(case: _Case) -> Routed | None:
     """What an installer's mere failure means by the update that it came with."""
     failure = case.failure
@@ -613,6 +621,7 @@ _WORDS: dict[str, _Word] = {
     "management": _management,
     "policy_if_wsus": _policy_if_wsus,
     "feature": _feature,
+    "of_feature": _of_feature,
     "title": _title,
     "of_windows": _of_windows,
     "upgrade": _upgrade,

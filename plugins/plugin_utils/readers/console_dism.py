@@ -9,6 +9,7 @@ the path of its log, or a sentence of success. All of it is translated but the n
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,6 +47,19 @@ _FEATURE = re.compile(r"[/-](?:featurename|capabilityname)[:=][\"']?([\w.~-]{1,1
 _PACKAGE_PATH = re.compile(r"[/-]packagepath[:=][\"']?(?:[^\"'\s]{0,200}[\\/])?([^\s\"'\\/]{1,160})", re.I)
 # The last part of a path: the driver's file, or the folder of drivers.
 _DRIVER = re.compile(r"[/-]driver:[\"']?(?:[^\"'\s]{0,200}[\\/])?([\w. ()-]{1,80})", re.I)
+# `Installing 2 of 9 - D:\Lab\x.inf: The driver package was successfully installed.`, in any language: two counts and the driver's file.
+_DRIVER_AT_WORK = re.compile(
+    r"[^\d\\:]{0,30}[0-9]{1,4}[^\d\\:]{1,12}[0-9]{1,4}[^\d\\:]{0,40}?[-\u2013] ?"
+    r"(?:[A-Z]:)?([^:*?\"<>|]{1,300}\.inf)(?: ?[:\uff1a](.{0,200})|$)",
+    re.I,
+)
+_DRIVERS_SOUGHT = re.compile(
+    r"\bdriver packages?\b|Treiberpaket|packages? de pilotes|paquetes? de controlador|pacotes? de driver|pacchett[oi] driver"
+    r"|\u043f\u0430\u043a\u0435\u0442\w{0,3} \u0434\u0440\u0430\u0439\u0432\u0435\u0440"
+    r"|\u9a71\u52a8\u7a0b\u5e8f\u5305|\u9a45\u52d5\u7a0b\u5f0f\u5957\u4ef6"
+    r"|\u30c9\u30e9\u30a4\u30d0\u30fc ?\u30d1\u30c3\u30b1\u30fc\u30b8", re.I
+)
+_SOME_DRIVER = "named in dism.log"
 _REPAIR = re.compile(
     r"[/-](?:cleanup-image|restorehealth|scanhealth|checkhealth|startcomponentcleanup|revertpendingactions|analyzecomponentstore)\b", re.I
 )
@@ -62,6 +76,19 @@ _OFFLINE = re.compile(
     r"(?<!\S)[/-](?:image|apply-\w+|capture-\w+|mount-\w+|unmount-\w+|commit-\w+|cleanup-(?:wim|mountpoints)|export-\w+)\b", re.I
 )
 
+_ENABLE = re.compile(r"[/-]enable-feature\b(?!.{0,600}[/-]all\b)", re.I)
+# What is at work where the command was not copied: `Enabling feature(s)`, `Features werden aktiviert`.
+_OF_FEATURES = re.compile(
+    r"feature|fonctionnalit|caracter\u00edstica|funzionalit|recurso|functie|funktion"
+    r"|\u043a\u043e\u043c\u043f\u043e\u043d\u0435\u043d\u0442|\u0444\u0443\u043d\u043a\u0446\u0438|\u529f\u80fd|\u6a5f\u80fd", re.I
+)
+# The label of an error in the languages that people paste most; where the command is there its label does not matter.
+_ERROR_LABELS = (
+    "error", "fehler", "erreur", "errore", "erro", "fout", "fel", "feil", "fejl", "virhe", "chyba", "hata", "hiba", "b\u0142\u0105d",
+    "\u043e\u0448\u0438\u0431\u043a\u0430", "\u043f\u043e\u043c\u0438\u043b\u043a\u0430",
+    "\u9519\u8bef", "\u932f\u8aa4", "\u30a8\u30e9\u30fc", "\uc624\ub958",
+)  # fmt: skip
+
 # What only English says. Other languages have none of it, and their success is told by the structure alone.
 _SAID = (
     ("No component store corruption detected", OK, "store_clean"),
@@ -71,6 +98,8 @@ _SAID = (
     ("The component store cannot be repaired", FAILED, "repair_failed"),
     ("The component store is not repairable", FAILED, "repair_failed"),
 )
+# Without a code, in English alone.
+_NOT_ENABLED = re.compile(r"The operation is complete but ([\w.-]{2,100}) feature was not enabled")
 _DONE = "The operation completed successfully"
 # ERROR_ELEVATION_REQUIRED; ERROR_BAD_FORMAT, with which the DISM of SysWOW64 ends before it names the version of the image.
 _NOT_ELEVATED, _BAD_FORMAT = 0x800702E4, 0x8007000B
@@ -78,6 +107,10 @@ _NOT_ELEVATED, _BAD_FORMAT = 0x800702E4, 0x8007000B
 _MISTAKES = (0x80070057, _NOT_ELEVATED)
 # Codes of wimgapi.dll, which mounts files of images: nothing of the Windows that runs has any.
 _MOUNT = 0xC142
+# ERROR_NOT_SUPPORTED: a feature whose parent is off.
+_PARENT_OFF = 0x80070032
+# Done, and done but for a restart.
+_NO_ERRORS = (0, 1641, 3010)
 _FILE_NOT_FOUND = (0x80070002, 0x80070003)
 # CBS_E_IMAGE_UNSERVICEABLE: a package that failed has spoiled those behind it.
 _UNSERVICEABLE = 0x800F0830
@@ -130,13 +163,22 @@ class _Run:
     # The package that is at work, and those that have failed.
     current: str = ""
     failed: list[_Part] = field(default_factory=list)
+    # The drivers of a call that adds some, each with what is said of it.
+    drivers: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_foreign(self) -> bool:
         """Whether it was about an image that is not this Windows, about apps or drivers: no matter of updates."""
+        if self.adds_drivers:
+            return True
         if not self.command:
             return False
         return bool(_OFFLINE.search(self.command)) or not (_REPAIR.search(self.command) or _PACKAGES.search(self.command))
+
+    @property
+    def adds_drivers(self) -> bool:
+        """Whether its work was drivers, also where its command was not copied: no matter of the component store."""
+        return bool(self.drivers) or _DRIVERS_SOUGHT.search(self.work) is not None
 
     @property
     def is_repair(self) -> bool:
@@ -154,7 +196,8 @@ class _Run:
         feature = _FEATURE.search(self.command)
         if feature:
             return feature.group(1)
-        return SOME_FEATURE if self.code in _NO_SOURCE and not self.is_repair else None
+        needs_parent = self.code == _PARENT_OFF and _OF_FEATURES.search(self.work)
+        return SOME_FEATURE if needs_parent or (self.code in _NO_SOURCE and not self.is_repair) else None
 
 
 def _runs(screen: Screen) -> list[_Run]:
@@ -206,6 +249,11 @@ def _read(run: _Run, piece: Piece, index: int) -> None:
         run.last, run.shown = index, run.shown or run.versions >= 2 or not versions
     run.percent = max([run.percent, *shares])
     run.log = run.log or log is not None
+    driver = _DRIVER_AT_WORK.match(text)
+    if driver:
+        run.last, run.shown = index, True
+        run.drivers.append((driver.group(1).replace("/", "\\").rpartition("\\")[2], (driver.group(2) or "").strip()))
+        return
     processed = _PROCESSED.match(text)
     if processed:
         run.last, run.shown = index, True
@@ -256,14 +304,23 @@ def _read_end(run: _Run, piece: Piece, index: int) -> None:
         run.place, run.line, run.last = piece.place, text, index
         run.guess, run.guessed = code, 0
         # Lists of DISM have numbers behind a label, too (`Index : 1`); only its errors end in the path of its log.
-        if decimal.group(1).lower() == "error":
+        if decimal.group(1).lower() == "error" or _is_error(run, decimal):
             run.code, run.shown = code, True
+
+
+def _is_error(run: _Run, decimal: re.Match[str]) -> bool:
+    """Whether a label and a number in another language than English are how DISM ended: below its head, of work that lists nothing."""
+    if run.versions < 2 or int(decimal.group(2)) in _NO_ERRORS:
+        return False
+    if run.command:
+        return bool(_PACKAGES.search(run.command) or _REPAIR.search(run.command))
+    return decimal.group(1).lower() in _ERROR_LABELS
 
 
 def dism(screen: Screen, out: Collector) -> None:
     """Read what DISM wrote: a call has one result."""
     broken = False
-    not_enabled(screen, out)
+    unchanged = {found.group(1): found for found in _NOT_ENABLED.finditer(screen.text)}
     runs = [run for run in _runs(screen) if run.shown or run.said]
     for run in runs:
         refusal = _refusal(run)
@@ -275,14 +332,20 @@ def dism(screen: Screen, out: Collector) -> None:
             continue
         seen = _failure(run, out)
         if seen is not None:
+            if seen.name == SOME_FEATURE and len(unchanged) == 1:
+                seen = changed(seen, name=next(iter(unchanged)))
             for one in _each(run, seen):
                 out.add(one)
+                unchanged.pop(one.name or "", None)
             broken = broken or seen.layer == "store"
         if seen is not None or run.is_foreign:
             continue
         for outcome, marker, piece in run.said:
             out.add(Observation("dism", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
         _success(run, out, broken=broken)
+    for name, found in unchanged.items():
+        common = {"place": screen.at(found.start()).place, "channel": out.channel, "line": found.group(0)}
+        out.add(Observation("dism", "install", marker="feature_failed", name=name, **common))
 
 
 def _refusal(run: _Run) -> tuple[str, str] | None:
@@ -329,8 +392,17 @@ def _failure(run: _Run, out: Collector) -> Observation | None:
             name=run.package or next(filter(None, named), hresult.hex_of(code)),
             line=run.line,
         )
+    if run.adds_drivers:
+        name = _refused_driver(run.drivers) or _SOME_DRIVER
+        return Observation(
+            "console", "drivers", place=run.place, channel=out.channel, marker="driver_refused", related=(code,), name=name, line=run.line
+        )
     if run.is_foreign:
         return None
+    if code == _PARENT_OFF and _FEATURE.search(run.command) and not _ENABLE.search(run.command):
+        # The features that it is a part of were asked for, too.
+        common: dict[str, Any] = {"place": run.place, "channel": out.channel, "line": run.line}
+        return Observation("dism", "install", marker="feature_failed", related=(code,), name=run.name, **common)
     layer = layer_of(code, run.line, repair=run.is_repair)
     if code in _FILE_NOT_FOUND and run.package and not run.is_repair:
         # The file of the package, which somebody named: the store misses none.
@@ -347,6 +419,13 @@ def _failure(run: _Run, out: Collector) -> Observation | None:
     )
 
 
+def _refused_driver(drivers: list[tuple[str, str]]) -> str | None:
+    """The first of some drivers of which something else is said than of most. Where all went alike, English alone says how."""
+    often = Counter(said for _name, said in drivers)
+    most = max(often.values(), default=0)
+    return next((name for name, said in drivers if often[said] < most or said.lower().startswith("error")), None)
+
+
 def _success(run: _Run, out: Collector, *, broken: bool) -> None:
     """A finished bar without a code. That a repair ended well is believed where one failed above: it never says that all is well."""
     if run.said or run.log or run.guess is not None:
@@ -357,15 +436,3 @@ def _success(run: _Run, out: Collector, *, broken: bool) -> None:
         )
     if broken and run.percent >= 100 and _RESTORE.search(run.command):
         out.add(Observation("dism", "store", OK, place=run.place, channel=out.channel, marker="store_repaired", line=run.line))
-
-
-# Without a code, in English alone.
-_NOT_ENABLED = re.compile(r"The operation is complete but ([\w.-]{2,100}) feature was not enabled")
-
-
-def not_enabled(screen: Screen, out: Collector) -> None:
-    """Read of features that were not enabled in the end."""
-    for found in _NOT_ENABLED.finditer(screen.text):
-        piece = screen.at(found.start())
-        out.add(Observation("dism", "install", place=piece.place, channel=out.channel, marker="feature_failed", name=found.group(1),
-                            line=found.group(0)))

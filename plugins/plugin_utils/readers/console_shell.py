@@ -246,6 +246,9 @@ _ROLES = re.compile(
 )
 # Who calls it: `Install-WindowsFeature Hyper-V`, `Add-WindowsFeature -Name NET-Framework-Core`.
 _ROLE = re.compile(r"\b(?:Install|Add|Uninstall|Remove)-WindowsFeature (?:-\w+ )?[\"']?([A-Za-z][\w.-]{1,80})", re.I)
+# What a script says of it: `Failed to activate Windows Feature 'NET-Framework-Features'`.
+_TOLD_ROLE = re.compile(r"\bWindows Features? ['\"`\u2018]([A-Za-z][\w.-]{1,80})['\"`\u2019]", re.I)
+_OF_ROLES = ("Install-WindowsFeature", "Add-WindowsFeature")
 _HEALTH = re.compile(r"ImageHealthState\s{0,30}: (Healthy|NonRepairable|Repairable)\b")
 _HEALTHS = {"Healthy": (OK, "store_clean"), "Repairable": (FAILED, "store_corrupt"), "NonRepairable": (FAILED, "repair_failed")}
 _ABOVE, _NEAR, _STATED_ABOVE = 12, 8, 2
@@ -269,8 +272,7 @@ def powershell(screen: Screen, out: Collector) -> None:
         code = to_code(found.group(1))
         if code is not None and code not in told:
             line, place = " ".join(found.group(0).split()), screen.at(found.start()).place
-            roles = {role.group(1) for role in _ROLE.finditer(_whole(screen.text))}
-            name = roles.pop() if len(roles) == 1 else SOME_FEATURE
+            name = _role_of(screen)
             out.add(Observation("dism", layer_of(code, ""), place=place, channel=out.channel, code=code, name=name, line=line))
     for piece, layer, text in _calls(screen):
         out.add(Observation("powershell", layer, place=piece.place, channel=out.channel, code=to_code(text), line=piece.text))
@@ -278,6 +280,12 @@ def powershell(screen: Screen, out: Collector) -> None:
         outcome, marker = _HEALTHS[found.group(1)]
         piece = screen.at(found.start())
         out.add(Observation("dism", "store", outcome, place=piece.place, channel=out.channel, marker=marker, line=piece.text))
+
+
+def _role_of(screen: Screen) -> str:
+    """The one role or feature that a text names."""
+    roles = {role.group(1) for pattern in (_ROLE, _TOLD_ROLE) for role in pattern.finditer(_whole(screen.text))}
+    return roles.pop() if len(roles) == 1 else SOME_FEATURE
 
 
 def _records(screen: Screen) -> Iterator[tuple[int, int, str]]:
@@ -410,6 +418,8 @@ def _record(screen: Screen, first: int, index: int, cmdlet: str, out: Collector)
     name = part(_FEATURE.search(told) or _FEATURE.search(below) or _ROLE.search(told))
     if code is None:
         return _without_code(own, _message(pieces[told_from:]), f"{written} {written_below}", name, common)
+    if own in _OF_ROLES:
+        name = name or _role_of(screen)
     if own in _SEARCHES:
         return Observation("powershell", _layer_of_search(code), code=code, **common)
     return Observation("dism", layer_of(code, "", repair=False), code=code, name=name, kb=kb_of(told), **common)
