@@ -102,6 +102,9 @@ _CORRUPT_PACKAGE = ("Store corruption, ", "Mark store corruption flag")
 _DAMAGED_BY_CODE = (0x80073712, 0x80073715, 0x800736CC, 0x800F0983, 0x800F0984, 0x800F0991)
 # Level Error, and yet only the window of whoever asked that went away.
 _TALK = ("UI handler", "SQM: ", "Logged @")
+# Whether a package fits or is there is asked of many that are not: of a service pack that went in long ago at every scan of Windows 7.
+# Another answer than that something is not there (0x80070057 of a version, 0x80073712) tells of a damaged store.
+_QUESTION = re.compile(r"Failed to (?:check (?:whether|if)\b|(?:call |evaluate |determine )[^\[]{0,40}applicab)", re.I)
 # An installer that Windows does not rely on, or that failed while all was taken back: the queue goes on.
 _IGNORED, _NOT_IGNORED = "Failure will be ignored", "Failure will not be ignored"
 # What a start after a restart brought each package to: `... completed startup processing, new state: Installed, original: Staged,
@@ -565,6 +568,9 @@ class Store(Reader):
             self._emit(self._seen(line, "store", subject, code=code))
             return
         stack = _NEW_STACK.search(line.message)
+        if _QUESTION.match(line.message) and code in _NOT_QUOTED:
+            self._out.aside(code)
+            return
         if line.is_error or stack or _STEP.match(line.message) or code in _DAMAGED_BY_CODE:
             if stack:
                 # Both versions stay in what is shown of the line.

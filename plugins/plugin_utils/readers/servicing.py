@@ -15,7 +15,7 @@ from .checksur import CheckSur
 from .dism import Dism
 from .records import Collector, each_line, part, stamp_of
 from .setup import Setup
-from .stack import DATED, HEAD, MOST_PASTED, RUN_ON, Line
+from .stack import DATED, HEAD, MOST_PASTED, RUN_ON, Line, without_examples
 
 _INTERESTING = re.compile(
     r"Error|Fatal|HRESULT|\[SR\]|orrupt|Repair failed|Repair complete|CbsExecuteState|tatus: 0x|result: 0x|Installing driver"
@@ -213,7 +213,7 @@ def servicing(text: str, out: Collector) -> None:
     stream = Servicing(out)
     held, joined = "", 0
     if len(text) <= MOST_PASTED:
-        text = RUN_ON.sub("\n", _by_age(_unwrapped(text)))
+        text = without_examples(RUN_ON.sub("\n", _by_age(_unwrapped(text))))
         if _FLAT_SUMMARY.search(text):
             text = _SUMMARY_PARTS.sub("\n", text)
     for raw in each_line(text):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, each_line, part, stamp_of, to_code
-from .stack import ANY_HEX, E_FAIL, MOST_PASTED, RUN_ON, Line, Reader, Subject
+from .stack import ANY_HEX, E_FAIL, MOST_PASTED, RUN_ON, Line, Reader, Subject, without_examples
 
 # What set-up says of how it ends.
 _FINAL = (
@@ -455,7 +455,7 @@ def setup(text: str, out: Collector) -> None:
     """Read setupact.log or setuperr.log."""
     stream = SetupLog(out)
     if len(text) <= MOST_PASTED:
-        text = _WRAPPED.sub(" ", RUN_ON.sub("\n", _SPLIT.sub(" ", text)))
+        text = without_examples(_WRAPPED.sub(" ", RUN_ON.sub("\n", _SPLIT.sub(" ", text))))
     for line in each_line(text):
         stream.line(line.rstrip("\r"))
     stream.close()

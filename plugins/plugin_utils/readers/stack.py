@@ -27,6 +27,12 @@ RUN_ON = re.compile(
     # Lines that had no date either.
     rf"|(?<=[^\s,>0-9])[ \t]{{1,4}}(?={_LEVEL}{{1,24}}(?:\[0x[0-9a-f]{{2,8}}\][ \t]{{1,24}})?(?:CBS|CSI|DISM|MOUPG|SYSPRP)[ \t])"
 )
+# Who writes of lines that are not of his own host sets X for what differs: `Package_for_KB5XXXXXX~31bf...~amd64~~XX.X.X.X`,
+# `Lab.App_1.0.0.0_x64__xxxx`.
+_PLACEHOLDER = re.compile(
+    r"(?<![A-Za-z0-9])KB[0-9]{0,5}X{3,8}(?![A-Za-z0-9])|~X{1,3}(?:\.X{1,5}){1,3}(?![0-9A-Za-z])|_x(?:64|86)__x{4,13}(?![0-9A-Za-z])", re.I
+)
+_APART = re.compile(r"\n(?:[ \t\r]{0,40}\n){1,40}")
 ANY_HEX = re.compile(r"\b0x([89c][0-9a-fA-F]{7})\b", re.I)
 # An identity: name, key, architecture, language and version, with tildes between them.
 _PACKAGE = re.compile(r"(?<![\w~.-])([A-Za-z0-9][\w.-]{3,120}~[\w.~-]{0,120})")
@@ -41,6 +47,17 @@ _STORE_AREAS = ("store",)
 _RPC_GONE = (1722, 1726, 1727)
 _NETWORK_AREAS = ("network", "proxy", "protocol", "time_tls", "policy_wsus")
 REPAIR = re.compile(r"corruption detect|detect and repair|corruption repair|hrStatus|operation result|repair store", re.I)
+
+
+def without_examples(text: str) -> str:
+    """A paste without the undated lines that stand together with one that names a package which is none: nobody has seen them."""
+    if _PLACEHOLDER.search(text) is None:
+        return text
+    return "\n\n".join(block for block in _APART.split(text) if not _is_example(block))
+
+
+def _is_example(block: str) -> bool:
+    return _PLACEHOLDER.search(block) is not None and not any(DATED.match(line.lstrip(" \t>*")) for line in block.split("\n"))
 
 
 class Subject(NamedTuple):
