@@ -18,6 +18,9 @@ _ENTITIES = re.compile(r"&(lt|gt|amp|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});"
 _EVENT = re.compile(r"<Event[\s>]")
 # Programs that parse XML and write it again name the namespace: `<ns0:Event`, `<ns0:System>`.
 _PREFIXED = re.compile(r"<([A-Za-z_][\w.-]{0,30}):Event[\s>]")
+# Programs keep each event as a text in JSON: its quotation marks have a sign before them, and Windows PowerShell escapes brackets, too.
+_AS_TEXT, _ESCAPE = ('<Event xmlns=\\"', "\\u003cEvent"), re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.S)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 _PROVIDER = re.compile(r"<Provider\b([^<>]{0,500})>")
 # Programs of one's own write `Name=Microsoft-Windows-Kernel-General/>`.
 _NAME = re.compile(r"\bName\s?=\s?(?:[\"']([^\"'<>]{1,120})[\"']|([^\s\"'<>/]{3,120}))")
@@ -34,6 +37,7 @@ _ENDS = ("</EventData>", "</UserData>", "<RenderingInfo")
 
 def is_event_xml(sample: str, _name: str) -> bool:
     """Whether events stand in it as XML."""
+    sample = _out_of_json(sample)
     if "System>" not in sample and "Provider " not in sample:
         return False
     return _EVENT.search(sample) is not None or _PREFIXED.search(sample) is not None
@@ -41,13 +45,27 @@ def is_event_xml(sample: str, _name: str) -> bool:
 
 def event_xml(text: str, out: Collector) -> None:
     """Read events with or without a root, whole or cut at either end."""
-    text = _without_prefix(text)
+    text = _without_prefix(_out_of_json(text))
     for block in _blocks(text):
         # An event that was cut says by its first part what it is.
         if "</System>" in block:
             seen = _observation(block)
             if seen is not None:
                 out.add(seen)
+
+
+def _out_of_json(text: str) -> str:
+    """Events that stand as texts in JSON, whole or cut, as they were."""
+    if not any(sign in text for sign in _AS_TEXT):
+        return text
+    return _ESCAPE.sub(_unescaped, text)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    sign = match.group(1)
+    if len(sign) == 1:
+        return _ESCAPED.get(sign, sign)
+    return _character(int(sign[1:], 16))
 
 
 def _without_prefix(text: str) -> str:
@@ -116,7 +134,10 @@ def _unescape(match: re.Match[str]) -> str:
     if name in _ENTITY:
         return _ENTITY[name]
     # `#228` or `#xE4`.
-    number = int(name[1:].replace("x", "0x"), 0 if "x" in name else 10)
+    return _character(int(name[1:].replace("x", "0x"), 0 if "x" in name else 10))
+
+
+def _character(number: int) -> str:
     if not 0 < number < 0x110000 or 0xD800 <= number < 0xE000:
         return "?"
     return chr(number)

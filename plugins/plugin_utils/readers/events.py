@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ..observation import FAILED, OK, STARTED, Observation, changed
@@ -31,6 +31,8 @@ WUSA = "Microsoft-Windows-WUSA"
 # The database engine: what it says of the update agent's data store. Of all others that use it nothing is said.
 ESENT = "ESENT"
 SERVICE_PACK = "Microsoft-Windows-Service Pack Installer"
+# What it keeps of failures; of those of the servicing stack the name of the package and the code are a part.
+REPORTS = "Windows Error Reporting"
 # Provider GUIDs, which stand in XML beside the name or alone.
 _GUIDS = {
     "945a8954-c147-4acd-923f-40c45405a658": WUC,
@@ -89,6 +91,7 @@ _RULES: dict[str, dict[int, _Rule]] = {
     },
     WUSA: {2: _Rule("install", OK), 3: _Rule("install", marker="install_failed")},
     SERVICE_PACK: {8: _Rule("install", marker="install_failed")},
+    REPORTS: {1001: _Rule("install")},
     ESENT: {
         **dict.fromkeys(
             (412, 413, 427, 439, 454, 455, 465, 467, 474, 475, 481, 482, 483, 485, 486, 488, 489, 490, 491, 492, 494, 517, 518, 519),
@@ -144,6 +147,11 @@ _SCM_NAME_PARAM = {7009: "param2", 7011: "param2"}
 _OF_DATA_STORE = re.compile(r"wuaueng|SoftwareDistribution|SUS20ClientDataStore", re.I)
 _ESE_ERROR = re.compile(r"(?<![\w.,-])-([1-9][0-9]{2,3})(?![\w-])")
 _ESE, _FILE_ACCESS_DENIED, _FILE_NOT_FOUND, _CANNOT_ACCESS = 0xC8000000, 1032, 1811, 427
+# `CbsPackageServicingFailure2`, `P2: Package_for_KB5990101`, `P6: 800b0100`.
+_PACKAGE_REPORT = re.compile(
+    r"\bCbsPackageServicingFailure[0-9]?\b(.{0,400}?)(?<![0-9A-Za-z.-])(8[0-9a-f]{7})(?![0-9A-Za-z.-])", re.S | re.I
+)
+_REPORTED_PACKAGE = re.compile(r"(?<![\w.-])(?:Package_[\w.~-]{4,120}|[A-Za-z][\w.~-]{2,100}-Package\b[\w.~-]{0,60})")
 # What is installed has no title in these events.
 _SERVICE_PACK_TITLE = "Service Pack"
 _EMBEDDED = re.compile(r"%%(-?[0-9]{1,10})|\b(0x[89c][0-9a-f]{7})\b", re.I)
@@ -225,8 +233,8 @@ def event_observation(
         count=count,
         first=time,
     )
-    if provider == ESENT:
-        return _data_store(seen, event_id, " ".join(fields.values()))
+    if provider in _IN_WORDS:
+        return _IN_WORDS[provider](seen, event_id, " ".join(fields.values()))
     if provider == SCM:
         return _service(seen, event_id, data)
     if event_id in (1014, 1015) and provider == SERVICING:
@@ -263,6 +271,26 @@ def _data_store(seen: Observation, event_id: int, words: str) -> Observation | N
         # The engine makes anew what is not there.
         return seen if seen.ok else None
     return changed(seen, code=_ESE + number)
+
+
+def package_report(words: str) -> tuple[int, str] | None:
+    """The code and the package in a report of a package that could not be serviced, whatever form it was copied in."""
+    found = _PACKAGE_REPORT.search(words)
+    code = to_code(f"0x{found.group(2)}") if found else None
+    if found is None or code is None or code == NOT_APPLICABLE:
+        return None
+    return code, part(_REPORTED_PACKAGE.search(found.group(1)), 0) or ""
+
+
+def _reported(seen: Observation, _event_id: int, words: str) -> Observation | None:
+    report = package_report(words)
+    if report is None:
+        return None
+    code, package = report
+    return changed(seen, code=code, name=package or None, kb=kb_of(package))
+
+
+_IN_WORDS: dict[str, Callable[[Observation, int, str], Observation | None]] = {ESENT: _data_store, REPORTS: _reported}
 
 
 def _start_type(seen: Observation, data: Mapping[str, str]) -> Observation | None:

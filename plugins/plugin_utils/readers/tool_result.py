@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from .. import hresult, routing
 from ..observation import Observation
+from .events import package_report
 from .records import CODE, NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
 from .service_names import service_called
 
@@ -209,6 +210,11 @@ def _raised(text: str) -> Iterator[_Said]:
 
 def _reports(text: str) -> Iterator[_Said]:
     """Reports of Windows Error Reporting, in whatever form they were copied."""
+    if "CbsPackageServicingFailure" in text:
+        report = package_report(text)
+        if report is not None:
+            code, package = report
+            yield _Said(0, "install", code, f"CbsPackageServicingFailure {package}", kb_of(package) or "", package or None)
     if "WindowsUpdateFailure" not in text:
         return
     for found in _REPORT.finditer(text):
