@@ -16,6 +16,12 @@ from .readers.service_names import service_called
 # A text with more codes than this is a table of codes, and no longer text is a ticket.
 _MOST_CODES, MOST_TEXT = 6, 60_000
 _MOST_LINE, _MOST_NAMED = 200, 3
+# A code that no table names is one where a word says so: a Windows error near the word, any other behind the name that programs give it.
+_CALLED = re.compile(
+    r"(?:\b(?:err(?:or|eur|ore)?s?|errno|(?:error|exit)?code|c[o\u00f3]dig[oe]|codice|fehler(?:code)?|fout|chyba|b\u0142\u0105d|hata|hr|fail(?:ed|ure|s)?)\b"
+    r"|HRESULT|\u043e\u0448\u0438\u0431\u043a|\u9519\u8bef|\u932f\u8aa4|\u30a8\u30e9\u30fc|\uc624\ub958)[^\n]{0,60}?(?<![0-9A-Za-z_.#/-])(0x8007[0-9a-f]{4})(?![0-9a-z_-])"
+    r"|\b(?:hr|HRESULT)(?: ?[:=] ?| (?:of )?)\(?(0x[89c][0-9a-f]{7})(?![0-9a-z_-])", re.I
+)
 # Those of driver installations begin with 0xE0000.
 _CODE = re.compile(
     r"(?<![0-9A-Za-z_.#/-])(0x(?:[89c]|e(?=0000))[0-9a-f]{7}|[89c][0-9a-f]{7}|-[12][0-9]{9}|[23][0-9]{9})(?![0-9a-z_-]|\.[0-9a-z])", re.I
@@ -83,12 +89,19 @@ def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention,
     for line in text.splitlines():
         if is_log and _RECORD.search(line) and not (records and _FAILS.search(line)):
             continue
+        own = _own(line) or only
         for code in (*_codes(line), *(_ended(line) if of_dism else ())):
             beside = _phase(line, code) or several
-            first.setdefault(code, Mention(code, kb_of(line) or only, clean(line.strip())[:_MOST_LINE], beside=beside))
+            first.setdefault(code, Mention(code, own, clean(line.strip())[:_MOST_LINE], beside=beside))
         for one in _services(line):
             first.setdefault(one.service or "", one)
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()
+
+
+def _own(line: str) -> str | None:
+    """The update of a line that names one alone."""
+    named = {kb for found in _KB.finditer(line) if (kb := kb_of(found.group(0)))}
+    return named.pop() if len(named) == 1 else None
 
 
 def _phase(line: str, code: int) -> str | None:
@@ -111,6 +124,10 @@ def _codes(line: str) -> Iterator[int]:
         except hresult.HResultError:
             continue
         if hresult.is_known(code) or code >> 16 in _OF_UPDATES:
+            yield code
+    for found in _CALLED.finditer(line):
+        code = hresult.normalise(found.group(1) or found.group(2))
+        if code not in _NOTHING:
             yield code
 
 
@@ -186,5 +203,12 @@ def sentence(named: Sequence[Finding]) -> str:
 def _words(item: Finding) -> str:
     if item.code is None:
         return f"{item.name} (without a code)"
-    of_update = f" of {item.kb or item.name}" if item.kb or item.name else ""
-    return f"{item.code}{of_update} ({item.meaning})"
+    return f"{item.code}{_whose(item)} ({item.meaning})"
+
+
+def _whose(item: Finding) -> str:
+    """Whose code it is, or how far the upgrade came; of updates that the text names elsewhere it is not known."""
+    if item.kb is None and item.name and item.name.startswith("KB"):
+        return f" beside {item.name}"
+    own = item.kb or item.name
+    return f" of {own}" if own else ""

@@ -26,7 +26,7 @@ _PROVIDER = re.compile(r"<Provider Name=['\"]([^'\"]{1,120})['\"]")
 
 _OF_UPDATES = re.compile(
     r"\bKB[0-9]{6,8}\b|Windows ?Update|win_updates|_update_count|(?:Cumulative|Feature|Security) update|wuauserv|\bWSUS\b|\w\.msu\b"
-    r"|0x(?:8024|800F|80D0|C190)[0-9a-f]{4}|\bdism(?:\.exe)? /|Microsoft\.Dism|\bsfc /|component store",
+    r"|0x(?:8024|800F|80D0|C190)[0-9a-f]{4}|\bdism(?:\.exe)? /|Microsoft\.Dism|\bsfc /|component store|Update-MpSignature",
     re.I,
 )
 UNKNOWN, UNKNOWN_OF_UPDATES = "text of no known form", "text of no known form that speaks of updates"

@@ -441,7 +441,9 @@ def test_a_code_in_a_ticket_is_told_and_decides_nothing(tmp_path: Path, written:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("Updates KB5066835 or KB5070773 failed\n\nThe error code is 0x800f0991.\n", "0x800F0991 of KB5066835, KB5070773"),
+        ("Updates KB5066835 or KB5070773 failed\n\nThe error code is 0x800f0991.\n", "0x800F0991 beside KB5066835, KB5070773"),
+        ("KB5066835 went in.\nKB5070773 ended with 0x800f0991.\n", "0x800F0991 of KB5070773"),
+        ("KB5066835 went in, KB5070773 ended with 0x800f0991.\n", "0x800F0991 beside KB5066835, KB5070773"),
         ("Cannot enable the feature (Error 14081) since KB5058379\n", "0x80073701 of KB5058379"),
         ("Error 0x80073701 of Windows Update\nMark absent Package_3817_for_KB4601383~31bf3856ad364e35\n", "0x80073701 of KB4601383"),
     ],
@@ -483,6 +485,8 @@ def test_of_a_log_in_which_nothing_ended_the_codes_of_its_failures_are_told(tmp_
         pytest.param("Windows Update of commit 8007000a and of 0x0 and 0x00240005 went well\n", id="no failure"),
         pytest.param("KB5058379 is build 80070002.1 of branch x-80070002, Build: 14098.1, Windows 14098\n", id="no code"),
         pytest.param("Windows Update: address 0x8fffffff of 0x91234567\n", id="no code that is known"),
+        pytest.param("Windows Update: its driver is at 0x80061234, flags 0x80071234\nerror\n0x80071235\n", id="no word near it"),
+        pytest.param("".join(f"Windows Update error 0x80071{number:03x}: see\n" for number in range(1, 9)), id="a table of unknown codes"),
         pytest.param(CBS_NOISE + CBS_NOISE.replace("starts successfully", "gave 0x800f0805, 0x80070002"), id="a log's own noise"),
     ],
 )
@@ -490,6 +494,22 @@ def test_what_is_no_report_of_a_failure_names_none(tmp_path: Path, text: str) ->
     done = run(put(tmp_path, ticket_txt=text) / "ticket_txt")
     assert done["findings"] == []
     assert done["verdict"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Error while I update from the Store (0x80070216).\n", "0x80070216"),
+        ("Beim Update aus dem Store kommt der Fehlercode: 0x80070216\n", "0x80070216"),
+        ("Update-MpSignature ends with errors\nCmdTool: Failed with hr = 0x800106BA. See its log\n", "0x800106BA"),
+        ("2020-03-28T21:19:45Z: Update-MpSignature\n2020-03-28T21:29:35Z: CmdTool: Failed with HRESULT 0x800106BA.\n", "0x800106BA"),
+    ],
+)
+def test_a_code_that_no_table_knows_is_named_where_a_word_says_that_it_is_one(tmp_path: Path, text: str, code: str) -> None:
+    """Who asks about such a code was told that nothing about updates is in his text, and its code nowhere."""
+    done = run(put(tmp_path, ticket_txt=text) / "ticket_txt")
+    assert [(item["code"], item["state"]) for item in done["findings"]] == [(code, "closed")]
+    assert (done["verdict"], done["repairs"]) == ("unknown", [])
 
 
 def test_what_is_written_above_lines_of_a_log_is_told(tmp_path: Path) -> None:
