@@ -27,6 +27,10 @@ _OF_UPDATES = re.compile(r"\b(?:windows )?updates?\b|\bupdate(?-i:[A-Z])|win_upd
 # A code between quotation marks that more words follow; who tells of himself reports it.
 _EXPLAINED = re.compile(r"[\])]{0,2}[`\"\u201d\u00bb][\W_]{0,6}(?:[\w'-]{1,40}[ ,]{1,2}){4}")
 _MINE = re.compile(r"\b(?:I|my|me|we|our|ich|mein|mir|wir|je|mon|yo|mi|eu)\b", re.I)
+# A program that was not let start: the agent was not asked at all, and it refused nobody. `Failed to start the hotfix installer.`
+_NEVER_BEGUN = re.compile(
+    r"\bfail(?:ed|ure)? to (?:(?:start|launch) (?:[\w.-]{2,20} ){0,3}installer|(?:start|create|launch) (?:[\w.-]{1,20} ){0,3}process)\b", re.I
+)
 _AGENT, _STACK, _DELIVERY = 0x8024, 0x800F, 0x80D0
 # What each of them does where nothing else says it.
 _ASKS = {_AGENT: "scan", _DELIVERY: "download"}
@@ -255,6 +259,8 @@ def _codes(place: int, line: str, doing: str) -> Iterator[_Said]:
     for found in (*_HRESULT.finditer(line), *_TUPLE.finditer(line)):
         code = to_code(found.group(1))
         if code is None or not is_failure(code) or code == _NOT_FOR_THIS:
+            continue
+        if code == _ACCESS_DENIED and _NEVER_BEGUN.search(line):
             continue
         if _EXPLAINED.match(line, found.end()) and not _MINE.search(line[: found.start()]):
             continue
