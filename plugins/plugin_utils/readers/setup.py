@@ -47,6 +47,8 @@ _OUTER = (
 _SHOWN = re.compile(
     r"PublishMessage: Publishing message \[(.{5,200}?(?:cannot (?:proceed|continue)|To (?:restart|install Windows)).{0,200}?)\]"
 )
+# What it shows while it takes the upgrade back by itself; who goes back by his own will is shown other words. English, too.
+_TAKEN_BACK = re.compile(r"Rollback: (?:\([0-9]\) )?Showing splash window with .{3,40}: (?:Undoing changes|Attempting to recover)")
 # The window of set-up, where its user said that he wants to leave it.
 _USER_LEFT = "CInstallUI::ConfirmCanceled: User cancel confirmed"
 _BEGINS_ANEW = 0x800705BB
@@ -101,6 +103,7 @@ class _Try:
     current: dict[str, int] = field(default_factory=dict)
     good: Line | None = None
     shown: Line | None = None
+    taken_back: Line | None = None
     before_restart: bool = False
 
 
@@ -172,6 +175,9 @@ class Setup(Reader):
         if message.startswith("PublishMessage: ") and _SHOWN.match(message):
             ours.shown = line
             return True
+        if message.startswith("Rollback: ") and _TAKEN_BACK.match(message):
+            ours.taken_back = ours.taken_back or line
+            return True
         current = _CURRENT.match(message)
         if current:
             ours.current[current.group(1)] = int(current.group(2))
@@ -234,9 +240,8 @@ class Setup(Reader):
             ours.codes = ours.outer
         if ours.good is not None:
             self._emit(replace(self._seen(ours.good, "upgrade", source="setup", marker="final"), outcome=OK, count=1))
-        if ours.shown is not None and ours.good is None and not ours.codes:
-            words = (part(_SHOWN.match(ours.shown.message)) or "")[:120].rstrip(" .")
-            self._emit(replace(self._seen(ours.shown, "upgrade", Subject(words), "setup", marker="setup_failed"), count=1))
+        elif not ours.codes:
+            self._without_code(ours)
         codes = _deciding(list(ours.codes))
         self._ended.update(ours.codes)
         for code in codes:
@@ -246,6 +251,15 @@ class Setup(Reader):
             related = tuple(other for other in ours.codes if other not in codes)
             outcome = CANCELLED if cancelled else FAILED
             self._emit(replace(seen, outcome=outcome, count=1, first=None, related=related))
+
+    def _without_code(self, ours: _Try) -> None:
+        """What set-up said of its failure in words; what a host sends may lack the success behind it."""
+        line = ours.shown
+        if line is None and not self._host:
+            line = ours.taken_back
+        if line is not None:
+            words = (part(_SHOWN.match(line.message)) or "")[:120].rstrip(" .")
+            self._emit(replace(self._seen(line, "upgrade", Subject(words or None), "setup", marker="setup_failed"), count=1))
 
     # -- errors on the way --
 

@@ -29,7 +29,8 @@ _EXPLAINED = re.compile(r"[\])]{0,2}[`\"\u201d\u00bb][\W_]{0,6}(?:[\w'-]{1,40}[ 
 _MINE = re.compile(r"\b(?:I|my|me|we|our|ich|mein|mir|wir|je|mon|yo|mi|eu)\b", re.I)
 # A program that was not let start: the agent was not asked at all, and it refused nobody. `Failed to start the hotfix installer.`
 _NEVER_BEGUN = re.compile(
-    r"\bfail(?:ed|ure)? to (?:(?:start|launch) (?:[\w.-]{2,20} ){0,3}installer|(?:start|create|launch) (?:[\w.-]{1,20} ){0,3}process)\b", re.I
+    r"\bfail(?:ed|ure)? to (?:(?:start|launch) (?:[\w.-]{2,20} ){0,3}installer|(?:start|create|launch) (?:[\w.-]{1,20} ){0,3}process)\b",
+    re.I,
 )
 _AGENT, _STACK, _DELIVERY = 0x8024, 0x800F, 0x80D0
 # What each of them does where nothing else says it.
