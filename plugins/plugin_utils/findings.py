@@ -62,6 +62,8 @@ MARKERS = {
     "service_failed": "A service that updates need failed to start or ended",
     "setup_failed": "A feature upgrade failed",
     "offline_image": "A command on an offline image failed: that is another Windows than the one that runs",
+    "already_installed": "An update is installed already",
+    "not_for_this": "An update does not fit this Windows",
     "driver_refused": "A driver package was not added",
     "not_elevated": "A tool refused to work without administrator rights",
     "sync_failed": "A ConfigMgr site did not synchronise its updates",

@@ -20,6 +20,8 @@ _MAX_OBSERVATIONS = 2000
 _MAX_RELATED = 8
 # The agent offers, the stack says whether the update applies: an answer, not a fault (CBS_E_NOT_APPLICABLE).
 NOT_APPLICABLE = 0x800F081E
+# What the installer of an update answers where it has nothing to do: WU_S_ALREADY_INSTALLED, WU_E_NOT_APPLICABLE.
+ANSWERS = {0x00240006: "already_installed", 0x80240017: "not_for_this", NOT_APPLICABLE: "not_for_this"}
 # What a detection or repair of the component store proves that left nothing damaged, by whether there was damage.
 PROOFS = {True: "store_repaired", False: "store_clean"}
 # A download ends with these where somebody stopped it: E_ABORT, ERROR_REQUEST_ABORTED, ERROR_CANCELLED, WU_E_CALL_CANCELLED.

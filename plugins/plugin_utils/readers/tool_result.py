@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import hresult, routing
 from ..observation import Observation
 from .events import package_report
-from .records import CODE, NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
+from .records import ANSWERS, CODE, NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
 from .service_names import service_called
 
 # `Exception from HRESULT: 0x80240438`; not `[HRESULT = 0x80070002]`, as the servicing stack logs it.
@@ -57,12 +57,14 @@ _BELOW, _ABOVE = 600, 2500
 # What ran the installer of an update says what it ended with, some words behind its file, in hexadecimal or as a number.
 _ENDED = re.compile(
     r"(?:exit(?:ed)?|return(?:ed)?)(?: with)?(?:\s(?:code|status|value))?\b[\s:=]{0,3}(?:was\s|of\s|is\s)?['\"(]{0,2}"
-    r"(0x[0-9a-f]{8}|-?[0-9]{4,10})(?![0-9a-z])",
+    r"(0x[0-9a-f]{8}|-?[0-9]{1,10})(?![0-9a-z.])",
     re.I,
 )
+# An .msu is run by wusa alone, whose small numbers are errors of Windows (5). With 1 scripts end; 2, 3 and 87 are of who called it.
+_BY_WUSA, _OF_CALLERS = ".msu", (0, 1, 2, 3, 87)
 _INSTALLER = re.compile(r"(KB[0-9]{6,8})[^<>|\"'*?\n]{0,60}?\.(?:msu|cab|exe|msp)\b", re.I)
 _BEHIND = 400
-_RESTART = (3010, 1641)
+_RESTART, _SMALL = (3010, 1641), 4
 # `WARNING: Update KB5099001 installation failed with code 0x80240017 (...)`
 _LOGGED = re.compile(
     r"\W{0,4}(?:WARNING|ERROR|FATAL)\b.{0,60}?\b(KB[0-9]{6,8})\b.{0,80}?\bfailed\b.{0,60}?(0x[89c][0-9a-f]{7})(?![0-9a-z])", re.I
@@ -124,6 +126,7 @@ class _Said(NamedTuple):
     line: str
     title: str = ""
     name: str | None = None
+    marker: str = ""
 
 
 def is_tool_result(sample: str, _name: str) -> bool:
@@ -134,6 +137,10 @@ def is_tool_result(sample: str, _name: str) -> bool:
 def tool_result(text: str, out: Collector) -> None:
     """Read what failed."""
     for one in islice(_said(text[:_MAX_TEXT]), _MOST):
+        if one.marker:
+            common: dict[str, Any] = {"place": one.place, "channel": out.channel, "kb": kb_of(one.title), "line": one.line}
+            out.add(Observation("tool", one.layer, marker=one.marker, related=tuple(filter(None, (one.code,))), **common))
+            continue
         marker = _MARKERS[one.layer] if one.code is None else None
         out.add(
             Observation(
@@ -311,10 +318,22 @@ def _returned(text: str) -> Iterator[_Said]:
     for found in _ENDED.finditer(text):
         files = list(_INSTALLER.finditer(text, max(last, found.start() - _BEHIND), found.start()))
         last = found.end()
-        code = _of_windows(to_code(found.group(1)))
-        if files and code is not None and is_failure(code) and code & 0xFFFF not in _RESTART and code != _NOT_FOR_THIS:
-            kb = files[-1].group(1).upper()
-            yield _Said(0, "install", code, f"{files[-1].group(0)}: {found.group(0)}", kb)
+        if not files or not _is_of_windows(found, files[-1].group(0)):
+            continue
+        code, kb = _of_windows(to_code(found.group(1))), files[-1].group(1).upper()
+        line = f"{files[-1].group(0)}: {found.group(0)}"
+        if code in ANSWERS:
+            yield _Said(0, "install", code, line, kb, marker=ANSWERS[code])
+        elif code is not None and is_failure(code) and code & 0xFFFF not in _RESTART:
+            yield _Said(0, "install", code, line, kb)
+
+
+def _is_of_windows(found: re.Match[str], file: str) -> bool:
+    """Whether a number that an installer returned is an error of Windows: of fewer than four digits only what wusa says is known."""
+    number = found.group(1)
+    if len(number.lstrip("-")) >= _SMALL:
+        return True
+    return file.lower().endswith(_BY_WUSA) and " code" in found.group(0).lower() and int(number) not in _OF_CALLERS
 
 
 def _of_windows(code: int | None) -> int | None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
-from .records import NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, part, title_of, to_code
+from .records import ANSWERS, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, part, title_of, to_code
 
 _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
 # `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
@@ -52,7 +52,11 @@ _ENGLISH = re.compile(r"failed to install the following update with error (0x[89
 # Events 3 of Servicing and of WUSA, in English.
 _PACKAGE = re.compile(r"\bPackage (\w[\w.~-]{3,160}) failed to be changed to the Installed state\. Status: (0x8[0-9a-f]{7})", re.I)
 _PACKAGE_GOOD = re.compile(r"\bPackage (\w[\w.~-]{3,160}) was successfully changed to the Installed state", re.I)
-_WUSA = re.compile(r"\bWindows update ([^\r\n]{0,200}?) ?could not be installed because of error ([0-9]{4,10})\b([^\r\n]{0,400})", re.I)
+_WUSA = re.compile(
+    r"\bWindows update ([^\r\n]{0,200}?) ?could not be installed \*{0,2}because of error ([0-9]{4,10})\b"
+    r"((?:(?!Windows update )[^\r\n]){0,400})", re.I
+)
+_ANY_KB = re.compile(r"\bKB[0-9]{6,8}\b", re.I)
 # For another Windows.
 _NOT_FOR_THIS = 0x80240017
 _ENGLISH_GOOD = re.compile(r"successfully installed the following update: ([^\r\n]{3,250})", re.I)
@@ -108,7 +112,9 @@ def update_screen(text: str, out: Collector) -> None:
     for one in _said(text[:_MAX_TEXT]):
         title = clean(one.title).rstrip(" .") or None
         seen = Observation("screen", one.layer, OK, place=-one.place, channel=out.channel, title=title, kb=kb_of(title), line=one.line)
-        if one.marker:
+        if one.marker in ANSWERS.values():
+            seen = changed(seen, outcome=FAILED, marker=one.marker, related=tuple(filter(None, (one.code,))))
+        elif one.marker:
             seen = changed(seen, outcome=FAILED, marker=one.marker, code=one.code, name=one.name)
         elif one.code is not None:
             seen = changed(seen, outcome=outcome_of_failure(one.layer, one.code), code=one.code)
@@ -208,11 +214,22 @@ def _packages(text: str) -> Iterator[_Said]:
     for found in _PACKAGE.finditer(text):
         if found.group(1) not in good:
             yield _Said(0, to_code(found.group(2)), "install", kb_of(found.group(1)) or found.group(1), found.group(0))
-    for found in _WUSA.finditer(text):
+    ended = list(_WUSA.finditer(text))
+    for found in ended:
         code = to_code(found.group(2))
-        if is_failure(code) and code not in (_NOT_FOR_THIS, NOT_APPLICABLE):
-            kb = kb_of(f"{found.group(1)} {found.group(3)}".replace("-", " "))
+        kb = kb_of(f"{found.group(1)} {found.group(3)}".replace("-", " "))
+        if kb is None and len(ended) == 1:
+            kb = _only_kb(text)
+        if code in ANSWERS:
+            yield _Said(0, code, "install", kb or found.group(1).strip(), found.group(0), ANSWERS[code])
+        elif is_failure(code) and code not in ANSWERS:
             yield _Said(0, code, "install", kb or found.group(1).strip(), found.group(0))
+
+
+def _only_kb(text: str) -> str | None:
+    """The one update that a text names."""
+    named = {found.group(0).upper() for found in _ANY_KB.finditer(text)}
+    return named.pop() if len(named) == 1 else None
 
 
 def _sentences(text: str) -> Iterator[_Said]:
