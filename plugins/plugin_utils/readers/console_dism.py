@@ -63,6 +63,8 @@ _SOME_DRIVER = "named in dism.log"
 _REPAIR = re.compile(
     r"[/-](?:cleanup-image|restorehealth|scanhealth|checkhealth|startcomponentcleanup|revertpendingactions|analyzecomponentstore)\b", re.I
 )
+# It lists how large the store is, and how many packages may go.
+_ANALYSIS = re.compile(r"[/-]analyzecomponentstore\b", re.I)
 _RESTORE = re.compile(r"[/-]restorehealth\b", re.I)
 _PACKAGES = re.compile(r"[/-](?:add-package|remove-package|enable-feature|disable-feature|add-capability|remove-capability)\b", re.I)
 # Of what works on an image: the folder that it is laid out in, or the file that it lies in.
@@ -313,7 +315,8 @@ def _is_error(run: _Run, decimal: re.Match[str]) -> bool:
     if run.versions < 2 or int(decimal.group(2)) in _NO_ERRORS:
         return False
     if run.command:
-        return bool(_PACKAGES.search(run.command) or _REPAIR.search(run.command))
+        changes = _PACKAGES.search(run.command) or _REPAIR.search(run.command)
+        return changes is not None and not _ANALYSIS.search(run.command)
     return decimal.group(1).lower() in _ERROR_LABELS
 
 
