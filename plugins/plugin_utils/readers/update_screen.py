@@ -8,10 +8,11 @@ Words are translated. What is not: a code at the end of the line below a title, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
@@ -57,8 +58,9 @@ _WUSA = re.compile(
     r"((?:(?!Windows update )[^\r\n]){0,400})", re.I
 )
 _ANY_KB = re.compile(r"\bKB[0-9]{6,8}\b", re.I)
-# For another Windows.
-_NOT_FOR_THIS = 0x80240017
+# What the update agent calls the end of a task (OperationResultCode): succeeded; failed, aborted.
+_TASKS = {"download_result": "download", "install_result": "install"}
+_SUCCEEDED, _NOT_ENDED_WELL, _LONGEST_TITLE = 2, (4, 5), 300
 _ENGLISH_GOOD = re.compile(r"successfully installed the following update: ([^\r\n]{3,250})", re.I)
 # The window of Windows 7 lists codes alone; the one of Windows 10 sets the code behind a sentence that says where to ask.
 _WINDOW_7 = re.compile(r"^[ \t]{0,8}C[^\W\d_]{3,6} (?:0x)?([89c][0-9a-f]{7})[ \t]{1,12}(?=.{0,100}Windows Update)", re.I | re.M)
@@ -123,7 +125,7 @@ def update_screen(text: str, out: Collector) -> None:
 
 def _said(text: str) -> list[_Said]:
     text = text.translate(_MARKS)
-    for way in (_objects, _history, _listed, _sentences, _at_work, _windows, _upgrades):
+    for way in (_objects, _tasks, _history, _listed, _sentences, _at_work, _windows, _upgrades):
         said = list(islice(way(text), _MOST))
         if said:
             return said
@@ -140,6 +142,46 @@ def _objects(text: str) -> Iterator[_Said]:
             yield _Said(place, code, "install", title, f"{title}: {values['failure_hresult_code']}")
         elif title and values.get("installed") == "true":
             yield _Said(place, None, "install", title, f"{title}: installed")
+
+
+def _tasks(text: str) -> Iterator[_Said]:
+    """The progress of win_updates, a JSON object a line: what was found by its id, and below it what came of each."""
+    if '_result"' not in text or '"result_code"' not in text:
+        return
+    titles: dict[str, str] = {}
+    # Whole lines: one holds all that was found.
+    for place, line in enumerate(text.split("\n"), 1):
+        task, rows = _task(line)
+        for row in rows:
+            if task == "search_result":
+                titles[str(row.get("id"))] = str(row.get("title") or "")[:_LONGEST_TITLE]
+            elif task in _TASKS:
+                yield from _ended(-place, task, row, titles.get(str(row.get("id")), ""))
+
+
+def _task(line: str) -> tuple[str, list[dict[str, Any]]]:
+    """The name of a task and the updates that it tells of."""
+    if not line.startswith("{") or '"task"' not in line:
+        return "", []
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", []
+    result = told.get("result")
+    rows = [result.get("updates"), result.get("info")] if isinstance(result, dict) else []
+    found = next((part for part in rows if isinstance(part, list)), [])
+    return str(told.get("task")), [row for row in found if isinstance(row, dict)]
+
+
+def _ended(place: int, task: str, row: dict[str, Any], title: str) -> Iterator[_Said]:
+    layer, result, code = _TASKS[task], row.get("result_code"), to_code(str(row.get("hresult")))
+    line = f"{title or 'an update'}: result_code {result}, hresult {row.get('hresult')}"
+    if result == _SUCCEEDED and title:
+        yield _Said(place, None, layer, title, line)
+    elif result in _NOT_ENDED_WELL and is_failure(code):
+        yield _Said(place, code, layer, title, line)
+    elif result in _NOT_ENDED_WELL:
+        yield _Said(place, None, layer, title, line, f"{layer}_failed")
 
 
 def _history(text: str) -> Iterator[_Said]:
