@@ -222,11 +222,10 @@ def _raised(text: str) -> Iterator[_Said]:
 
 def _reports(text: str) -> Iterator[_Said]:
     """Reports of Windows Error Reporting, in whatever form they were copied."""
-    if "CbsPackageServicingFailure" in text:
-        report = package_report(text)
-        if report is not None:
-            code, package = report
-            yield _Said(0, "install", code, f"CbsPackageServicingFailure {package}", kb_of(package) or "", package or None)
+    report = package_report(text) if "CbsPackageServicingFailure" in text else None
+    if report is not None:
+        reported, package = report
+        yield _Said(0, "install", reported, f"CbsPackageServicingFailure {package}", kb_of(package) or "", package or None)
     if "WindowsUpdateFailure" not in text:
         return
     for found in _REPORT.finditer(text):
