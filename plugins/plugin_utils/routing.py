@@ -28,7 +28,7 @@ _SERVICES_OF_CODES: dict[int, str] = {int(code, 16): name for code, name in _TAB
 _SPACE_CODES = frozenset(int(code, 16) for code in _TABLE["space_codes"])
 _SIGNATURES = tuple((int(low, 16), int(high, 16)) for low, high in _TABLE["signature_codes"])
 _MISSING_SERVICE = frozenset(int(code, 16) for code in _TABLE["missing_service_codes"])
-_DISABLED_SERVICE = 0x80070422
+_DISABLED_SERVICE, _INSTALL_FAILURE = 0x80070422, 0x80070643
 # What a server sent may be behind these: damaged metadata, files and packages.
 _DELIVERED = frozenset(int(code, 16) for code in _TABLE["delivered_codes"])
 _BOTH_FOLDERS = frozenset(int(code, 16) for code in _TABLE["both_folders"])
@@ -517,7 +517,8 @@ def _title(case: _Case) -> Routed | None:
         return _owner("admin", replace(case, step="recovery_partition"))
     rolling = _rolling(failure)
     if rolling is None:
-        return None
+        perhaps = failure.code == _INSTALL_FAILURE and updates.names_no_product(failure.title)
+        return _only(perhaps, _owner("admin", replace(case, step="perhaps_recovery")))
     if not failure.lasting:
         return _notice(replace(case, step="rolling"))
     return _owner("admin", replace(case, step="defender" if updates.updates_itself(rolling) else "rolling"))

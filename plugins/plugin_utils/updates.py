@@ -66,6 +66,14 @@ def is_cumulative_os(title: str | None) -> bool:
     return _has(text, _CUMULATIVE) and _has(text, _TABLE["systems"])
 
 
+def names_no_product(title: str | None) -> bool:
+    """Whether it is a monthly title that says neither what it is for nor what build it brings: `2026-01 Security Update (KB5099001)`."""
+    text = _lower(title)
+    if _MONTH.match(text) is None or _BUILD_AT_END.search(text):
+        return False
+    return _DOTNET not in text and not _has(text, _TABLE["systems"]) and not _has(text, _TABLE["not_the_system"])
+
+
 def is_dotnet(title: str | None) -> bool:
     """Whether it is one of the monthly updates of .NET Framework (which is never translated), not the product itself."""
     text = _lower(title)

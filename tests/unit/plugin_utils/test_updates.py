@@ -234,3 +234,19 @@ def test_dates_of_clients_are_patch_tuesdays() -> None:
 )
 def test_whether_an_upgrade_is_done(build: int, release: str, title: str | None, done: bool) -> None:
     assert releases.runs(build, release, title) == done
+
+
+@pytest.mark.parametrize(
+    ("title", "names_none"),
+    [
+        ("2026-01 Security Update (KB5099001)", True),
+        ("2026-01 Sicherheitsupdate (KB5099001)", True),
+        ("2026-01 Security Update (KB5099001) (26100.7171)", False),
+        ("2026-01 .NET Framework Security Update (KB5099001)", False),
+        ("2026-01 Security Update for Windows 11 (KB5099001)", False),
+        ("Security Update for Lab Suite (KB5099001)", False),
+        (None, False),
+    ],
+)
+def test_monthly_titles_that_say_nothing_of_what_they_are_for(title: str | None, names_none: bool) -> None:
+    assert updates.names_no_product(title) is names_none
