@@ -18,9 +18,11 @@ _MOST_CODES, MOST_TEXT = 6, 60_000
 _MOST_LINE, _MOST_NAMED = 200, 3
 # A code that no table names is one where a word says so: a Windows error near the word, any other behind the name that programs give it.
 _CALLED = re.compile(
-    r"(?:\b(?:err(?:or|eur|ore)?s?|errno|(?:error|exit)?code|c[o\u00f3]dig[oe]|codice|fehler(?:code)?|fout|chyba|b\u0142\u0105d|hata|hr|fail(?:ed|ure|s)?)\b"
-    r"|HRESULT|\u043e\u0448\u0438\u0431\u043a|\u9519\u8bef|\u932f\u8aa4|\u30a8\u30e9\u30fc|\uc624\ub958)[^\n]{0,60}?(?<![0-9A-Za-z_.#/-])(0x8007[0-9a-f]{4})(?![0-9a-z_-])"
-    r"|\b(?:hr|HRESULT)(?: ?[:=] ?| (?:of )?)\(?(0x[89c][0-9a-f]{7})(?![0-9a-z_-])", re.I
+    r"(?:\b(?:err(?:or|eur|ore)?s?|errno|(?:error|exit)?code|c[o\u00f3]dig[oe]|codice|fehler(?:code)?|fout|chyba|b\u0142\u0105d|hata|hr"
+    r"|fail(?:ed|ure|s)?)\b|HRESULT|\u043e\u0448\u0438\u0431\u043a|\u9519\u8bef|\u932f\u8aa4|\u30a8\u30e9\u30fc|\uc624\ub958)"
+    r"[^\n]{0,60}?(?<![0-9A-Za-z_.#/-])(0x8007[0-9a-f]{4})(?![0-9a-z_-])"
+    r"|\b(?:hr|HRESULT)(?: ?[:=] ?| (?:of )?)\(?(0x[89c][0-9a-f]{7})(?![0-9a-z_-])",
+    re.I,
 )
 # Those of driver installations begin with 0xE0000.
 _CODE = re.compile(
