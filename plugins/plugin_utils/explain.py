@@ -74,7 +74,7 @@ class File:
         kind: what it was taken for: a reader's kind, `evidence`, or None for nothing about updates.
         seems: what it seems to be, in words; '' for what is no text.
         size: its bytes, of which the last `read_bytes` were read.
-        speaks: it names Windows Update, an update or one of their codes.
+        speaks: no reader knows it, and it names Windows Update, an update or one of their codes.
         mentions: the codes that a text names which is no log.
         updates: the few updates that a text speaks of which is no log and tells nothing.
         advice: what to do with it so that it can be read.
@@ -321,7 +321,7 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     digest = hashlib.blake2b(data).digest()
     zone = zone_told(text) if kind == "reporting" else None
     file = replace(file, kind=kind, seems=seems.of(text, kind, observations), observations=observations, digest=digest, zone=zone)
-    file = replace(file, speaks=seems.speaks_of_updates(text))
+    file = replace(file, speaks=kind is None and seems.speaks_of_updates(text))
     told = file.kind in _SCREENS or (file.kind is None and file.speaks and seems.may_quote(file.seems))
     spoken = mentioned.updates(text) if told else ()
     return replace(file, mentions=_mentions(file, text, log), updates=spoken)

@@ -264,7 +264,7 @@ def _packages(text: str) -> Iterator[_Said]:
             kb = _only_kb(text)
         if code in ANSWERS:
             yield _Said(0, code, "install", kb or found.group(1).strip(), found.group(0), ANSWERS[code])
-        elif is_failure(code) and code not in ANSWERS:
+        elif is_failure(code):
             yield _Said(0, code, "install", kb or found.group(1).strip(), found.group(0))
 
 
