@@ -158,6 +158,11 @@ def is_signature_code(code: int | None) -> bool:
     return code is not None and any(low <= code <= high for low, high in _SIGNATURES)
 
 
+def is_damage_code(code: int) -> bool:
+    """Whether the code says that the component store is damaged, whatever was to be done with it."""
+    return code in _DAMAGE_CODES
+
+
 def server_of(failure: Failure, routed: Routed, situation: Situation) -> str:
     """The server of one's own that may be behind a failure which a repair would answer, as `wsus:NAME` or `proxy:NAME`; else ''.
 
@@ -339,7 +344,7 @@ def _dism(case: _Case) -> Routed | None:
     failure = case.failure
     if failure.source == "checksur" or _OLD_RELEASE.search(failure.name or ""):
         return _owner("admin", replace(case, step="checksur"))
-    damaged = failure.code is None or hresult.nt_to_win32(failure.code) in _DAMAGE_CODES or case.situation.store_damaged
+    damaged = failure.code is None or is_damage_code(hresult.nt_to_win32(failure.code)) or case.situation.store_damaged
     step = "dism" if damaged else "dism_check"
     if failure.reset_tried:
         step = "dism_after_reset"

@@ -22,7 +22,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from .. import hresult
+from .. import hresult, routing
 from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, clean, is_failure, kb_of, part, to_code
 from .stack import E_FAIL, NOTHING, Line, Reader, Subject, layer_of
@@ -92,11 +92,6 @@ _CANCELLED = (0x800704C7, 0x800F0820)
 _SOURCE_MISSING = 0x800F081F
 # CBS_E_UNKNOWN_UPDATE: no feature or package of that name.
 _UNKNOWN_NAME = 0x800F080C
-# The store is damaged, whatever was to be done with it: ERROR_FILE_CORRUPT, ERROR_SXS_COMPONENT_STORE_CORRUPT and their kind.
-_DAMAGE = (
-    0x80070570, 0x800736B3, 0x800736CC, 0x80073701, 0x80073712, 0x80073715, 0x8007371B, 0x800F0831, 0x800F0832, 0x800F0982, 0x800F0983,
-    0x800F0984, 0x800F0991,
-)  # fmt: skip
 # So long it takes at most from the command to the first line of its providers.
 _BINDS_S = 60
 _MAX_SESSIONS = 20
@@ -396,7 +391,7 @@ class Dism(Reader):
             return
         if code is None or not is_failure(code) or session.mistaken or code in _MISTAKES or session.kind == OTHER:
             return
-        if session.kind == REMOVE and code not in (_UNKNOWN_NAME, *_DAMAGE):
+        if session.kind == REMOVE and code != _UNKNOWN_NAME and not routing.is_damage_code(code):
             return
         if code == _UNKNOWN_NAME:
             self._unknown = (replace(session), line.time)
@@ -462,7 +457,7 @@ def _shows_damage(session: _Session, code: int) -> bool:
     """Whether a command that brings nothing failed for the store itself."""
     if session.kind == CLEANUP and code == _SOURCE_MISSING:
         return True
-    return session.kind in (CLEANUP, REMOVE) and code in _DAMAGE
+    return session.kind in (CLEANUP, REMOVE) and routing.is_damage_code(code)
 
 
 def _kind_of_call(call: str, parameters: str) -> str:
