@@ -11,7 +11,8 @@ import pytest
 
 CASES = Path(__file__).resolve().parents[1] / "cases/logs"
 # What no host writes, or what its agent is not asked for: CheckSUR's list, pastes, rows that a program wrote anew, a Vista, other logs of
-# set-up, what wusa.exe writes, what the database engine writes into the Application log; of the clock a host is asked itself.
+# set-up, what wusa.exe writes, what the database engine and Windows Error Reporting write into the Application log; of the clock a host is
+# asked itself.
 # What a host sends of CBS.log is less than the file: up to 400 characters of a line, the last of several alike, and no line of CSI that has
 # nothing but `gle=0xd...`.
 _NOT_READ = (
@@ -23,6 +24,7 @@ _NOT_READ = (
     "foreign-7001-cut.xml",
     "prefixed.xml",
     "rendering-info-only.xml",
+    "report-of-a-package.xml",
     "rows-written-anew.log",
     "sr-file-put-back.log",
     "two-errors-one-gone.log",
