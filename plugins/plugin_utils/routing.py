@@ -870,6 +870,11 @@ _ANSWER_WORDS = {
 }
 
 
+def is_app_code(code: int) -> bool:
+    """Whether the deployment of an app package ended with a code: Appx's own errors, 0x80073CF0 on."""
+    return code in _APPS
+
+
 def by_place(code: int, unknown: Situation, phase: str = "") -> list[tuple[str, str, str]]:
     """What a code asks for, by where it is seen: the place, who or what helps, and the next step, in words.
 
@@ -892,7 +897,7 @@ def _places(code: int, phase: str) -> Iterator[tuple[str, str]]:
     known = hresult.nt_to_win32(code)
     if is_upgrade_code(code) or phase:
         layers: tuple[str, ...] = ("upgrade",)
-    elif known in _APPS:
+    elif is_app_code(known):
         layers = ("install", "sysprep")
     else:
         layers = _seen_in(known) or _seen_by_area(known)

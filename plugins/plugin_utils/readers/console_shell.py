@@ -194,6 +194,7 @@ _IN_WORDS = {
     "source files could not be found": 0x800F081F,
     "source files could not be downloaded": 0x800F0906,
     "referenced assembly could not be found": 0x80073701,
+    "package is not applicable to this image": 0x800F081E,
     # ERROR_SERVICE_DISABLED.
     "cannot be started, either because it is disabled": _DISABLED,
     "er ist deaktiviert oder nicht mit aktivierten": _DISABLED,

@@ -265,7 +265,8 @@ def _codes(place: int, line: str, doing: str) -> Iterator[_Said]:
     """What stands behind `HRESULT`; `doing` is what the program was at, where it said so."""
     for found in (*_HRESULT.finditer(line), *_TUPLE.finditer(line)):
         code = to_code(found.group(1))
-        if code is None or not is_failure(code) or code == _NOT_FOR_THIS:
+        if code is None or not is_failure(code) or code == _NOT_FOR_THIS or routing.is_app_code(code):
+            # (`Package failed updates, dependency or conflict validation` speaks of an app.)
             continue
         if code == _ACCESS_DENIED and _NEVER_BEGUN.search(line):
             continue

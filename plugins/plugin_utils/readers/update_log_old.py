@@ -53,13 +53,13 @@ _TALK = re.compile(
     r"WARNING: (?:WinHttp: SendRequestUsingProxy failed for .{0,300}?error |WinHttp: SendRequestToServerForFileInformation failed with |"
     r"SendRequest failed with hr = )(?:0x)?(8[0-9A-Fa-f]{7})"
     # What the web services of a WSUS answered, by whichever of their functions, and its copy of the agent.
-    r"|FATAL: (?:OnCallFailure|NwsCallWithRetries|IsUpdateRequired).{0,200}?failed with (?:hr ?= ?|error )0x(8[0-9A-Fa-f]{7})",
+    r"|FATAL: (?:OnCallFailure|NwsCallWithRetries|IsUpdateRequired|SelfUpdate handler).{0,200}?failed with (?:hr ?= ?|error )0x(8[0-9A-Fa-f]{7})",
     re.I,
 )
 WORTH = (
     "START", "END", "RESUMED", "xit code = 0x", "client failed", " failed, ", "error code ", "CBS update", "CBS called",
     "CBS package", "FATAL", "Preparing update", "Skipping scan", "Failed to ", "UpdateId = ", "Title = ", "ServiceI", "SyncServer",
-    "SyncUpdates", "Sync of Upd", "SendRequest", "failed with hr", "IsUpdateReq", "Installer compl",
+    "SyncUpdates", "Sync of Upd", "SendRequest", "failed with hr", "IsUpdateReq", "SelfUpdate handler", "Installer compl",
 )  # fmt: skip
 _LAYERS = (("find", "scan"), ("search", "scan"), ("install", "install"), ("download", "download"))
 # Nothing was there to be done: WU_E_NO_UPDATE.
@@ -111,7 +111,7 @@ class OldForm:
             self._list(line, listed)
         if _SEARCHING.search(line.message):
             self._search_on(line)
-        if any(word in line.message for word in ("SendRequest", "failed with hr", "IsUpdateReq")):
+        if any(word in line.message for word in ("SendRequest", "failed with hr", "IsUpdateReq", "SelfUpdate handler")):
             self._talked(line)
         sync = part(_SYNC.search(line.message)) if line.component in ("PT", "Agent") else None
         if sync is not None and len(self._unended) < _MOST_OPEN:

@@ -219,7 +219,7 @@ def _upgrades(text: str) -> Iterator[_Said]:
     for one in found:
         above, below = text[max(0, one.start() - _PHASE_NEAR) : one.start()], text[one.end() : one.end() + _PHASE_NEAR]
         code = to_code(one.group(1))
-        if is_failure(code) and (_PHASE.search(below) or _NOT_INSTALLED.search(above)):
+        if is_failure(code) and (_PHASE.search(below) or _PHASE.search(above) or _NOT_INSTALLED.search(above)):
             yield _Said(0, code, "upgrade", "", one.group(0), "final", one.group(2))
 
 
