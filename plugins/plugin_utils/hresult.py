@@ -293,6 +293,11 @@ def is_known(code: int) -> bool:
     return code in _CODES or nt_to_win32(code) in _CODES
 
 
+def is_image_code(code: int) -> bool:
+    """Whether wimgapi.dll gives the code, which mounts and writes images: nothing of the Windows that runs does."""
+    return code >> 16 == 0xC142
+
+
 _Unknown = tuple[str, str, tuple[str, ...]]
 
 
@@ -300,7 +305,7 @@ def _setup_or_image(code: int) -> _Unknown | None:
     if code >> 16 & 0xFFF0 == 0xC190 or code >> 16 in (0xC180, 0xC770):
         meaning = "A set-up (feature upgrade) error without a public name; look for the inner error"
         return "setup_upgrade", meaning, ("manual",)
-    if code >> 16 == 0xC142:
+    if is_image_code(code):
         return "servicing_cbs", "An image (WIM) mounting error without a public name", ("manual",)
     if code >> 16 == _OLD_SITE:
         return "other", "A code of the old Windows Update web site, which is gone: the update agent of today gives none of these", ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from . import hresult
 from .finding import CLOSED, Finding
-from .readers.records import clean, kb_of
+from .readers.records import clean, kbs_of, only_kb
 from .readers.service_names import service_called
 
 # A text with more codes than this is a table of codes, and no longer text is a ticket.
@@ -30,8 +30,6 @@ _CODE = re.compile(
 )
 # Errors of assemblies, as DISM and SFC end with them, and as people write of them: `Error: 14098`, `(Error 14081)`.
 _SMALL = re.compile(r"(?:[^\W\d_]{2,20} ?[:=\uff1a]|\berror) ?(14[01][0-9]{2})(?![0-9a-z.,-])", re.I)
-# `Package_3817_for_KB4601383~31bf...` names one, too.
-_KB = re.compile(r"(?<![A-Za-z0-9])KB[0-9]{6,8}(?![0-9A-Za-z])", re.I)
 # DISM ends with Windows errors, and their numbers are what people give: `DISM exited with code 112`. Where the line does not name it,
 # the number must be one that is none of something else.
 _ENDED = re.compile(
@@ -91,19 +89,13 @@ def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention,
     for line in text.splitlines():
         if is_log and _RECORD.search(line) and not (records and _FAILS.search(line)):
             continue
-        own = _own(line) or only
+        own = only_kb(line) or only
         for code in (*_codes(line), *(_ended(line) if of_dism else ())):
             beside = _phase(line, code) or several
             first.setdefault(code, Mention(code, own, clean(line.strip())[:_MOST_LINE], beside=beside))
         for one in _services(line):
             first.setdefault(one.service or "", one)
     return tuple(first.values()) if len(first) <= _MOST_CODES else ()
-
-
-def _own(line: str) -> str | None:
-    """The update of a line that names one alone."""
-    named = {kb for found in _KB.finditer(line) if (kb := kb_of(found.group(0)))}
-    return named.pop() if len(named) == 1 else None
 
 
 def _phase(line: str, code: int) -> str | None:
@@ -146,8 +138,8 @@ def updates(text: str) -> tuple[str, ...]:
     """The few updates that a text speaks of; none where it is longer than a ticket, or lists them."""
     if len(text) > MOST_TEXT:
         return ()
-    named = dict.fromkeys(found.group(0).upper() for found in _KB.finditer(text))
-    return tuple(named) if len(named) <= _MOST_NAMED else ()
+    named = kbs_of(text)
+    return named if len(named) <= _MOST_NAMED else ()
 
 
 def findings(mentions: Iterable[Mention], found: Sequence[Finding]) -> list[Finding]:

@@ -56,8 +56,6 @@ _UPDATE_GIB, _UPGRADE_GIB = 3, 20
 # Codes of space that have other causes, too: a folder that cannot be written to, a file in too many pieces.
 _NOT_ONLY_SPACE = (0x80070660, 0x80070299)
 _MAX_NAME = 80
-# `Update for Windows (KB5099001)`, as an .msu is called; `Security Update for Windows Server 2012 R2 (KB...)`.
-_FOR_WINDOWS = re.compile(r"\b(?:Update|Hotfix|Rollup) for Windows\b(?! (?:Defender|Mail|Live|Media))", re.I)
 # Packages of features on demand, as the servicing stack names them: Microsoft-Windows-NetFx3-OnDemand-Package~31bf3856ad364e35~...
 _ON_DEMAND = re.compile(r"(?:-OnDemand|-FoD|LanguageFeatures-[\w-]{1,60})-Package(?:~|$)", re.I)
 
@@ -532,9 +530,7 @@ def _title(case: _Case) -> Routed | None:
 def _of_windows(case: _Case) -> Routed | None:
     """An update that the servicing stack installs: unlike .NET, Office and drivers it has no installer of its own."""
     failure = case.failure
-    title = failure.title or ""
-    by_title = _FOR_WINDOWS.search(title) is not None and not updates.is_dotnet(title)
-    return _only(failure.subject in ("update:os", "update:ssu") or by_title, _owner("admin", case))
+    return _only(failure.subject in ("update:os", "update:ssu") or updates.is_for_windows(failure.title), _owner("admin", case))
 
 
 def _rolling(failure: Failure) -> str | None:

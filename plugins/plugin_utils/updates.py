@@ -19,6 +19,8 @@ _MONTH = re.compile(r"\b20\d\d-(?:0[1-9]|1[0-2])\b")
 # Versions of Defender: 4.18.25010.3 of its platform, 1.391.396.0 of its security intelligence.
 _PLATFORM = re.compile(r"\b4\.\d\d\.\d|antimalware platform")
 _DOTNET = ".net framework"
+# `Update for Windows (KB5099001)`, as an .msu is called; `Security Update for Windows Server 2012 R2 (KB...)`.
+_FOR_WINDOWS = re.compile(r"\b(?:update|hotfix|rollup) for windows\b(?! (?:defender|mail|live|media))")
 _MAX_TITLE = 300
 
 
@@ -64,6 +66,11 @@ def is_cumulative_os(title: str | None) -> bool:
     if _BUILD_AT_END.search(text):
         return True
     return _has(text, _CUMULATIVE) and _has(text, _TABLE["systems"])
+
+
+def is_for_windows(title: str | None) -> bool:
+    """Whether an English title says that it is an update of Windows: what the servicing stack installs."""
+    return _FOR_WINDOWS.search(_lower(title)) is not None and not is_dotnet(title)
 
 
 def names_no_product(title: str | None) -> bool:

@@ -107,8 +107,6 @@ _DONE = "The operation completed successfully"
 _NOT_ELEVATED, _BAD_FORMAT = 0x800702E4, 0x8007000B
 # A typing error, and a console without rights: nothing was tried.
 _MISTAKES = (0x80070057, _NOT_ELEVATED)
-# Codes of wimgapi.dll, which mounts files of images: nothing of the Windows that runs has any.
-_MOUNT = 0xC142
 # ERROR_NOT_SUPPORTED: a feature whose parent is off.
 _PARENT_OFF = 0x80070032
 # Done, and done but for a restart.
@@ -383,7 +381,7 @@ def _failure(run: _Run, out: Collector) -> Observation | None:
     code = run.code
     if code is None or not run.shown or code in _MISTAKES or not code & 0x80000000:
         return None
-    if _IMAGE.search(run.command) or code >> 16 == _MOUNT:
+    if _IMAGE.search(run.command) or hresult.is_image_code(code):
         named = (part(names.search(run.command)) for names in (_FEATURE, _DRIVER, _PACKAGE_PATH, _IMAGE_FILE))
         return Observation(
             "dism",

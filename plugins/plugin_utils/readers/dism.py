@@ -81,8 +81,8 @@ _OPENING = re.compile(r"\bopen", re.I)
 # The part of DISM that services Windows. Providers for what is not there (WinPE, siloed packages) are missed by many a healthy host.
 _NOT_LOADED = re.compile(r"Failed to Load the provider: [^\r\n]{0,300}\\CbsProvider\.dll|- CDISMPackageManager::Initialize\(hr:", re.I)
 _UNSUPPORTED = re.compile(r"No providers were found that support the command ?(?:\(([\w-]{3,40})\))?")
-# Codes of wimgapi.dll: an image that is mounted, written or unmounted. What is no mounted image is asked of every folder.
-_MOUNT, _NOT_MOUNTED = 0xC142, 0xC142011C
+# Whether it is a mounted image is asked of every folder.
+_NOT_MOUNTED = 0xC142011C
 # Who called made a mistake, and nothing is broken: ERROR_INVALID_PARAMETER, ERROR_INVALID_NAME, ERROR_NOT_SUPPORTED,
 # ERROR_ELEVATION_REQUIRED.
 _MISTAKES = (0x80070057, 0x8007007B, 0x80070032, 0x800702E4)
@@ -326,7 +326,7 @@ class Dism(Reader):
     def _of_a_cut_log(self, line: Line) -> _Session | None:
         """A session of which nothing was quoted but what it failed with: an image, or a provider that could not be loaded."""
         code = _code_of(line.message) or 0
-        on_an_image = code >> 16 == _MOUNT and code != _NOT_MOUNTED
+        on_an_image = hresult.is_image_code(code) and code != _NOT_MOUNTED
         if not _is_error(line) or not (on_an_image or _NOT_LOADED.search(line.message)):
             return None
         session = self._begin(line)

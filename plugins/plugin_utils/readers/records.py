@@ -196,6 +196,17 @@ def kb_of(text: str | None) -> str | None:
     return found and f"KB{found.group(1)}"
 
 
+def kbs_of(text: str) -> tuple[str, ...]:
+    """Every KB number of a text, each once, in its order."""
+    return tuple(dict.fromkeys(f"KB{found.group(1)}" for found in _KB.finditer(text)))
+
+
+def only_kb(text: str) -> str | None:
+    """The KB number of a text that names one alone."""
+    named = kbs_of(text)
+    return named[0] if len(named) == 1 else None
+
+
 # `PREFIX: SENTENCE: TITLE`; French sets a blank before the colon, Chinese and Japanese write a wide one.
 _COLON = re.compile(r"[ \u00a0]?(?::\s|\uff1a)\s?")
 _CODE_COLON = re.compile(r"0x[0-9a-f]{8}[ \u00a0]?(?::\s|\uff1a)\s?", re.I)

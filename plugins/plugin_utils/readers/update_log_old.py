@@ -53,7 +53,8 @@ _TALK = re.compile(
     r"WARNING: (?:WinHttp: SendRequestUsingProxy failed for .{0,300}?error |WinHttp: SendRequestToServerForFileInformation failed with |"
     r"SendRequest failed with hr = )(?:0x)?(8[0-9A-Fa-f]{7})"
     # What the web services of a WSUS answered, by whichever of their functions, and its copy of the agent.
-    r"|FATAL: (?:OnCallFailure|NwsCallWithRetries|IsUpdateRequired|SelfUpdate handler).{0,200}?failed with (?:hr ?= ?|error )0x(8[0-9A-Fa-f]{7})",
+    r"|FATAL: (?:OnCallFailure|NwsCallWithRetries|IsUpdateRequired|SelfUpdate handler).{0,200}?"
+    r"failed with (?:hr ?= ?|error )0x(8[0-9A-Fa-f]{7})",
     re.I,
 )
 WORTH = (

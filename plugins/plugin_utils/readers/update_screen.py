@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
-from .records import ANSWERS, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, part, title_of, to_code
+from .records import ANSWERS, Collector, clean, each_line, is_failure, kb_of, only_kb, outcome_of_failure, part, title_of, to_code
 
 _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
 # `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
@@ -57,7 +57,6 @@ _WUSA = re.compile(
     r"\bWindows update ([^\r\n]{0,200}?) ?could not be installed \*{0,2}because of error ([0-9]{4,10})\b"
     r"((?:(?!Windows update )[^\r\n]){0,400})", re.I
 )
-_ANY_KB = re.compile(r"\bKB[0-9]{6,8}\b", re.I)
 # What the update agent calls the end of a task (OperationResultCode): succeeded; failed, aborted.
 _TASKS = {"download_result": "download", "install_result": "install"}
 _SUCCEEDED, _NOT_ENDED_WELL, _LONGEST_TITLE = 2, (4, 5), 300
@@ -261,17 +260,11 @@ def _packages(text: str) -> Iterator[_Said]:
         code = to_code(found.group(2))
         kb = kb_of(f"{found.group(1)} {found.group(3)}".replace("-", " "))
         if kb is None and len(ended) == 1:
-            kb = _only_kb(text)
+            kb = only_kb(text)
         if code in ANSWERS:
             yield _Said(0, code, "install", kb or found.group(1).strip(), found.group(0), ANSWERS[code])
         elif is_failure(code):
             yield _Said(0, code, "install", kb or found.group(1).strip(), found.group(0))
-
-
-def _only_kb(text: str) -> str | None:
-    """The one update that a text names."""
-    named = {found.group(0).upper() for found in _ANY_KB.finditer(text)}
-    return named.pop() if len(named) == 1 else None
 
 
 def _sentences(text: str) -> Iterator[_Said]:
