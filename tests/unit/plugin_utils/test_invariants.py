@@ -18,6 +18,7 @@ from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import (
     coverage,
     plan,
     repairs,
+    routing,
     seen,
     subjects,
     verdict,
@@ -420,14 +421,16 @@ def test_a_success_of_another_class_changes_nothing(
     evidence = host.look()
     other = Observation("event:x/26", "scan", OK, time, service=service_, caller=caller, found=0, first=time)
     before, after = judge(evidence, observed), judge(evidence, [*observed, other])
+    # Any server that was reached by TLS proves the clock, which is all that it may change: a signature that failed is then the file's.
+    by_clock = {item.id for item in before.findings if item.code and routing.is_clock_code(int(item.code, 16))}
     kept = {
-        item.id: (item.state, item.active, item.answer)
+        item.id: (item.state, item.active, item.id not in by_clock and item.answer)
         for item in before.findings
         if item.subject.split(":")[0] != "service" and _counts(item)
     }
-    now = {item.id: (item.state, item.active, item.answer) for item in after.findings}
+    now = {item.id: (item.state, item.active, item.id not in by_clock and item.answer) for item in after.findings}
     assert {name: now.get(name) for name in kept} == kept
-    assert after.verdict.name == before.verdict.name
+    assert after.verdict.name == before.verdict.name or by_clock & set(kept)
 
 
 def _counts(item: Finding) -> bool:
