@@ -33,7 +33,8 @@ _SMALL = re.compile(r"(?:[^\W\d_]{2,20} ?[:=\uff1a]|\berror) ?(14[01][0-9]{2})(?
 # DISM ends with Windows errors, and their numbers are what people give: `DISM exited with code 112`. Where the line does not name it,
 # the number must be one that is none of something else.
 _ENDED = re.compile(
-    r"\b(?:exit(?:ed)?(?: with)?(?: exit)?|failed|error|failure)[ -]{1,2}(?:with )?(?:error )?code[ :=]{1,3}([0-9]{1,5})(?![0-9a-z.,x-])",
+    r"\b(?:(?:exit(?:ed)?(?: with)?(?: exit)?|failed|error|failure)[ -]{1,2}(?:with )?(?:error )?code[ :=]{1,3}|error: ?)"
+    r"([0-9]{1,5})(?![0-9a-z.,x-])",
     re.I,
 )
 _BARE = re.compile(r"\bcode[ :=]{1,3}(1[0-9]{3})(?![0-9a-z.,x-])", re.I)

@@ -527,6 +527,8 @@ def test_what_is_written_above_lines_of_a_log_is_told(tmp_path: Path) -> None:
         ("Windows Update: DISM command failed with exit code 1465\n", ["0x800705B9"]),
         ("dism.exe /online /cleanup-image fails on every host:\n\nrpc call failed  code 1726\n", ["0x800706BE"]),
         ("DISM exited with code 112\n", ["0x80070070"]),
+        ("I ran DISM /RestoreHealth and got Error: 2 The system cannot find the file specified. Now?\n", ["0x80070002"]),
+        ("I ran DISM\nThe other program says Error: 2 of 7\n", []),
         ("DISM exited with code 1.\nThe script ended with exit code 13\n", []),
         ("Windows Update: the script ended with exit code 1726\n", []),
         ("dism is there; zip code 99999, build code 1726.3, code 1726x\n", []),
