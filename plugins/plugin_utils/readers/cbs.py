@@ -196,6 +196,7 @@ class Store(Reader):
         # Whether the queue stops for an installer; whether what a start went through was brought in, and whether all of it went well.
         self._queue_stops = False
         self._brought_in, self._all_well = False, True
+        self._stayed: tuple[int, Subject] | None = None
         # What a repair mended is history where it mended all, and no damage where it did not.
         self._fixed: list[Observation] = []
         # What gave up at level Info, by its code, and how many lines there are in all.
@@ -621,22 +622,31 @@ class Store(Reader):
             code, subject = int(result, 16), subject_of(line.message)
             well = new == targeted and code == 0
             self._all_well = self._all_well and well
+            if is_failure(code) and self._stayed is None:
+                self._stayed = code, subject
             if well and (original, new) == ("Staged", "Installed") and not self._rolls_back:
                 # What a rollback brings back was not staged before.
                 self._brought_in = True
                 self._emit(self._seen(line, "install", subject, outcome=OK))
             elif is_failure(code) and (subject.name or "").startswith("Package_for_"):
-                self._settle(succeeded=False, session=subject, time=line.time)
-                told = self._coded
-                if told is None or told.code != code or not _is_within(told.time, line.time):
-                    # What it failed for was told above.
-                    self._fail(self._seen(line, layer_of(code, ""), subject, code=code))
+                self._start_failed(line, code, subject)
             return True
         if line.message.startswith("Startup: Processing complete"):
-            if self._brought_in and self._all_well and _code_of(line.message) == 0:
+            code = _code_of(line.message)
+            if self._brought_in and self._all_well and code == 0:
                 self._settle(succeeded=True)
-            self._brought_in, self._all_well = False, True
+            elif self._stayed is not None and self._stayed[0] == code:
+                # Of many packages the first that stayed as it was.
+                self._start_failed(line, *self._stayed)
+            self._brought_in, self._all_well, self._stayed = False, True, None
         return False
+
+    def _start_failed(self, line: Line, code: int, subject: Subject) -> None:
+        """A start after a restart did not bring in what was pending; what it failed for may have been told above."""
+        self._settle(succeeded=False, session=subject, time=line.time)
+        told = self._coded
+        if told is None or told.code != code or not _is_within(told.time, line.time):
+            self._fail(self._seen(line, layer_of(code, ""), subject, code=code))
 
     def _keep_original(self) -> None:
         if self._original is not None:

@@ -13,7 +13,8 @@ from ..observation import FAILED, OK, Observation
 from .console_screen import Piece, Screen
 from .records import Collector, part, to_code
 
-_COLON = r"[:\uff1a][ \u00a0]{0,2}"
+# Who copies a status into a page often aligns the values.
+_COLON = r"[:\uff1a][ \u00a0]{0,30}"
 # The precision, third field of a status: `-23 (119.209ns per tick)`.
 _PRECISION = re.compile(_COLON + r"-[0-9]{1,2}[ \u00a0]?\([^()\n]{0,40}?[0-9]{1,5}[.,][0-9]{1,4}[ \u00a0]?[num\u00b5]s")
 _ENUM = re.compile(_COLON + r"([0-9]{1,3})[ \u00a0]?\(")
@@ -39,6 +40,7 @@ _A_SOURCE = re.compile(r"[^:\uff1a]{2,40}" + _COLON + r"([A-Za-z0-9][\w.-]{2,120
 _NOT_ACTIVE = 0x80070426
 # The same two fields alone: `Source: Local CMOS Clock`, `ReferenceId: 0x4C4F434C (...)` (LOCL).
 _FREE_SOURCE = re.compile(r"([^:\uff1a]{2,40}?)[ \u00a0]?" + _COLON + r"(Local CMOS Clock|Free-running System Clock)\W{0,3}$", re.I)
+_NAMED_SOURCE = re.compile(r"[ \u00a0]?" + _COLON + r"([A-Za-z0-9][\w.-]{2,120})(?:,0x[0-9a-f]{1,2})?$", re.I)
 _FREE_REFERENCE = re.compile(r"[^:\uff1a]{2,40}" + _COLON + r"0x4C4F434C\b", re.I)
 _FIELDS = 3
 # `The following error occurred: The service has not been started. (0x80070426)`: how w32tm ends in every language. That it was w32tm
@@ -144,8 +146,10 @@ def _free_fields(screen: Screen) -> list[Observation]:
     label, last = "", -_FIELDS
     for index, piece in enumerate(screen.pieces):
         free, reference = _FREE_SOURCE.match(piece.text), _FREE_REFERENCE.match(piece.text)
-        source = _A_SOURCE.match(piece.text)
-        if source and label and piece.text.startswith(label):
+        # The date above says that the source has given the time.
+        went_well = index > 0 and _WENT_WELL.match(screen.pieces[index - 1].text)
+        source = (_NAMED_SOURCE.match(piece.text, len(label)) if went_well else None) or _A_SOURCE.match(piece.text)
+        if free is None and source and label and piece.text.startswith(label):
             seen.append(_seen(piece, OK, name=source.group(1)))
         elif index - last >= _FIELDS and _is_field(screen, index, free or reference):
             seen.append(_seen(piece, marker="clock_runs_free", name=part(free, 2)))

@@ -22,7 +22,7 @@ _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u20
 # `Failed to install on 1/10/2024 - 0x80070643`, `Install error - 0x80070643`.
 # The window of Windows 11: a sentence, and behind its colon the code in brackets. A quotation ends behind it.
 _ENDS_IN_CODE = re.compile(
-    r"[^\W\d_].{2,160}?(?:\s[-\u2013\u2014:]\s?\(?|[:\uff1a] ?\()(0x[89c][0-9a-f]{7})\)?[.)`\"'*]{0,4}\s{0,4}$", re.I
+    r"[^\W\d_].{2,160}?(?:\s[-\u2013\u2014:]\s?\(?|[:\uff1a] ?\()(0x(?:[89c]|e(?=0000))[0-9a-f]{7})\)?[.)`\"'*]{0,4}\s{0,4}$", re.I
 )
 # `2031-02 Cumulative Update for ... (KB5099001) - Error 0x8000ffff`: a title as Windows writes it, and the code on its line.
 _DATED_WITH_CODE = re.compile(
@@ -124,7 +124,7 @@ def update_screen(text: str, out: Collector) -> None:
 
 def _said(text: str) -> list[_Said]:
     text = text.translate(_MARKS)
-    for way in (_objects, _tasks, _history, _listed, _sentences, _at_work, _windows, _upgrades):
+    for way in (_objects, _tasks, _history, _listed, _titled_below, _sentences, _at_work, _windows, _upgrades):
         said = list(islice(way(text), _MOST))
         if said:
             return said
@@ -247,6 +247,18 @@ def _listed(text: str) -> Iterator[_Said]:
             yield _Said(place, None, "install", title, f"{title}: {line}")
         elif len(line) <= 250 and kb_of(line) and _TITLE.search(line):
             titles = [*titles[-3:], (place, part(_DATED_TITLE.search(line), 0) or line)]
+
+
+def _titled_below(text: str) -> Iterator[_Said]:
+    """One code, and right below it the one title of a text: copied from the top of the window."""
+    lines = [line.strip() for line in each_line(text) if line.strip()]
+    ended = [(place, found) for place, line in enumerate(lines) if (found := _ENDS_IN_CODE.match(line))]
+    titles = [place for place, line in enumerate(lines) if _OWN_TITLE.match(line) and _TITLE.search(line)]
+    if len(ended) != 1 or titles != [ended[0][0] + 1]:
+        return
+    line, title = lines[ended[0][0]], lines[titles[0]]
+    layer = "download" if _DOWNLOAD.search(line[:_WHAT_FAILED]) else "install"
+    yield _Said(0, to_code(ended[0][1].group(1)), layer, title, f"{title}: {line}")
 
 
 def _packages(text: str) -> Iterator[_Said]:
