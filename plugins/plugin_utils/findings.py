@@ -255,7 +255,7 @@ def _finding(state: State, known: States, host: Situation, settings: Settings) -
     weight = _weight(state, known, host)
     finding = _worst(state, known, host, settings)
     if weight == _NOTHING:
-        return replace(finding, state=CLOSED, superseded_by=f"nothing: {_WHY_NOTHING.get(finding.layer, _NO_MATTER)}")
+        return replace(finding, state=CLOSED, superseded_by=f"nothing: {_why_nothing(state)}")
     if weight == _NOTICE:
         return replace(finding, notice=True)
     return finding
@@ -273,13 +273,28 @@ def _worst(state: State, known: States, host: Situation, settings: Settings) -> 
 
 _FAULT, _NOTICE, _NOTHING = "fault", "notice", "nothing"
 _NO_MATTER = "updates of Windows do not depend on it"
-_WHY_NOTHING = {"upgrade": "set-ups that end well write it, too; the result of this one is not in the log"}
+_ON_THE_WAY = "set-ups that end well write it, too; the result of this one is not in the log"
+_GIVEN_UP = "it was cancelled, which is no fault of updates"
+_ASKED_BESIDE = "that service is asked beside the one that counts, and may bring updates, too"
+
+
+def _why_nothing(state: State) -> str:
+    """Why a failure is neither a fault nor worth a word."""
+    if state.subject.startswith("upgrade:"):
+        return _ON_THE_WAY
+    if state.subject == subjects.FLIGHTING_SEARCH:
+        return _ASKED_BESIDE
+    if not state.subject.startswith("app:") and all(_is_cancelled(one) for one in state.failures):
+        return _GIVEN_UP
+    return _NO_MATTER
 
 
 def _weight(state: State, known: States, host: Situation) -> str:
     """Whether the subject's failure is a fault of updates, worth a word, or nothing."""
     subject = state.subject
     kind = subject.partition(":")[0]
+    if subject == subjects.FLIGHTING_SEARCH:
+        return _asked_beside_weight(state, host)
     if kind == "search":
         return _fault_or(_NOTHING, subject in (known.search, subjects.UNKNOWN_SEARCH) and not _is_given_up(state))
     if kind == "app":
@@ -290,7 +305,7 @@ def _weight(state: State, known: States, host: Situation) -> str:
         # No update of a host depends on it; who gives its log asks about it.
         return _fault_or(_NOTICE, not host.host)
     if all(_is_cancelled(one) for one in state.failures):
-        return _fault_or(_NOTHING, _keeps_failing(state))
+        return _fault_or(_cancelled_weight(state, host), _keeps_failing(state))
     if subjects.is_rolling(subject):
         return _fault_or(_NOTICE, _keeps_failing(state))
     if kind == "service":
@@ -300,6 +315,18 @@ def _weight(state: State, known: States, host: Situation) -> str:
     if kind in ("update", "servicing", "feature") and subject not in (subjects.OS, subjects.DOTNET, subjects.SSU):
         return _one_off_weight(state, known, host)
     return _FAULT
+
+
+def _asked_beside_weight(state: State, host: Situation) -> str:
+    """Cumulative and feature updates come from this service, too, but what a host may do without it nobody knows: a word where it lasts."""
+    is_told = host.required_class == situation.MICROSOFT and _keeps_failing(state) and not _is_given_up(state)
+    return _NOTICE if is_told else _NOTHING
+
+
+def _cancelled_weight(state: State, host: Situation) -> str:
+    """Who gives a log asks what became of the update in it; on a host the next try says more than one that was given up."""
+    is_asked = not host.host and subjects.is_quality(state.subject) and any(one.layer == "install" for one in state.failures)
+    return _NOTICE if is_asked else _NOTHING
 
 
 # What the time service says of the clock itself.

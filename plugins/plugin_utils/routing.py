@@ -289,7 +289,9 @@ def _no_concern(case: _Case) -> Routed | None:
     if failure.layer != "scan":
         of_the_store = failure.asked == _STORE or failure.subject.startswith("app:")
         return _only(of_the_store, _notice(replace(case, step="app")))
-    other = failure.asked in (_STORE, "flighting", "offline")
+    if failure.asked == "flighting":
+        return _notice(replace(case, step="other_class" if situation.wsus else "asked_beside"))
+    other = failure.asked in (_STORE, "offline")
     if not other and situation.host:
         other = failure.asked in (_WSUS, "microsoft") and failure.asked != situation.required_class
     return _only(other, _notice(replace(case, step="other_class")))

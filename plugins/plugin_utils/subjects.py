@@ -19,6 +19,7 @@ SERVICE_CLASSES = {
     "7971f918-a847-4430-9279-4a52d1efe18d": MICROSOFT,
     "3da21691-e39d-4da6-8a4b-b43877bcb1b7": WSUS,
     "855e8a7c-ecb4-4ca3-b045-1dfa50104289": "store",
+    # Named after preview builds, but cumulative and feature updates of Windows come from it, too (serviceGuid of events 19).
     "8b24b027-1dee-babb-9a95-3517dfb9c552": "flighting",
 }
 # Who searches for all updates of the host; anybody else (CompatTelRunner, an on-demand feature, Defender) searches for his own.
@@ -26,7 +27,7 @@ GENERAL_CALLERS = frozenset(
     name.lower() for name in ("UpdateOrchestrator", "MoUpdateOrchestrator", "AutomaticUpdates", "AutomaticUpdatesWuApp", "CcmExec")
 )
 
-UNKNOWN_SEARCH, OTHER_SEARCH = "search:unknown", "search:other"
+UNKNOWN_SEARCH, OTHER_SEARCH, FLIGHTING_SEARCH = "search:unknown", "search:other", "search:flighting"
 OS, DOTNET, SSU = "update:os", "update:dotnet", "update:ssu"
 
 _RELEASE = re.compile(r"\bversion[\s,]{1,3}(\d\dH\d)\b|\b(\d\dH\d)\b", re.I)

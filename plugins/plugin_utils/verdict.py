@@ -117,7 +117,7 @@ def logs(observations: Iterable[Observation], settings: Settings, now: int | Non
     diagnosis = findings.diagnose_logs(observations, settings, now)
     verdict = judge(diagnosis.findings, None, None)
     if verdict.name == "healthy":
-        lacking = _lacking(diagnosis.states)
+        lacking = _lacking(diagnosis.states) or _unsearched(diagnosis)
         if lacking:
             verdict = replace(verdict, name="unknown", msg=lacking)
     return Judged(diagnosis.findings, verdict, Coverage())
@@ -159,6 +159,20 @@ def _lacking(known: States) -> str:
     if proofs:
         return f"{proofs[0]}; nothing here says whether searches and installations of updates work."
     return NOTHING_SHOWN
+
+
+def _unsearched(diagnosis: findings.Diagnosis) -> str:
+    """What is said where the service that brings a part of the updates fails on and on, and no update came since; '' elsewhere."""
+    failing = [item for item in diagnosis.findings if item.subject == subjects.FLIGHTING_SEARCH and item.superseded_by is None]
+    if not failing:
+        return ""
+    item, installed = failing[0], absence.last_quality_success(diagnosis.states, diagnosis.situation)
+    if installed is not None and installed > (item.first_seen or 0):
+        return ""
+    return (
+        f"Searches at Windows Update went well; those at the service beside it, which brings updates of Windows, too, fail: {say(item)}. "
+        "Nothing here says whether updates come."
+    )
 
 
 # --- the verdict of a look: the first row that holds ---
