@@ -293,10 +293,8 @@ def _weight(state: State, known: States, host: Situation) -> str:
     """Whether the subject's failure is a fault of updates, worth a word, or nothing."""
     subject = state.subject
     kind = subject.partition(":")[0]
-    if subject == subjects.FLIGHTING_SEARCH:
-        return _asked_beside_weight(state, host)
     if kind == "search":
-        return _fault_or(_NOTHING, subject in (known.search, subjects.UNKNOWN_SEARCH) and not _is_given_up(state))
+        return _search_weight(state, known, host)
     if kind == "app":
         return _NOTHING
     if kind == "upgrade":
@@ -317,10 +315,13 @@ def _weight(state: State, known: States, host: Situation) -> str:
     return _FAULT
 
 
-def _asked_beside_weight(state: State, host: Situation) -> str:
-    """Cumulative and feature updates come from this service, too, but what a host may do without it nobody knows: a word where it lasts."""
-    is_told = host.required_class == situation.MICROSOFT and _keeps_failing(state) and not _is_given_up(state)
-    return _NOTICE if is_told else _NOTHING
+def _search_weight(state: State, known: States, host: Situation) -> str:
+    """Searches that updates need are a fault; of the service that is asked beside them nobody knows what a host may do without."""
+    if _is_given_up(state):
+        return _NOTHING
+    if state.subject == subjects.FLIGHTING_SEARCH:
+        return _NOTICE if host.required_class == situation.MICROSOFT and _keeps_failing(state) else _NOTHING
+    return _fault_or(_NOTHING, state.subject in (known.search, subjects.UNKNOWN_SEARCH))
 
 
 def _cancelled_weight(state: State, host: Situation) -> str:

@@ -45,6 +45,10 @@ _WHOSE = (
     (re.compile(r"Failed to Add Update Source for WUAgent of type \("), "WUAHandler"),
     (re.compile(r"HResult: 0x[0-9A-Fa-f]{8} Context: uec|Received 'SucceededWithErrors' code"), "WUAHandler"),
     (re.compile(r"WU Agent reported the following [0-9]{1,4} warning"), "WUAHandler"),
+    (re.compile(r"Failed to download updates to the WUAgent datastore\. Error = 0x[0-9A-Fa-f]{8}"), "WUAHandler"),
+    (re.compile(r"Failed to initiate install of WSUS updates ?, error ?= ?0x", re.I), "UpdatesHandler"),
+    (re.compile(r"Failed to start batch install through WSUS Install handler ?, error ?= ?0x", re.I), "UpdatesHandler"),
+    (re.compile(r"InstallUpdatesInBatch failed with error ?0x", re.I), "UpdatesHandler"),
     (re.compile(r"Failed to get final installation result of updates\. Error = 0x"), "WUAHandler"),
     (re.compile(r"Update [0-9]{1,4} \([0-9A-Fa-f-]{36}\) finished installing \(0x"), "WUAHandler"),
     (re.compile(r"(?:ScanJob\(\{?[0-9A-Fa-f-]{36}\}?\): )?CScanJob::\w{3,30}[ -]"), "ScanAgent"),
@@ -57,6 +61,7 @@ _WHOSE = (
 # A line that somebody quotes of the log that he names. A page that lists several explains them.
 _ALONE = re.compile(
     r"[ \t>*|]{0,12}(?:OnSearchComplete - Failed to end search job\. Error|Scan failed with error"
+    r"|Failed to download updates to the WUAgent datastore\. Error"
     r"|CScanJob::\w{3,30}[ -]{1,3}Failed at \w{3,30}, Error) ?= ?(0x8[0-9A-Fa-f]{7})[.\s]{0,8}$"
 )
 _LOG_NAMED = re.compile(r"WUAHandler|ScanAgent", re.I)

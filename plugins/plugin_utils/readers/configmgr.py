@@ -69,9 +69,15 @@ _INSTALL_FAILED = (
     ),
     ("job", re.compile(r"nstallation job encountered some failures\.? (?:Error|Job Result) = (?P<code>0x[0-9A-Fa-f]{8})(?P<update>)")),
     ("final", re.compile(r"Failed to get final installation result of updates\. Error = (?P<code>0x[0-9A-Fa-f]{8})(?P<update>)")),
+    ("initiate", re.compile(rf"Failed to initiate install of WSUS updates ?, error ?= ?(?P<code>{_HEX})(?P<update>)", re.I)),
+    ("batch", re.compile(rf"Failed to start batch install through WSUS Install handler ?, error ?= ?(?P<code>{_HEX})(?P<update>)", re.I)),
+    ("in batch", re.compile(rf"InstallUpdatesInBatch failed with error ?(?P<code>{_HEX})(?P<update>)")),
     ("execution", re.compile(r"Update execution failed(?:.{0,60}?(?P<code>0x[0-9A-Fa-f]{8}))?(?P<update>)")),
 )
-_DOWNLOAD_FAILED = re.compile(rf"Failed to (?:start )?download (?:for )?(?:the )?update \(({GUID})\).{{0,120}}? Error = {_HEX}", re.I)
+_DOWNLOAD_FAILED = (
+    re.compile(rf"Failed to (?:start )?download (?:for )?(?:the )?update \((?P<update>{GUID})\).{{0,120}}? Error = (?P<code>{_HEX})", re.I),
+    re.compile(rf"Failed to download updates to the WUAgent datastore\. Error = (?P<code>{_HEX})(?P<update>)"),
+)
 _ENFORCED = re.compile(rf"SUM_({GUID})\).{{0,120}}?StateName = CI_ENFORCEMENT_(SUCCESS|FAIL|ERROR)")
 _NAMES = (
     re.compile(rf"SUM_(?P<update>{GUID})\) Name \((?P<title>.{{3,300}}?)\) ArticleID \((?P<kb>[0-9]{{6,8}})?\)"),
@@ -94,6 +100,7 @@ class _Client:
         self._server: str | None = None
         self._installs = False
         self._searched: tuple[Record, Observation] | None = None
+        self._not_downloaded: tuple[Record, int] | None = None
 
     def record(self, record: Record) -> None:
         """Take the next record."""
@@ -204,7 +211,7 @@ class _Client:
             if found is None:
                 continue
             code = to_code(found.group("code"))
-            if code is None or is_failure(code):
+            if (code is None or is_failure(code)) and not self._is_told(record, code):
                 self._bad(record, "install", code, said_by, found.group("update"))
             return True
         return False
@@ -220,13 +227,22 @@ class _Client:
         return True
 
     def _download(self, record: Record) -> bool:
-        found = _DOWNLOAD_FAILED.search(record.text)
-        if found is None:
+        for pattern in _DOWNLOAD_FAILED:
+            found = pattern.search(record.text)
+            if found is None:
+                continue
+            code = to_code(found.group("code"))
+            if code is not None and is_failure(code):
+                self._not_downloaded = (record, code)
+                self._bad(record, "download", code, "download", found.group("update"))
+            return True
+        return False
+
+    def _is_told(self, record: Record, code: int | None) -> bool:
+        """Whether it is the failed download that an installation waited for."""
+        if self._not_downloaded is None or self._not_downloaded[1] != code:
             return False
-        code = int(found.group(2), 16)
-        if is_failure(code):
-            self._bad(record, "download", code, "download", found.group(1))
-        return True
+        return record.place - self._not_downloaded[0].place <= _SETTLED_RECORDS
 
     def _assignment(self, record: Record) -> bool:
         """A job of a deployment failed: its installation, or the search before it, by what was begun last."""
