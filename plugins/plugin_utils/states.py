@@ -253,6 +253,8 @@ class _Judge:
         if failure.layer == "scan":
             # The agent's date names no service: any search of automatic updates may have moved it.
             own = [one for one in own if one.source != "agent"]
+        if failure.marker == "time_service_failed":
+            return [*own, *self._good("service:W32Time")]
         if subject in _STORE_PROOF:
             return [one for one in own if one.marker in _STORE_PROOF[subject] and _is_proof_of(one, failure)]
         if subject.startswith(("update:", "driver:", "app:", "upgrade:")):

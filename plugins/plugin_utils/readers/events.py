@@ -115,11 +115,18 @@ _RULES: dict[str, dict[int, _Rule]] = {
         46: _Rule("clock", marker="time_service_failed"),
         35: _Rule("clock", OK),
         37: _Rule("clock", OK),
+        # The clock was set by what a source said.
+        52: _Rule("clock", OK),
+        # A domain controller offers its time to others: the service runs, whatever its clock is like.
+        139: _Rule("service", OK),
+        143: _Rule("service", OK),
     },
 }
 _PROVIDERS = {name.lower().removeprefix("microsoft-windows-"): name for name in _RULES} | _OTHER_NAMES
 # The code of the first is the one of an installation, but no installation failed; those of the others do not say that the clock is wrong.
 _MARKER_STAYS = ("uninstall_failed", "clock_beyond_limit", "clock_not_synchronised", "time_service_failed")
+# How far the clock is to be moved, and how far it may be.
+_CORRECTION = ("systemtimechangeseconds", "maxsystemtimechangeseconds")
 _CODE_FIELDS = ("errorcode", "errormessage", "hresult", "status", "resultcode")
 # 24 and 217 call the title `updatelist`.
 _TITLE_FIELDS = ("updatetitle", "updatelist")
@@ -335,6 +342,12 @@ def _number(fields: Mapping[str, str], key: str) -> int | None:
     return _whole(part(re.fullmatch(r"\s{0,8}([0-9]{1,9})\s{0,8}", fields.get(key, ""))))
 
 
+def _is_within_limit(fields: Mapping[str, str]) -> bool:
+    """Whether event 34 tells of a correction that the time service may make: some that were seen say 0 of at most 54000 seconds."""
+    wanted, most = (part(re.fullmatch(r"[+-]?([0-9]{1,9})", fields.get(key, "").strip())) for key in _CORRECTION)
+    return wanted is not None and most is not None and int(wanted) <= int(most)
+
+
 def _whole(text: str | None) -> int | None:
     return None if text is None else int(text)
 
@@ -351,6 +364,9 @@ def _first(fields: Mapping[str, str], keys: tuple[str, ...]) -> str | None:
 def _named(seen: Observation, fields: Mapping[str, str]) -> Observation:
     """With the service that was asked, the update, the package or the server that it is about."""
     service = guid_of(fields.get("serviceguid"))
+    if seen.layer == "service":
+        # What the service manager tells has been taken before.
+        return changed(seen, name="W32Time")
     if seen.layer == "clock":
         return changed(seen, name=part(re.match(r"[^\s,]{1,200}", _first(fields, _NAME_FIELDS) or ""), 0))
     if seen.layer == "scan":
@@ -377,6 +393,8 @@ def _judged(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
     """With its code; None where a failure turns out to be none."""
     if seen.outcome != FAILED:
         return changed(seen, marker=None)
+    if seen.marker == "clock_beyond_limit" and _is_within_limit(fields):
+        return None
     code = _code(fields)
     # None would be compared with each number of the range.
     if code is not None and (code == NOT_APPLICABLE or code in _SUCCESSES_OF_AGENT):
