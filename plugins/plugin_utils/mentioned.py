@@ -47,6 +47,8 @@ _RECORD = re.compile(r"^[\W_]{0,8}(?:(?!0x)[0-9]|(?:Info|Warning|Error|Fatal)[ \
 _FAILS = re.compile(r"FAILED|FATAL|WARNING|\b(?:fail(?:s|ed|ure)?|errors?)\b", re.I)
 # What the service manager says of a service, in English, quoted without its event.
 _SERVICE_ENDED = re.compile(r"\bThe (\S.{2,60}?) service (?:terminated|hung on starting|failed to start)\b")
+# A program to install is not what a code elsewhere belongs to: `NDP452-KB2901907-x86-x64-AllOS-ENU.exe` among what others need.
+_PROGRAM = re.compile(r"[\w.-]{0,80}KB[0-9]{6,8}[\w.-]{0,80}\.exe\b", re.I)
 # The update agent's, the servicing stack's, those of a feature upgrade and of ConfigMgr: nothing else gives them.
 _OF_UPDATES = (0x8024, 0x800F, 0xC190, 0x87D0)
 
@@ -82,7 +84,7 @@ def in_text(text: str, *, is_log: bool, records: bool = False) -> tuple[Mention,
     """
     if len(text) > MOST_TEXT:
         return ()
-    named = updates(text)
+    named = updates(_PROGRAM.sub(" ", text))
     only = named[0] if len(named) == 1 else None
     several = ", ".join(named) if len(named) > 1 else None
     first: dict[int | str, Mention] = {}
