@@ -289,9 +289,9 @@ def _no_concern(case: _Case) -> Routed | None:
     if failure.layer != "scan":
         of_the_store = failure.asked == _STORE or failure.subject.startswith("app:")
         return _only(of_the_store, _notice(replace(case, step="app")))
-    if failure.asked == "flighting":
-        return _notice(replace(case, step="other_class" if situation.wsus else "asked_beside"))
-    other = failure.asked in (_STORE, "offline")
+    if failure.asked == "flighting" and not situation.wsus:
+        return _notice(replace(case, step="asked_beside"))
+    other = failure.asked in (_STORE, "flighting", "offline")
     if not other and situation.host:
         other = failure.asked in (_WSUS, "microsoft") and failure.asked != situation.required_class
     return _only(other, _notice(replace(case, step="other_class")))
@@ -687,7 +687,8 @@ def _owner(name: str, case: _Case) -> Routed:
 
 def _sentence(who: str, case: _Case) -> tuple[str, str]:
     """The name of the next step and its sentence, with the things named."""
-    names = (f"{who}:{case.step}", case.step or "", f"{who}@{_layer(case.failure)}", who)
+    brief = "" if case.failure.lasted else f"{who}:{case.step}@brief"
+    names = (brief, f"{who}:{case.step}", case.step or "", f"{who}@{_layer(case.failure)}", who)
     step = next(name for name in names if name in _STEPS)
     return step, f"{_STEPS[step].format_map(_names(case))}."
 

@@ -46,7 +46,7 @@ OWNERS = {
     "admin": "an administrator",
 }
 
-_MOST = 300
+_MOST, _MOST_CODES = 300, 2
 # Conditions that are a verdict of their own and no failure.
 _ABSENCE = (absence.STALE, absence.BEHIND)
 # These need no server to be repaired, and nothing works without them.
@@ -596,10 +596,16 @@ def say(item: Finding, now: int | None = None) -> str:
     parts.append(f"in {findings.LAYERS.get(item.layer, item.layer)}")
     if thing := _thing(item):
         parts.append(_how_named(item, thing))
-    told = [" ".join(parts), _times(item.count)]
+    told = [" ".join(parts), f"{_times(item.count)}{_also_with(item)}"]
     if item.last_seen is not None and now is not None:
         told.append(f"last {when(item.last_seen, now)}")
     return ", ".join(told)
+
+
+def _also_with(item: Finding) -> str:
+    """The other codes of the tries that were counted."""
+    others = [code for code in item.codes if code != item.code] if item.count > 1 else []
+    return f" (also with {', '.join(others[:_MOST_CODES])})" if others else ""
 
 
 def _how_named(item: Finding, thing: str) -> str:
