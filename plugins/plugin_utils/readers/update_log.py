@@ -63,6 +63,8 @@ _DOWNLOADS = (
     ("begin", re.compile(rf"Begin Downloading Updates.{{0,200}}\[hr = 0x(?P<code>{_HEX})\](?P<update>)")),
     ("info", re.compile(rf"^\w{{1,60}} returned, hr=0x(?P<code>{_HEX})(?P<update>)")),
 )
+# What the orchestrator was told of a download: `{GUID}:TITLE:hr=0x8024001e;`.
+_HANDED_ON = re.compile(rf"\{{(?P<update>{GUID})\}}:(?P<title>.{{3,300}}?):hr=0x(?P<code>[0-9A-Fa-f]{{1,8}})(?=;|\s|$)")
 # Where a WSUS has its files: `http://HOST:8530/Content/43/SHA1.cab`.
 _OF_WSUS = re.compile(r"https?://[^\s/]{1,200}/Content/[0-9A-Fa-f]{2}/[0-9A-Fa-f]{8,40}\.")
 # What of a WSUS a search asks for, and how the request failed: `failed for <http://HOST:8530/selfupdate/wuident.cab>. error 0x80072efd`.
@@ -81,7 +83,7 @@ _WORTH = (
     "xit code = 0x", "Return code is", "hrDeploy = ", "Failed to ", "occurred while down", "[hr = 0x", "CBS called", "FATAL",
     "WinHttp: Send", "download call", "returned, hr=0x8", "ServiceI", "resultMapped=", "callback code = ", "Driver Install of",
     "Top level update id", "= Update success", "install completed.", "failed, updateId", "Background download", "Title = ", "UpdateId = ",
-    "Begin Downl", "Library download error", "*FAILED* [80072", "*FAILED* [80190", "*FAILED* [80244",
+    "Begin Downl", "Download finished", "Library download error", "*FAILED* [80072", "*FAILED* [80190", "*FAILED* [80244",
 )  # fmt: skip
 _ROW = "REPORT EVENT"
 # `WU_E_UH_POSTREBOOTSTILLPENDING` with nothing behind it: installed, and the rest is due at the restart. How that ends is told after it.
@@ -111,7 +113,7 @@ class _NewForm:
     def line(self, line: AgentLine) -> bool:
         """Take a line; whether it meant something."""
         self._request(line)
-        readers = (self._installed, self._succeeded, self._ended, self._call, self._file, self._download, self._handler)
+        readers = (self._handed_on, self._installed, self._succeeded, self._ended, self._call, self._file, self._download, self._handler)
         return any(reader(line) for reader in readers)
 
     def _ok(self, line: AgentLine, layer: str, update: str | None = None) -> Observation:
@@ -139,6 +141,19 @@ class _NewForm:
             return
         related = (inner,) if is_failure(inner) and inner != code else ()
         self._told.failed(self._bad(line, "install", code, parts["update"], related), said_by)
+
+    def _handed_on(self, line: AgentLine) -> bool:
+        """What the update orchestrator says of downloads that have ended."""
+        if line.component != "USO":
+            return False
+        for found in _HANDED_ON.finditer(line.message):
+            self._told.name(found.group("update"), found.group("title"))
+            code = int(found.group("code"), 16)
+            if is_failure(code):
+                self._told.failed(self._bad(line, "download", code, found.group("update")), "orchestrator")
+            else:
+                self._told.add(self._ok(line, "download", found.group("update")))
+        return True
 
     def _succeeded(self, line: AgentLine) -> bool:
         update = part(_SUCCEEDED.search(line.message))

@@ -14,6 +14,8 @@ from .dates import DATE, Fields, moment, order_of
 from .records import part
 from .told import Told
 
+GUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
+
 # The separators are those of the culture of whoever wrote the file: `2024.05.06 10.00.01.1000000`. Quoted lines begin with `> `.
 _CLOCK = r"([0-9]{1,2})[:.]([0-9]{2})[:.]([0-9]{2})(?:[:.,]([0-9]{3,7}))?(?: ?([AaPp])\.? ?[Mm]\b\.?)?"
 _START = rf"\ufeff?[ \t>|#*-]{{0,8}}{DATE}[ \t]{{1,4}}{_CLOCK}"
@@ -45,13 +47,16 @@ _NEW_UNDATED = (
     r"(\\?\*FAILED\\?\* \[8[0-9a-f]{7}\] "
 )
 _NEW_BARE = re.compile(rf"{_NEW_UNDATED}.*)", re.S | re.I)
+# Of the log of the update orchestrator (USO), which hands on what the agent answered.
+_ORCHESTRATOR = re.compile(rf"[^\n]{{0,120}}?(\*Download finished\* -> \[Results\] : \{{{GUID}\}}:.*)", re.S)
 _UNDATED_SIGN = re.compile(
     rf"^{_NEW_UNDATED}(?:Send request|WinHttp: Send|Library download|SyncUpdates_W|Error occurred while|Background download))|"
     r"^[ \t>|*#\u2022-]{0,8}(?:WARNING: )?"
     r"(?:WU client failed (?:search|install|download)ing \w{2,12} .{0,20}with error 0x8|SyncUpdates failure, error = 0x8)"
     r"|(?:^[ \t>|]{0,8}|[ \t])(?:Agent|AU|PT)[ \t]{1,8}(?:--[ \t]{1,4}|[*#][ \t]{1,4})?WARNING: "
     r"(?:WU client failed |Exit code = 0x8|Failed to (?:synchronize|find updates)|(?:Search|Install|Download) callback failed)"
-    rf"|^{_NO_DATE}(?:{_COMPONENTS})[ \t]{{1,8}}(?:[*#-]{{1,2}}[ \t]{{1,4}})?(?:WARNING|FATAL): ",
+    rf"|^{_NO_DATE}(?:{_COMPONENTS})[ \t]{{1,8}}(?:[*#-]{{1,2}}[ \t]{{1,4}})?(?:WARNING|FATAL): "
+    rf"|\*Download finished\* -> \[Results\] : \{{{GUID}\}}:",
     re.M | re.I,
 )
 # A page has lost the ends of these lines, too.
@@ -64,7 +69,6 @@ RUN_ON = re.compile(
 # Lines of Windows Vista to 8.1 and of its servers have milliseconds; Get-WindowsUpdateLog writes seven digits.
 _OLD_DIGITS = 3
 
-GUID = r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 _TITLE = re.compile(r"^[ *]{0,12}Title = (?!<NULL>)(.{3,300})")
 _UPDATE = re.compile(rf"^[ *]{{0,12}}UpdateId = \{{?({GUID})\}}?\.[0-9]{{1,6}}")
 _PART = re.compile(rf"^[ *]{{0,24}}\{{?({GUID})\}}?\.[0-9]{{1,6}}\s*$")
@@ -160,6 +164,9 @@ class Lines:
         new = _NEW_BARE.match(raw)
         if new is not None:
             return AgentLine(place, None, "", "", new.group(1) or "Agent", new.group(2).replace("\\*", "*"), is_old=False)
+        result = _ORCHESTRATOR.match(raw)
+        if result is not None:
+            return AgentLine(place, None, "", "", "USO", result.group(1), is_old=False)
         found = _UNDATED.match(raw)
         if found is not None:
             return AgentLine(place, None, "", "", found.group(1), found.group(2), is_old=True)

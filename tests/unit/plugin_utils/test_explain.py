@@ -452,7 +452,9 @@ def test_the_updates_of_a_ticket_are_named_beside_its_code(tmp_path: Path, text:
     assert f"It names {named}" in run(put(tmp_path, ticket_txt=text) / "ticket_txt")["msg"]
 
 
-@pytest.mark.parametrize(("file", "named"), [("NDP45-KB5990305-x64.exe", "0x80070002 ("), ("windows11-KB5990305-x64.msu", "0x80070002 of KB5990305")])
+@pytest.mark.parametrize(
+    ("file", "named"), [("NDP45-KB5990305-x64.exe", "0x80070002 ("), ("windows11-KB5990305-x64.msu", "0x80070002 of KB5990305")]
+)
 def test_a_program_to_install_is_not_the_update_of_a_code(tmp_path: Path, file: str, named: str) -> None:
     text = f"Windows Update\nItem '{file}' is applicable.\nSetInitialCommandLine failed with error 0x80070002\n"
     assert f"It names {named}" in run(put(tmp_path, ticket_txt=text) / "ticket_txt")["msg"]
