@@ -36,6 +36,8 @@ _ADVICE = {
     b"Rar!\x1a\x07": "unpack it first: unrar x FILE",
 }
 _ETL = "make text of it on Windows first: Get-WindowsUpdateLog -ETLPath FOLDER -LogPath WindowsUpdate.log"
+# A log of the event viewer of Windows XP and Server 2003, or of one saved in that form: its signature stands behind its size.
+_EVT_SIGN, _EVT = b"LfLe", "make a newer log of it on Windows first: wevtutil export-log FILE.evt FILE.evtx /logfile:true"
 # What the standard library raises for archives that are cut, damaged or of a method that it does not know.
 _SPOILT = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, OverflowError, IndexError)
 
@@ -167,6 +169,8 @@ def advice(head: bytes, name: str) -> str:
     known = next((what for sign, what in _ADVICE.items() if head.startswith(sign)), "")
     if known or not head:
         return known
+    if head[4:8] == _EVT_SIGN:
+        return _EVT
     return _ETL if _is_etl(head) or name.lower().endswith(".etl") else ""
 
 

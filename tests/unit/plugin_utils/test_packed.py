@@ -124,6 +124,8 @@ def test_damaged_archives_never_raise(noise: bytes, at: int) -> None:
         (b"anything", "WindowsUpdate.ETL", "Get-WindowsUpdateLog"),
         (b"2026-11-24 00:00:01, Info", "CBS.log", ""),
         (b"\xff\xfe{\x00", "ReportingEvents.log", ""),
+        (b"0\0\0\0LfLe\1\0\0\0\1\0\0\0", "SysEvent.Evt", "wevtutil"),
+        (b"text of LfLe in it", "log.evt", ""),
         (b"", "empty.etl", ""),
     ],
 )
