@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .event_message import MAX_MESSAGE, told
+from .event_message import MAX_MESSAGE, spoken_by, told
 from .event_nested import data_in, nested
 from .event_rows import MESSAGES, NUMBERS, PROVIDERS, TIMES, name_of, number_of
 from .events import provider_called
@@ -31,7 +31,7 @@ _DECODER = json.JSONDecoder()
 
 
 def is_event_json(sample: str, _name: str) -> bool:
-    """Whether an object in it names a provider and the id of an event."""
+    """Whether an object in it names the id of an event, and a provider or a sentence that tells it."""
     if _FIRST.match(sample) is None:
         return False
     return any(_provider(item) and _number(item) is not None for item in _objects(sample))
@@ -105,8 +105,10 @@ def _first(item: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _provider(item: Mapping[str, Any]) -> str | None:
-    value = _first(item, PROVIDERS)
-    return value if isinstance(value, str) else None
+    value, number = _first(item, PROVIDERS), _number(item)
+    if isinstance(value, str) or value is not None or number is None:
+        return value if isinstance(value, str) else None
+    return spoken_by(number, str(_first(item, MESSAGES) or "")[:MAX_MESSAGE])
 
 
 def _number(item: Mapping[str, Any]) -> int | None:

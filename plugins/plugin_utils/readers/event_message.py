@@ -34,6 +34,15 @@ _THE_SERVICE = re.compile(r"\b[Tt]he (\S.{0,78}?) service\b")
 _QUOTED = re.compile(
     r"[\"\u201c\u201e\u00ab\u300c\u300e] ?([^\"\u201c\u201d\u00ab\u00bb\u300d\u300f]{2,80}?) ?[\"\u201c\u201d\u00bb\u300d\u300f]"
 )
+# In English, as `Get-EventLog | Select-Object EventID, Message` leaves them.
+_SENTENCES = (
+    ((19, 20, 43), re.compile(r"Installation (?:Successful|Failure|Started): Windows .{4,30} install\w* the following update"), WUC),
+    (
+        (7000, 7001, 7023, 7024, 7031, 7034),
+        re.compile(r"The \S.{0,78}? service (?:terminated |failed to start |depends on the )"),
+        SCM,
+    ),
+)
 _AFTER_COLON = re.compile(r"[ \u00a0]?(?::\s|\uff1a)\s?")
 _HELP = re.compile(r"(?<=[.\u3002]) [^.:]{5,80}https?://go\.microsoft\.com/fwlink/events\.asp")
 # What the viewer and PowerShell set behind a message that they cut.
@@ -70,6 +79,11 @@ def told(
     if (name, number) == _NAMES_NOTHING and _CODE.search(message[:MAX_MESSAGE]) is None:
         return None
     return event_observation(name, number, time, data_of(name, number, message), record=record, channel=channel)
+
+
+def spoken_by(number: int, message: str) -> str | None:
+    """The provider of an event that an export has left it out of, where the sentence is one that no other writes."""
+    return next((name for numbers, sentence, name in _SENTENCES if number in numbers and sentence.match(message)), None)
 
 
 def has_reason(message: str) -> bool:
