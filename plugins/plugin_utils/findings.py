@@ -92,6 +92,9 @@ MARKERS = {
 }
 
 
+_FOREIGN_SERVICE = "A service that updates do not need failed to start or ended"
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """What a look, or a set of logs, comes to before the verdict."""
@@ -412,7 +415,7 @@ def _alive(state: State, known: States, host: Situation, settings: Settings) -> 
         id=f"{told.name}@{state.subject}",
         subject=state.subject,
         layer=lead.layer,
-        meaning=_meaning(told, routed, host),
+        meaning=_foreign(state) or _meaning(told, routed, host),
         answer=routed.answer,
         next_step=routed.next_step,
         state=verdict_of_state,
@@ -697,7 +700,7 @@ def _history(state: State, host: Situation) -> Finding:
         id=f"{told.name}@{state.subject}",
         subject=state.subject,
         layer=lead.layer,
-        meaning=told.meaning,
+        meaning=_foreign(state) or told.meaning,
         answer={"owner": "admin"},
         next_step="",
         state=CLOSED,
@@ -736,6 +739,12 @@ class _Told:
             return cls(str(marker), MARKERS.get(str(marker), str(marker).replace("_", " ")), condition=marker)
         info = hresult.describe(code)
         return cls(info.hex, info.meaning or "A code that no table of this collection holds", info.hex, info.symbol)
+
+
+def _foreign(state: State) -> str:
+    """What is said of a service that updates do not need: what its code means was written for updates."""
+    kind, _colon, name = state.subject.partition(":")
+    return _FOREIGN_SERVICE if kind == "service" and name and not routing.is_ours(name) else ""
 
 
 def _meaning(told: _Told, routed: routing.Routed, host: Situation) -> str:

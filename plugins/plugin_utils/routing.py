@@ -284,7 +284,7 @@ def _remedies(info: hresult.CodeInfo, layer: str) -> list[str]:
 def _no_concern(case: _Case) -> Routed | None:
     """True things for which nothing is wrong: another service's search, an app of the Store, a service that updates do not need."""
     failure, situation = case.failure, case.situation
-    if failure.layer == "service" and failure.name and not _is_ours(failure.name):
+    if failure.layer == "service" and failure.name and not is_ours(failure.name):
         return _notice(replace(case, step="foreign_service"))
     if failure.layer != "scan":
         of_the_store = failure.asked == _STORE or failure.subject.startswith("app:")
@@ -297,7 +297,8 @@ def _no_concern(case: _Case) -> Routed | None:
     return _only(other, _notice(replace(case, step="other_class")))
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
+    """Whether updates or the clock need the service."""
     return name.lower() in {known.lower() for known in (*SERVICES, _TIME_SERVICE)}
 
 
