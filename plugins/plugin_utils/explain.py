@@ -515,7 +515,7 @@ def _spoken_of(judged: Judged, files: list[File], said: str) -> str:
 def _told_beside(notices: Iterable[Finding]) -> str:
     """Notices in words: where nothing else is in a log, it was given for them."""
     named = ((item, item.name or item.kb) for item in notices if item.notice)
-    told = list(dict.fromkeys(f"{_called(item)}: {name}" for item, name in named if name))
+    told = list(dict.fromkeys(_called(item) if name in item.meaning else f"{_called(item)}: {name}" for item, name in named if name))
     return f" {'; '.join(told[:_MOST_NAMED])}." if told else ""
 
 

@@ -134,6 +134,7 @@ def diagnose_logs(observations: Iterable[Observation], settings: Settings, now: 
     nobody = Situation(now=now, skew_s=settings.max_skew_s)
     known = states.of(observations, nobody)
     found, nobody = _from_states(known, nobody, settings)
+    found += _restart_owed(known, nobody)
     return Diagnosis(tuple(_ordered([*found, *_hints(found, settings)])), known, nobody)
 
 
@@ -174,13 +175,29 @@ def _never_ending(known: States, host: Situation) -> Iterator[Finding]:
         is_named = state.subject.startswith(("update:", "upgrade:")) and state.subject != _NAMELESS
         if state.alive or not is_named or subjects.is_rolling(state.subject):
             continue
-        times = [time for one in state.started for time in (one.first, one.time) if time is not None]
-        tries = sum(max(1, one.count) for one in state.started)
+        started = [one for one in state.started if one.marker != RESTART_OWED]
+        times = [time for one in started for time in (one.first, one.time) if time is not None]
+        tries = sum(max(1, one.count) for one in started)
         if tries < _ROLLING_TRIES or max(times, default=0) - min(times, default=0) < _ROLLING_S:
             continue
-        marker = _NEVER_ENDS.get(state.started[-1].layer, "never_ended")
+        marker = _NEVER_ENDS.get(started[-1].layer, "never_ended")
         told = f"was begun {tries} times in {(max(times) - min(times)) // DAY} days, and neither succeeded nor failed"
-        yield replace(_without_code(state, state.started, marker, told, host), condition="never_ends", id=f"never_ends:{state.subject}")
+        yield replace(_without_code(state, started, marker, told, host), condition="never_ends", id=f"never_ends:{state.subject}")
+
+
+# What the servicing stack says of a package that waits; a host itself says better whether it waits still.
+RESTART_OWED = "restart_owed"
+
+
+def _restart_owed(known: States, host: Situation) -> Iterator[Finding]:
+    """Packages that waited for a restart when the logs ended: whatever was installed later came after one, or may have."""
+    installed = [one for state in known.by_subject.values() for one in state.successes if one.layer == "install"]
+    last = max((states.newness(one) for one in installed), default=None)
+    for state in known.by_subject.values():
+        owed = [one for one in state.started if one.marker == RESTART_OWED]
+        if state.alive or not owed or (last is not None and last > states.newness(owed[-1])):
+            continue
+        yield replace(_without_code(state, owed, RESTART_OWED, "waits for a restart", host), notice=True)
 
 
 def _without_code(state: State, seen: Sequence[Observation], marker: str, told: str, host: Situation) -> Finding:

@@ -564,7 +564,9 @@ def _to_see_more(missing: Sequence[str]) -> str:
 
 def _healthy(rest: _Rest) -> Verdict:
     if rest.evidence is None:
-        return rest.verdict("healthy", [], msg="The logs show no current failure.", next_step="")
+        owed = [item for item in rest.found if item.condition == findings.RESTART_OWED]
+        said = "".join(f" {item.meaning}." for item in owed[:2])
+        return rest.verdict("healthy", [], msg=f"The logs show no current failure.{said}", next_step=owed[0].next_step if owed else "")
     notices = [item for item in rest.found if item.notice and item.superseded_by is None]
     said = "".join(f" {say(item, rest.now)}: {item.meaning}." if item.code else f" {item.meaning}." for item in notices[:2])
     return rest.verdict("healthy", [], msg=f"Windows Update works: no current failure, and a search succeeded lately.{said}", next_step="")

@@ -79,6 +79,8 @@ _RULES: dict[str, dict[int, _Rule]] = {
     SERVICING: {
         2: _Rule("install", OK),
         3: _Rule("install", marker="package_failed"),
+        # A restart is necessary before the package can be installed.
+        4: _Rule("install", STARTED, marker="restart_owed"),
         6: _Rule("install", marker="package_failed"),
         11: _Rule("install", marker="feature_failed"),
         12: _Rule("install", marker="feature_failed"),
@@ -391,6 +393,8 @@ def _title(seen: Observation, fields: Mapping[str, str]) -> str | None:
 
 def _judged(seen: Observation, fields: Mapping[str, str]) -> Observation | None:
     """With its code; None where a failure turns out to be none."""
+    if seen.outcome == STARTED:
+        return seen
     if seen.outcome != FAILED:
         return changed(seen, marker=None)
     if seen.marker == "clock_beyond_limit" and _is_within_limit(fields):
