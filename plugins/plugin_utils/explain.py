@@ -508,7 +508,8 @@ def _spoken_of(judged: Judged, files: list[File], said: str) -> str:
     """The few updates that a ticket speaks of and that no finding names: what is found below may be why they fail."""
     if len(files) != 1 or any(item.kb for item in judged.findings):
         return ""
-    spoken = [kb for kb in files[0].updates if kb not in said]
+    went = {one.kb for one in files[0].observations}
+    spoken = [kb for kb in files[0].updates if kb not in said and kb not in went]
     return f" It speaks of {_listed(spoken)}." if spoken else ""
 
 

@@ -694,6 +694,13 @@ def _sentence(who: str, case: _Case) -> tuple[str, str]:
     return step, f"{_STEPS[step].format_map(_names(case))}."
 
 
+def _instead(case: _Case) -> str:
+    """Where something answers that should not: a log may not say which server was asked."""
+    if case.situation.host or case.failure.asked not in (None, "unknown"):
+        return "instead of Microsoft's update servers on the way of this host"
+    return "where this host searches: its WSUS, or something instead of Microsoft's update servers"
+
+
 def _names(case: _Case) -> dict[str, str]:
     """The things that a sentence can name, each with a word to stand in for it."""
     failure, situation = case.failure, case.situation
@@ -703,13 +710,14 @@ def _names(case: _Case) -> dict[str, str]:
     return {
         "code": _code_words(failure),
         "http": str(_http(failure.code) or "an error"),
+        "instead": _instead(case),
         "update": _update(failure),
         "rolling": updates.rolling_name(_rolling(failure)) or "it comes again and again",
         # The phase that an upgrade is called by is no package.
         "named": _worded(": ", file),
         "phase": f"{_worded(', phase ', phase_words(phase))}{_worded(': ', file)}",
         "phase_only": _worded(", phase ", phase_words(phase)),
-        "lasted": "has lasted for more than a day" if failure.lasted else "has no end that is known",
+        "lasted": "has lasted for more than a day" if failure.lasted else "was not followed by a success",
         "file": file,
         "installer": name or "the installer",
         "service": _service_words(failure, service),

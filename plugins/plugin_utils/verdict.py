@@ -391,7 +391,7 @@ def _with_others(msg: str, rest: _Rest, told: set[str]) -> str:
         after = len(left) - place - 1
         # Whatever is told leaves room to say how many more there are.
         room = _MOST - len(_more(after))
-        words = (f" Also: {say(item, rest.now)}.", f" Also: {_brief(item)}.")
+        words = (f" Also: {say(item, rest.now)}.", f" Also: {_brief(item)}.", f" Also: {item.code or item.meaning}.")
         also = next((also for also in words if len(one_line(msg + also, 10 * _MOST)) <= room), None)
         if also is None:
             return one_line(msg, _MOST - len(_more(after + 1))) + _more(after + 1)

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..observation import Observation
 from .console_dism import dism, is_dism
-from .console_screen import Screen
+from .console_screen import Piece, Screen
 from .console_sfc import is_sfc, sfc
 from .console_shell import (
     is_drivers,
@@ -85,13 +85,22 @@ def console(text: str, out: Collector) -> None:
 
 def _logged(text: str, out: Collector) -> None:
     """Lines of logs. What DISM logged on the way to a result is told by the result."""
-    lines = (line if HEAD.match(line) or "[SR]" in line else "" for line in each_line(text))
     logs = Collector(None, out.channel)
-    servicing("\n".join(lines), logs)
+    servicing("\n".join(_of_logs(text)), logs)
     ended = [one for one in out.result() if one.source == "dism" and one.code is not None]
     for one in logs.result():
         if not any(_is_told(one, other) for other in ended):
             out.add(one)
+
+
+def _of_logs(text: str) -> Iterator[str]:
+    """Each line of a log, and an empty one for any other: what follows a line of a log belongs to it up to the next prompt."""
+    is_logged = False
+    for line in each_line(text):
+        # (The readiness tool draws a ruler of its own.)
+        goes_on = is_logged and (line.startswith("==") or not Piece(line.strip(), 0).is_prompt)
+        is_logged = goes_on or HEAD.match(line) is not None
+        yield line if is_logged or "[SR]" in line else ""
 
 
 def _is_told(logged: Observation, ended: Observation) -> bool:

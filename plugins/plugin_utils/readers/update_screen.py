@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -90,7 +90,18 @@ _STEPS = {"2": "download", "3": "install"}
 # An update in the result of ansible.windows.win_updates.
 _OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
 _OF_OBJECT = re.compile(r"\"(title|failure_hresult_code|installed)\"\s{0,4}:\s{0,4}(?:\"((?:[^\"\\]|\\.){0,400})\"|(\w{1,12}))")
+# Microsoft's sample script of the update agent and its offspring list results at the end: `1> TITLE: 2`, or `Item: TITLE`, `Result: 2` on two
+# lines; of some a table of codes and results stands above, in the same order. What a build ran it in stands before each line.
+_OF_SAMPLE = "individual installation results"
+_ITEM = re.compile(
+    r"^(?:[^\n]{1,60}: )??(?:[0-9]{1,3}> (?P<title>[^\n]{4,250}?): (?P<result>[0-5])"
+    r"|Item: (?P<item>[^\n]{4,250})\n(?:[^\n]{1,60}: )??Result: (?P<ended>[0-5]))[ \t\r]{0,4}$", re.M
+)
+_CODE_ROW = re.compile(r"^(?:[^\n]{1,60}:)?[ \t]{1,20}(-?[0-9]{1,10})[ \t]{1,20}[0-5][ \t\r]{0,4}$", re.M)
 _MOST, _MAX_TEXT = 200, 400_000
+
+
+_Way = Callable[[str], Iterator["_Said"]]
 
 
 class _Said(NamedTuple):
@@ -104,13 +115,15 @@ class _Said(NamedTuple):
 
 
 def is_update_screen(sample: str, _name: str) -> bool:
-    """Whether an update is named beside what came of it."""
-    return any(one.code is not None or one.marker for one in _said(sample[:_MAX_TEXT]))
+    """Whether an update is named beside what came of it; of a mere success only the tables of programs are believed."""
+    way, said = _found(sample[:_MAX_TEXT])
+    return any(one.code is not None or one.marker for one in said) or (way in _TABLES and bool(said))
 
 
 def update_screen(text: str, out: Collector) -> None:
     """Read each update and what came of it. Lists have the newest first."""
-    for one in _said(text[:_MAX_TEXT]):
+    _way, said = _found(text[:_MAX_TEXT])
+    for one in said:
         title = clean(one.title).rstrip(" .") or None
         seen = Observation("screen", one.layer, OK, place=-one.place, channel=out.channel, title=title, kb=kb_of(title), line=one.line)
         if one.marker in ANSWERS.values():
@@ -122,13 +135,14 @@ def update_screen(text: str, out: Collector) -> None:
         out.add(seen)
 
 
-def _said(text: str) -> list[_Said]:
+def _found(text: str) -> tuple[_Way, list[_Said]]:
+    """The first way in which a text tells anything, and what it tells."""
     text = text.translate(_MARKS)
-    for way in (_objects, _tasks, _history, _listed, _titled_below, _sentences, _at_work, _windows, _upgrades):
+    for way in _WAYS:
         said = list(islice(way(text), _MOST))
         if said:
-            return said
-    return []
+            return way, said
+    return _upgrades, []
 
 
 def _objects(text: str) -> Iterator[_Said]:
@@ -186,6 +200,25 @@ def _ended(place: int, task: str, row: dict[str, Any], title: str) -> Iterator[_
 def _history(text: str) -> Iterator[_Said]:
     for place, found in enumerate(_HISTORY.finditer(text)):
         yield _Said(place, None, "install", found.group(2).strip(), found.group(0), _RESULTS[found.group(1)])
+
+
+def _sampled(text: str) -> Iterator[_Said]:
+    """What the sample script lists."""
+    start = text.find(_OF_SAMPLE)
+    if start < 0:
+        return
+    items = list(_ITEM.finditer(text, start))
+    codes = [to_code(code) for code in _CODE_ROW.findall(text, start, items[0].start())] if items else []
+    for index, found in enumerate(items):
+        title, result = found["title"] or found["item"], int(found["result"] or found["ended"])
+        code = codes[index] if len(codes) == len(items) else None
+        line = f"{title.strip()}: result {result}"
+        if result == _SUCCEEDED:
+            yield _Said(index, None, "install", title, line)
+        elif result in _NOT_ENDED_WELL and is_failure(code):
+            yield _Said(index, code, "install", title, line)
+        elif result in _NOT_ENDED_WELL:
+            yield _Said(index, None, "install", title, line, "install_failed")
 
 
 def _at_work(text: str) -> Iterator[_Said]:
@@ -297,3 +330,8 @@ def _sentences(text: str) -> Iterator[_Said]:
     for title in dict.fromkeys(found.group(1) for found in _ENGLISH_GOOD.finditer(text)):
         # Places are counted from the newest.
         yield _Said(-1, None, "install", title.rstrip(' ".'), f"successfully installed the following update: {title}")
+
+
+# What programs write comes before what people write.
+_TABLES: tuple[_Way, ...] = (_objects, _tasks, _history, _sampled, _at_work)
+_WAYS: tuple[_Way, ...] = (_objects, _tasks, _history, _sampled, _listed, _titled_below, _sentences, _at_work, _windows, _upgrades)
