@@ -90,8 +90,8 @@ _STEPS = {"2": "download", "3": "install"}
 # An update in the result of ansible.windows.win_updates.
 _OBJECT = re.compile(r"\{[^{}]{0,4000}\}")
 _OF_OBJECT = re.compile(r"\"(title|failure_hresult_code|installed)\"\s{0,4}:\s{0,4}(?:\"((?:[^\"\\]|\\.){0,400})\"|(\w{1,12}))")
-# Microsoft's sample script of the update agent and its offspring list results at the end: `1> TITLE: 2`, or `Item: TITLE`, `Result: 2` on two
-# lines; of some a table of codes and results stands above, in the same order. What a build ran it in stands before each line.
+# Microsoft's sample script of the update agent and its offspring list results at the end: `1> TITLE: 2`, or `Item: TITLE`, `Result: 2` on
+# two lines; of some a table of codes and results stands above, in the same order. A build sets its own name before each line.
 _OF_SAMPLE = "individual installation results"
 _ITEM = re.compile(
     r"^(?:[^\n]{1,60}: )??(?:[0-9]{1,3}> (?P<title>[^\n]{4,250}?): (?P<result>[0-5])"
