@@ -217,7 +217,9 @@ def _status(screen: Screen, anchor: re.Match[str], end: int) -> Observation:
     error, error_at = _last_error(after, poll)
     if error:
         piece = screen.at(anchor.end() + error_at)
-        return _seen(piece, marker=_RESULTS.get(error, "clock_not_synchronised"), name=source)
+        # The host's own clock is no source that could have given the time.
+        served = f"only {source}" if source and _OWN_CLOCK.search(source) else source
+        return _seen(piece, marker=_RESULTS.get(error, "clock_not_synchronised"), name=served)
     if leap == _UNSYNCHRONISED or stratum == 0:
         return _seen(source_at, marker="clock_not_synchronised", name=source)
     if source and _OWN_CLOCK.search(source):
