@@ -87,6 +87,8 @@ _STORE_CORRUPT = 0x800F0831
 _ASSEMBLY_MISSING = 0x80073701
 # ERROR_FAIL_REBOOT_REQUIRED: the stack takes nothing before a restart. It says so at level Info, and often nothing else was quoted.
 _RESTART_FIRST = 0x80070BC9
+# With these a start ends that wants another one.
+_RESTARTS = (0x80070BC2, _RESTART_FIRST)
 # `(F) Component marked deleted and is no longer available for: [l:77 ml:140]'amd64_lab-assistant_31bf3856ad364e35_10.0.26100.1_none_...'`
 _DELETED = re.compile(r"Component marked deleted\b[^\[\r\n]{0,80}(?:\[[^\]]{1,40}\] ?)?['\"]([^'\"\r\n]{3,200})['\"]")
 # CSI looks for values of the registry that need not be there.
@@ -632,14 +634,21 @@ class Store(Reader):
                 self._start_failed(line, code, subject)
             return True
         if line.message.startswith("Startup: Processing complete"):
-            code = _code_of(line.message)
-            if self._brought_in and self._all_well and code == 0:
-                self._settle(succeeded=True)
-            elif self._stayed is not None and self._stayed[0] == code:
-                # Of many packages the first that stayed as it was.
-                self._start_failed(line, *self._stayed)
-            self._brought_in, self._all_well, self._stayed = False, True, None
+            self._start_ended(line, _code_of(line.message))
         return False
+
+    def _start_ended(self, line: Line, code: int | None) -> None:
+        """A start after a restart has gone through all that was pending. Whatever comes after it, it failed where its installers did."""
+        subject = self._stayed[1] if self._stayed is not None and self._stayed[0] == code else NOTHING
+        failed = code if is_failure(code) and code not in _RESTARTS else None
+        told = self._coded is not None and _is_within(self._coded.time, line.time)
+        if self._brought_in and self._all_well and code == 0:
+            self._settle(succeeded=True)
+        elif failed is not None and not self._pending and not told:
+            self._start_failed(line, failed, subject)
+        elif failed is not None or self._queue_stops:
+            self._settle(succeeded=False, session=subject, time=line.time)
+        self._brought_in, self._all_well, self._stayed = False, True, None
 
     def _start_failed(self, line: Line, code: int, subject: Subject) -> None:
         """A start after a restart did not bring in what was pending; what it failed for may have been told above."""
@@ -670,7 +679,8 @@ class Store(Reader):
             subject = self._innermost(subject, code)
             if session:
                 self._packages[session] = subject
-        self._settle(succeeded=not failed, session=subject, time=line.time)
+        # An installer that stops the queue takes its own session, or start, with it: one that went well after it was another.
+        self._settle(succeeded=not failed and not self._queue_stops, session=subject if failed else NOTHING, time=line.time)
         if failed:
             layer = layer_of(code, line.message, repair=session in self._repairs)
             seen = self._seen(line, layer, subject, code=code)
