@@ -104,6 +104,8 @@ _CORRUPT_PACKAGE = ("Store corruption, ", "Mark store corruption flag")
 _DAMAGED_BY_CODE = (0x80073712, 0x80073715, 0x800736CC, 0x800F0983, 0x800F0984, 0x800F0991)
 # Level Error, and yet only the window of whoever asked that went away.
 _TALK = ("UI handler", "SQM: ", "Logged @")
+# So the reports below begin up to Server 2012 R2.
+_OLD_REPORT = "SQM: Reporting "
 # Whether a package fits or is there is asked of many that are not: of a service pack that went in long ago at every scan of Windows 7.
 # Another answer than that something is not there (0x80070057 of a version, 0x80073712) tells of a damaged store.
 _QUESTION = re.compile(r"Failed to (?:check (?:whether|if)\b|(?:call |evaluate |determine )[^\[]{0,40}applicab)", re.I)
@@ -122,6 +124,12 @@ _STEP = re.compile(
 )
 # What ends an operation, on its own or as a task of maintenance.
 _ENDED = ("Exec: Processing complete", "Maint: processing complete")
+# What became of a feature of a package: `Reporting selectable update change for package: PACKAGE, update: FEATURE, start: Staged, ...,
+# target: Installed, ..., overall result:0x800f0922 (...)`. The end of the session names the package that holds all of Windows' features.
+_FEATURE = re.compile(
+    r"Reporting selectable update change .{1,300}?, update: ([\w.-]{2,100}), start: ([A-Za-z ]{3,30}), .{0,60}?target: ([A-Za-z ]{3,30}), "
+    r".{1,400}?overall result: ?(0x[0-9a-fA-F]{8})"
+)
 _REPORTED = ("CheckSur: ", "WER: Generating failure", "Reporting ")
 # Why a repair could not fetch what it needs.
 _DOWNLOAD = re.compile(r"\b[Dd]ownload (?:[Rr]esult|error): (0x[0-9a-fA-F]{8})\b")
@@ -189,6 +197,8 @@ class Store(Reader):
         self._rollback: Observation | None = None
         self._coded: Observation | None = None
         self._failed_sessions: set[tuple[str, int]] = set()
+        # The features that a session could not bring in or out, by the code.
+        self._features: dict[int, str] = {}
         self._failed_driver: str | None = None
         self._refused: set[str] = set()
         self._driver_update = NOTHING
@@ -322,6 +332,8 @@ class Store(Reader):
         elif line.component == "CSI":
             if line.is_error or (not line.level and " (F) " in message):
                 self._csi(line)
+        elif message.startswith(_OLD_REPORT):
+            self._package_manager(line._replace(message=message.removeprefix("SQM: ")))
         elif not message.startswith(_TALK) and "UI handler" not in message:
             self._package_manager(line)
 
@@ -525,6 +537,8 @@ class Store(Reader):
         if message.startswith(_ENDED) or (message.startswith("Session: ") and " finalized" in message):
             if code is not None:
                 self._verdict(line, code, session or "", subject)
+        elif message.startswith(_REPORTED) and _FEATURE.match(message):
+            self._feature(message)
         elif message.startswith(_REPORTED) and _STATUS.search(message):
             self._reported(line, subject)
         else:
@@ -550,10 +564,21 @@ class Store(Reader):
             self._repairs.add(session)
         return session
 
+    def _feature(self, message: str) -> None:
+        """A feature that did not come to what was asked of it: that is what the session was for."""
+        found = _FEATURE.match(message)
+        if found is None or found.group(2) == found.group(3):
+            return
+        code = int(found.group(4), 16)
+        if is_failure(code):
+            self._features.setdefault(code, found.group(1))
+
     def _reported(self, line: Line, subject: Subject) -> None:
         code = searched(_STATUS, line.message)
         if code is None or not is_failure(code) or code == NOT_APPLICABLE:
             return
+        if code in self._features:
+            subject = Subject(self._features[code])
         if line.message.startswith("WER: ") and any(seen.code == code for seen in self._pending):
             # It names the package of what failed above it.
             self._settle(succeeded=False, session=subject, time=line.time)
@@ -684,8 +709,7 @@ class Store(Reader):
         if failed:
             layer = layer_of(code, line.message, repair=session in self._repairs)
             seen = self._seen(line, layer, subject, code=code)
-            if session and (session, code) in self._failed_sessions:
-                # Its package was told to have failed before.
+            if self._is_told(seen, session, code):
                 seen = replace(seen, count=0)
             if len(self._failed_sessions) < _MAX_SESSIONS:
                 self._failed_sessions.add((session, code))
@@ -693,8 +717,17 @@ class Store(Reader):
         elif code == 0 and (subject.name or subject.kb):
             self._emit(self._seen(line, "install", subject, outcome=OK))
 
+    def _is_told(self, seen: Observation, session: str, code: int) -> bool:
+        """Whether its package was told to have failed before, or a report of it right above."""
+        if session and (session, code) in self._failed_sessions:
+            return True
+        told = self._coded
+        return told is not None and seen.name is not None and (told.code, told.name) == (code, seen.name) and _is_near(told.time, seen.time)
+
     def _innermost(self, package: Subject, code: int) -> Subject:
-        """The package of a session that failed, or what failed in it: the installer, or what an error of the same code names."""
+        """The package of a session that failed, or what failed in it: a feature, the installer, or what an error of the same code names."""
+        if code in self._features:
+            return Subject(self._features.pop(code))
         if not (package.name or package.kb):
             return next((Subject(seen.name, seen.kb) for seen in self._pending if seen.code == code and (seen.name or seen.kb)), NOTHING)
         if package.kb and (package.name or "").startswith("Package_for_KB"):
