@@ -245,12 +245,20 @@ def _words(failure: Failure) -> list[str]:
     layer = _layer(failure)
     if failure.code is None:
         return list(_TABLE["markers"].get(failure.marker) or _TABLE["marker_layers"].get(layer) or ["admin"])
+    if layer == "install" and _is_driver(failure):
+        return ["admin:driver"]
     code = hresult.nt_to_win32(failure.code)
     info = hresult.describe(code)
     words: list[str] = []
     for word in _row(code, layer, info.area):
         words.extend(_remedies(info, layer) if word == "remedies" else [word])
     return words
+
+
+def _is_driver(failure: Failure) -> bool:
+    """Whether the servicing stack could not install a driver that an update brings, whatever the code says of its files."""
+    name = (failure.name or "").lower()
+    return failure.source == "cbs" and (name.endswith(".inf") or name.startswith("a driver of "))
 
 
 def _row(code: int, layer: str, area: str) -> list[str]:

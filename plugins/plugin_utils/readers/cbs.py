@@ -24,7 +24,20 @@ from .. import hresult
 from ..observation import OK, Observation, file_of
 from .checksur import damage_of
 from .records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
-from .stack import ANY_HEX, E_FAIL, INSTALLER, NOTHING, REPAIR, Line, Reader, Subject, layer_of, searched, subject_of
+from .stack import (
+    ANY_HEX,
+    E_FAIL,
+    INSTALLER,
+    NOTHING,
+    REPAIR,
+    SOME_DRIVER,
+    Line,
+    Reader,
+    Subject,
+    layer_of,
+    searched,
+    subject_of,
+)
 
 _HRESULT = re.compile(r"\[HRESULT = (0x[0-9a-fA-F]{8})")
 # Vista and Server 2008 end a line so; they log lookups at level Error, too, so only what a step gives up with counts.
@@ -157,7 +170,9 @@ _SERVICE = re.compile(r"StartService for \[[^\]]{1,20}\]['\"]([^'\"]{1,80})['\"]
 _DRIVER_FAILED = re.compile(r"\bindex: [0-9]{1,6}, phase: [0-9]{1,3}, result (?!0\b)[0-9]{1,10}, inf: ([\w.-]{1,80}\.inf)\b", re.I)
 # `Doqe: Installing driver Update ID: Package_2_for_KB943899~31bf3856ad364e35~x86~~6.0.2.1~943899-4_RTM_neutral_GDR`.
 _DRIVER_OF_UPDATE = "Installing driver Update ID: "
-_OF_DRIVERS = re.compile(r"driver (?:updates|operations)|\bDoqe: ", re.I)
+_OF_DRIVERS = re.compile(r"driver (?:updates|operations)|\bDoqe: |failure source: DOQ\b", re.I)
+# The queue of driver operations, in the report of a package.
+_BY_DRIVERS = "failure source: DOQ,"
 # `Pkgmgr: Install Drivers Offline Callback: ERROR: Failed to install driver package 'E:\\drv\\lab.inf'. (Error code (HRESULT) 0x8007001d.)`
 # Pages make another sign of the x, too.
 _PKGMGR_DRIVER = re.compile(
@@ -537,9 +552,7 @@ class Store(Reader):
         if message.startswith(_ENDED) or (message.startswith("Session: ") and " finalized" in message):
             if code is not None:
                 self._verdict(line, code, session or "", subject)
-        elif message.startswith(_REPORTED) and _FEATURE.match(message):
-            self._feature(message)
-        elif message.startswith(_REPORTED) and _STATUS.search(message):
+        elif message.startswith(_REPORTED) and (_STATUS.search(message) or _FEATURE.match(message)):
             self._reported(line, subject)
         else:
             self._step(line, code, subject)
@@ -564,25 +577,25 @@ class Store(Reader):
             self._repairs.add(session)
         return session
 
-    def _feature(self, message: str) -> None:
-        """A feature that did not come to what was asked of it: that is what the session was for."""
-        found = _FEATURE.match(message)
-        if found is None or found.group(2) == found.group(3):
-            return
-        code = int(found.group(4), 16)
-        if is_failure(code):
-            self._features.setdefault(code, found.group(1))
-
     def _reported(self, line: Line, subject: Subject) -> None:
-        code = searched(_STATUS, line.message)
+        feature = _FEATURE.match(line.message)
+        code = int(feature.group(4), 16) if feature else searched(_STATUS, line.message)
         if code is None or not is_failure(code) or code == NOT_APPLICABLE:
+            return
+        if feature is not None:
+            # A feature that was to stay as it is did not fail; one that did is what the session was for.
+            if feature.group(2) != feature.group(3):
+                self._features.setdefault(code, feature.group(1))
             return
         if code in self._features:
             subject = Subject(self._features[code])
+        if _BY_DRIVERS in line.message:
+            subject = Subject(self._failed_driver or f"{SOME_DRIVER} of {subject.name}", subject.kb)
         if line.message.startswith("WER: ") and any(seen.code == code for seen in self._pending):
             # It names the package of what failed above it.
             self._settle(succeeded=False, session=subject, time=line.time)
-        self._fail(self._seen(line, layer_of(code, line.message), subject, code=code))
+        seen = self._seen(line, _layer_of_step(code, line.message), subject, code=code)
+        self._fail(replace(seen, count=0) if self._is_told(seen, "", code) else seen)
 
     def _step(self, line: Line, code: int | None, subject: Subject) -> None:
         """A line in the middle of an operation."""
@@ -718,11 +731,13 @@ class Store(Reader):
             self._emit(self._seen(line, "install", subject, outcome=OK))
 
     def _is_told(self, seen: Observation, session: str, code: int) -> bool:
-        """Whether its package was told to have failed before, or a report of it right above."""
+        """Whether its package was told to have failed before, or it was told within the same session."""
         if session and (session, code) in self._failed_sessions:
             return True
         told = self._coded
-        return told is not None and seen.name is not None and (told.code, told.name) == (code, seen.name) and _is_near(told.time, seen.time)
+        if told is None or seen.name is None:
+            return False
+        return (told.code, told.name) == (code, seen.name) and _is_within(told.time, seen.time)
 
     def _innermost(self, package: Subject, code: int) -> Subject:
         """The package of a session that failed, or what failed in it: a feature, the installer, or what an error of the same code names."""
@@ -821,7 +836,8 @@ def _layer_of_step(code: int, message: str) -> str:
     """The store misses a file only where one of its own is named; drivers and services have files, too."""
     if code in _FILE_NOT_FOUND and not (message.startswith("Failed to find file") or _STORE_FILE.search(message)):
         return "install"
-    return layer_of(code, message)
+    # What is damaged there is the driver's own.
+    return "install" if _OF_DRIVERS.search(message) else layer_of(code, message)
 
 
 def _marker_of_step(code: int, message: str, *, is_new_stack: bool) -> str | None:

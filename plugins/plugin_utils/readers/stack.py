@@ -100,6 +100,8 @@ class Line(NamedTuple):
 
 # A feature whose files were not found, where what names it was not pasted.
 SOME_FEATURE = "a Windows feature"
+# A driver that an update brings, where no line names it.
+SOME_DRIVER = "a driver"
 
 
 def layer_of(code: int, message: str, *, repair: bool = False) -> str:
