@@ -594,7 +594,8 @@ class Store(Reader):
         if line.message.startswith("WER: ") and any(seen.code == code for seen in self._pending):
             # It names the package of what failed above it.
             self._settle(succeeded=False, session=subject, time=line.time)
-        seen = self._seen(line, _layer_of_step(code, line.message), subject, code=code)
+        layer = "install" if _BY_DRIVERS in line.message else layer_of(code, line.message)
+        seen = self._seen(line, layer, subject, code=code)
         self._fail(replace(seen, count=0) if self._is_told(seen, "", code) else seen)
 
     def _step(self, line: Line, code: int | None, subject: Subject) -> None:

@@ -25,11 +25,12 @@ from dataclasses import dataclass, field, replace
 from .. import hresult, routing
 from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, clean, is_failure, kb_of, part, to_code
-from .stack import E_FAIL, NOTHING, Line, Reader, Subject, layer_of
+from .stack import E_FAIL, NOTHING, SOME_FEATURE, Line, Reader, Subject, layer_of
 
 RESTORE, SCAN, INSTALL, REMOVE, CLEANUP, GUESSED, OTHER = "restore", "scan", "install", "remove", "cleanup", "guessed", ""
 
-_PID = re.compile(r"\bPID=([0-9]{1,10})\b")
+# Who shows a log to others hides the numbers: `PID=####`.
+_PID = re.compile(r"\bPID=([0-9]{1,10}\b|[#x*]{2,10})")
 _WORD = re.compile(r"(?:/|(?<=\s)-)([a-z][a-z-]{1,60})", re.I)
 # Words of commands that work on a file of images, or on one that is laid out in a folder.
 _ON_AN_IMAGE = re.compile(
@@ -505,7 +506,11 @@ def _guess(session: _Session, message: str, features: tuple[str, ...]) -> None:
     word = part(_DONE_IN_VAIN.search(message)) or ""
     if word in _COMMAND_WORDS:
         session.kind = _COMMAND_WORDS[word]
-    if word.endswith("-feature") and len(features) == 1 and session.subject == NOTHING:
+    if not word.endswith("-feature") or session.subject != NOTHING:
+        return
+    if not features:
+        session.subject = Subject(SOME_FEATURE)
+    elif len(features) == 1:
         # What lists features tells of hundreds.
         session.subject = _named(list(features))
 
