@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from .. import hresult
-from ..observation import FAILED, OK, Observation, changed
+from ..observation import FAILED, OK, STARTED, Observation, changed
 from .records import ANSWERS, Collector, clean, each_line, is_failure, kb_of, only_kb, outcome_of_failure, part, title_of, to_code
 
 _MARKS = str.maketrans("\u202f\u00a0", "  ", "\u200b\u200e\u200f\u202a\u202b\u202c\ufeff")
@@ -98,6 +98,8 @@ _ITEM = re.compile(
     r"|Item: (?P<item>[^\n]{4,250})\n(?:[^\n]{1,60}: )??Result: (?P<ended>[0-5]))[ \t\r]{0,4}$", re.M
 )
 _CODE_ROW = re.compile(r"^(?:[^\n]{1,60}:)?[ \t]{1,20}(-?[0-9]{1,10})[ \t]{1,20}[0-5][ \t\r]{0,4}$", re.M)
+# What programs say once, of all that they installed.
+_OWED = re.compile(r"\bReboot Required: True\b|\"reboot_required\"\s{0,4}:\s{0,4}true\b", re.I)
 _MOST, _MAX_TEXT = 200, 400_000
 
 
@@ -122,17 +124,27 @@ def is_update_screen(sample: str, _name: str) -> bool:
 
 def update_screen(text: str, out: Collector) -> None:
     """Read each update and what came of it. Lists have the newest first."""
-    _way, said = _found(text[:_MAX_TEXT])
-    for one in said:
-        title = clean(one.title).rstrip(" .") or None
-        seen = Observation("screen", one.layer, OK, place=-one.place, channel=out.channel, title=title, kb=kb_of(title), line=one.line)
-        if one.marker in ANSWERS.values():
-            seen = changed(seen, outcome=FAILED, marker=one.marker, related=tuple(filter(None, (one.code,))))
-        elif one.marker:
-            seen = changed(seen, outcome=FAILED, marker=one.marker, code=one.code, name=one.name)
-        elif one.code is not None:
-            seen = changed(seen, outcome=outcome_of_failure(one.layer, one.code), code=one.code)
+    way, said = _found(text[:_MAX_TEXT])
+    told = [_seen(one, out.channel) for one in said]
+    for seen in told:
         out.add(seen)
+    good = [seen for seen in told if seen.ok]
+    if good and way in _TABLES and _OWED.search(text):
+        # It is said once, of all that went in.
+        newest = max(good, key=lambda seen: seen.place or 0)
+        out.add(changed(newest, outcome=STARTED, marker="restart_owed"))
+
+
+def _seen(one: _Said, channel: str | None) -> Observation:
+    title = clean(one.title).rstrip(" .") or None
+    seen = Observation("screen", one.layer, OK, place=-one.place, channel=channel, title=title, kb=kb_of(title), line=one.line)
+    if one.marker in ANSWERS.values():
+        return changed(seen, outcome=FAILED, marker=one.marker, related=tuple(filter(None, (one.code,))))
+    if one.marker:
+        return changed(seen, outcome=FAILED, marker=one.marker, code=one.code, name=one.name)
+    if one.code is not None:
+        return changed(seen, outcome=outcome_of_failure(one.layer, one.code), code=one.code)
+    return seen
 
 
 def _found(text: str) -> tuple[_Way, list[_Said]]:
