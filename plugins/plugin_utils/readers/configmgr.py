@@ -130,6 +130,9 @@ class _Client:
         )
         if layer == "scan":
             return replace(seen, service=WSUS_SERVICE, caller=_CALLER, name=self._server)
+        if layer == "download" and not update:
+            # To the agent, which takes the update as the WSUS published it.
+            return replace(seen, service=WSUS_SERVICE)
         return seen
 
     def _ok(self, record: Record, update: str) -> None:
