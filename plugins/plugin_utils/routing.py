@@ -324,6 +324,9 @@ def _reset(case: _Case) -> Routed | None:
     if failure.layer not in _CACHE_LAYERS or failure.subject.startswith(("servicing:", "feature:")) or failure.source == "dism":
         # What the stack alone tells, of no update that the agent brought, is none of the agent's cache; DISM is given its packages.
         return None
+    if failure.source == "configmgr" and failure.layer == "download":
+        # ConfigMgr gives the agent files that a distribution point gave it.
+        return _owner("management", replace(case, step="site_files"))
     if situation.service_broken:
         return _owner("admin", replace(case, step="service_dll"))
     if failure.layer == "install" and situation.store_damaged:
