@@ -13,14 +13,16 @@ CASES = Path(__file__).resolve().parents[1] / "cases/logs"
 # What no host writes, or what its agent is not asked for: CheckSUR's list, pastes, rows that a program wrote anew, a Vista, other logs of
 # set-up, what wusa.exe writes, what the database engine and Windows Error Reporting write into the Application log; of the clock a host is
 # asked itself.
-# What a host sends of CBS.log is less than the file: up to 400 characters of a line, the last of several alike, and no line of CSI that has
-# nothing but `gle=0xd...`.
+# What a host sends of CBS.log is less than the file: up to 400 characters of a line, the last of several alike, no line of CSI that has
+# nothing but `gle=0xd...`, and no line at level Info that names a driver or a feature beside what became of it.
 _NOT_READ = (
     "clock-not-synchronised.xml",
     "clock-silent-to-the-end.xml",
     "common-controls.log",
     "data-store-log-has-another-sector-size.xml",
     "data-store-was-held-then-a-search.xml",
+    "driver-of-bad-data.log",
+    "feature-of-a-session.log",
     "foreign-7001-cut.xml",
     "prefixed.xml",
     "rendering-info-only.xml",
