@@ -124,6 +124,8 @@ _OLD_REPORT = "SQM: Reporting "
 _QUESTION = re.compile(r"Failed to (?:check (?:whether|if)\b|(?:call |evaluate |determine )[^\[]{0,40}applicab)", re.I)
 # An installer that Windows does not rely on, or that failed while all was taken back: the queue goes on.
 _IGNORED, _NOT_IGNORED = "Failure will be ignored", "Failure will not be ignored"
+# `Startup: Failed to process advanced operation queue, startupPhase: 0.  A rollback transaction will be created. [HRESULT = 0x800f0922 ...`
+_TO_ROLL_BACK = "rollback transaction will be created"
 # What a start after a restart brought each package to: `... completed startup processing, new state: Installed, original: Staged,
 # targeted: Installed.  hr = 0x0`.
 _STARTED_UP = re.compile(
@@ -600,6 +602,7 @@ class Store(Reader):
 
     def _step(self, line: Line, code: int | None, subject: Subject) -> None:
         """A line in the middle of an operation."""
+        self._queue_stops = self._queue_stops or _TO_ROLL_BACK in line.message
         original = searched(_ORIGINAL, line.message)
         if original is not None:
             self._originally(line, original, subject)
@@ -719,6 +722,8 @@ class Store(Reader):
             if session:
                 self._packages[session] = subject
         # An installer that stops the queue takes its own session, or start, with it: one that went well after it was another.
+        if self._queue_stops:
+            self._keep_original()
         self._settle(succeeded=not failed and not self._queue_stops, session=subject if failed else NOTHING, time=line.time)
         if failed:
             layer = layer_of(code, line.message, repair=session in self._repairs)
