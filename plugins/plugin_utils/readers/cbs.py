@@ -123,6 +123,7 @@ _OLD_REPORT = "SQM: Reporting "
 # Another answer than that something is not there (0x80070057 of a version, 0x80073712) tells of a damaged store.
 _QUESTION = re.compile(r"Failed to (?:check (?:whether|if)\b|(?:call |evaluate |determine )[^\[]{0,40}applicab)", re.I)
 # An installer that Windows does not rely on, or that failed while all was taken back: the queue goes on.
+_QUEUE_ITEM = "Failed execution of queue item Installer: "
 _IGNORED, _NOT_IGNORED = "Failure will be ignored", "Failure will not be ignored"
 # `Startup: Failed to process advanced operation queue, startupPhase: 0.  A rollback transaction will be created. [HRESULT = 0x800f0922 ...`
 _TO_ROLL_BACK = "rollback transaction will be created"
@@ -226,6 +227,12 @@ class Store(Reader):
         self._queue_stops = False
         self._brought_in, self._all_well = False, True
         self._stayed: tuple[int, Subject] | None = None
+        # The installer whose lines are read, and the component that it works for; those that stopped the queue, and that ended well since.
+        self._installer: str | None = None
+        self._last_installer: str | None = None
+        self._works_for: str | None = None
+        self._stopped_by: set[str] = set()
+        self._ended_well: set[str] = set()
         # What a repair mended is history where it mended all, and no damage where it did not.
         self._fixed: list[Observation] = []
         # What gave up at level Info, by its code, and how many lines there are in all.
@@ -285,9 +292,9 @@ class Store(Reader):
         """Tell of what failed. The stack gives up from the inside out, so lines that come close together are one try."""
         installer = _installer(pending)
         beside = {seen.code: Subject(seen.name, seen.kb) for seen in reversed(pending) if seen.name or seen.kb}
-        # The end of a session counts as the try.
+        # The end of a session counts as the try; without dates all of it is one.
         before = time
-        for seen in pending:
+        for place, seen in enumerate(pending):
             named = self._with_subject(seen, session, time)
             if named.marker == _WEAK:
                 named = replace(named, marker=None)
@@ -297,7 +304,7 @@ class Store(Reader):
             if named.code in _FILE_NOT_FOUND and (named.kb or (session.name and named.name == session.name)):
                 # No renewed cache of the agent brings it back.
                 named = replace(named, layer="store")
-            if before is not None and _is_near(named.time, before):
+            if (place or before is not None) and _is_near(named.time, before):
                 named = replace(named, count=max(0, named.count - 1))
             before = named.time
             self._fail(named)
@@ -470,7 +477,7 @@ class Store(Reader):
 
     def _csi_error(self, line: Line, code: int) -> None:
         message = line.message
-        subject, layer = subject_of(message), _layer_of_installer(code, message)
+        subject, layer = self._stopper(message), _layer_of_installer(code, message)
         if INSTALLER.search(message) and any(seen.code == code and INSTALLER.search(seen.line) for seen in self._pending):
             # The queue tells once more of the installer that failed inside of it.
             return
@@ -490,6 +497,16 @@ class Store(Reader):
             name = subject.name or _sought(message) or part(_SERVICE.search(message))
             self._keep(self._seen(line, "install", Subject(name, subject.kb), code=code, marker=weak))
 
+    def _stopper(self, message: str) -> Subject:
+        """What a message of CSI names. The queue names the installer that stopped it, below the lines of its work."""
+        subject = subject_of(message)
+        if subject.name is not None and subject.name == self._last_installer and _QUEUE_ITEM in message:
+            subject = subject._replace(name=self._of_a_component(subject.name))
+        if subject.name is not None and _NOT_IGNORED in message and len(self._stopped_by) < _MAX_SESSIONS:
+            self._stopped_by.add(subject.name)
+            self._ended_well.discard(subject.name)
+        return subject
+
     def _follows_a_gone_component(self, line: Line, code: int) -> bool:
         """Whether CSI gives up for the component that it has just missed: that one is the failure, and the code is told beside it."""
         last = self._pending[-1] if self._pending else None
@@ -498,12 +515,26 @@ class Store(Reader):
         self._out.aside(code)
         return True
 
-    def installer_ended(self, line: Line, name: str | None) -> None:
-        """An installer within an operation did not end well. Where the queue gives up for it, that is the same failure."""
-        code = searched(_OF_INSTALLER, line.message) or searched(ANY_HEX, line.message)
+    def installer_begins(self, name: str, component: str | None) -> None:
+        """An installer works for a component that is brought in, or at the end for all of them."""
+        self._installer = self._last_installer = name
+        self._works_for = component
+
+    def installer_ended(self, line: Line, *, well: bool) -> None:
+        """An installer within an operation has ended. Where it did not end well and the queue gives up for it, that is the same failure."""
+        name, self._installer = self._of_a_component(self._installer), None
+        if well and name in self._stopped_by:
+            self._ended_well.add(name)
+        code = None if well else searched(_OF_INSTALLER, line.message) or searched(ANY_HEX, line.message)
         if code is not None and is_failure(code) and code not in (*_FILE_NOT_FOUND, _INSTALLER_FAILED):
             layer = layer_of(code, "")
             self._keep(self._seen(line, "install" if layer == "service" else layer, Subject(name), code=code))
+
+    def _of_a_component(self, installer: str | None) -> str | None:
+        """An installer with the component that it works for: there are few installers, and each works for many."""
+        if installer is None or self._works_for is None:
+            return installer
+        return f"{installer} of {self._works_for}"
 
     def _mark(self, line: Line, marker: str, code: int | None) -> None:
         """A mark on the store, which names no file, and the file that could not be put together."""
@@ -684,6 +715,8 @@ class Store(Reader):
         subject = self._stayed[1] if self._stayed is not None and self._stayed[0] == code else NOTHING
         failed = code if is_failure(code) and code not in _RESTARTS else None
         told = self._coded is not None and _is_within(self._coded.time, line.time)
+        if code == 0 and self._all_well and not self._rolls_back:
+            self._installers_went_well(line)
         if self._brought_in and self._all_well and code == 0:
             self._settle(succeeded=True)
         elif failed is not None and not self._pending and not told:
@@ -691,6 +724,13 @@ class Store(Reader):
         elif failed is not None or self._queue_stops:
             self._settle(succeeded=False, session=subject, time=line.time)
         self._brought_in, self._all_well, self._stayed = False, True, None
+        self._ended_well.clear()
+
+    def _installers_went_well(self, line: Line) -> None:
+        """A start went well, and in it the very installer that had stopped the queue before."""
+        for name in sorted(self._ended_well):
+            self._stopped_by.discard(name)
+            self._emit(self._seen(line, "install", Subject(name), outcome=OK))
 
     def _start_failed(self, line: Line, code: int, subject: Subject) -> None:
         """A start after a restart did not bring in what was pending; what it failed for may have been told above."""

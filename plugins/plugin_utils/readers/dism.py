@@ -29,8 +29,8 @@ from .stack import E_FAIL, NOTHING, SOME_FEATURE, Line, Reader, Subject, layer_o
 
 RESTORE, SCAN, INSTALL, REMOVE, CLEANUP, GUESSED, OTHER = "restore", "scan", "install", "remove", "cleanup", "guessed", ""
 
-# Who shows a log to others hides the numbers: `PID=####`.
-_PID = re.compile(r"\bPID=([0-9]{1,10}\b|[#x*]{2,10})")
+# Who hides numbers on a page writes `PID=####`.
+_PID = re.compile(r"\bPID=([0-9]{1,10}\b|[#*xX]{1,10})")
 _WORD = re.compile(r"(?:/|(?<=\s)-)([a-z][a-z-]{1,60})", re.I)
 # Words of commands that work on a file of images, or on one that is laid out in a folder.
 _ON_AN_IMAGE = re.compile(

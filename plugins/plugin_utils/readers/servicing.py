@@ -72,9 +72,13 @@ def _is_told_by_provider(raw: str) -> bool:
     return raw.startswith(_OF_PROVIDERS, 50) and raw[21:25] == "Info" and "X:\\" not in raw
 
 
+# `    New component: Example-Task, version 10.0.26100.1, arch amd64` or `[l:168 ml:169]'Example-Task, Culture=neutral, ...'`, or `(null)`, and
 # `    Installer name: 'Network Drivers'` below `Begin executing advanced installer`, `    Completion status: S_OK` below its end.
-_INSTALLER_NAME = re.compile(r"[ \t]{1,12}Installer name: (?:\[[^\]]{1,20}\])?['\"]([^'\"\r\n]{2,80})['\"]")
-_COMPLETION = re.compile(r"[ \t]{1,12}Completion status: (?!S_OK\b)\S")
+# Pages take the blanks before them.
+_NEW_COMPONENT = re.compile(r"[ \t]{0,12}New component: (?:\[[^\]]{1,60}\] ?)?['\"]?(?:([A-Za-z][\w.-]{2,100}),|)")
+_INSTALLER_NAME = re.compile(r"[ \t]{0,12}Installer name: (?:\[[^\]]{1,20}\] ?)?['\"]([^'\"\r\n]{2,80})['\"]")
+_COMPLETION = re.compile(r"[ \t]{0,12}Completion status: (?:(S_OK)\b|\S)")
+_OF_AN_INSTALLER = (" ", "\t", "New component: ", "Installer name: ", "Completion status: ")
 
 
 class Servicing:
@@ -85,14 +89,14 @@ class Servicing:
         self._place = 0
         self._dated = ""
         self._time: int | None = None
-        self._installer: str | None = None
+        self._component: str | None = None
 
     def line(self, raw: str, count: int = 1, first: int | None = None) -> None:
         """Take the next line, or the last of `count` lines alike."""
         self._place += 1
         if raw[4:5] == "-" or raw[5:6] == "-":
             self._dated = raw
-        if raw[:1] in " \t" and self._is_of_an_installer(raw):
+        if raw.startswith(_OF_AN_INSTALLER) and self._is_of_an_installer(raw):
             return
         if raw[:1] in _UNDATED and self._checksur.takes(raw, self._place, self._moment):
             return
@@ -112,16 +116,21 @@ class Servicing:
         self._dispatch(line, bool(head))
 
     def _is_of_an_installer(self, raw: str) -> bool:
-        """Take what stands indented below the begin and the end of an advanced installer: its name, and how it ended."""
+        """Take what stands below the begin and the end of an advanced installer: for what it works, its name, and how it ended."""
+        component = _NEW_COMPONENT.match(raw)
+        if component:
+            self._component = component.group(1)
+            return True
         named = _INSTALLER_NAME.match(raw)
         if named:
-            self._installer = named.group(1)
+            self._store.installer_begins(named.group(1), self._component)
+            self._component = None
             return True
         ended = _COMPLETION.match(raw)
         if ended is None:
             return False
-        self._store.installer_ended(Line(self._moment(), "Info", "CSI", raw.strip(), 1, None, self._place), self._installer)
-        self._installer = None
+        line = Line(self._moment(), "Info", "CSI", raw.strip(), 1, None, self._place)
+        self._store.installer_ended(line, well=ended.group(1) is not None)
         return True
 
     def _bare(self, raw: str) -> str:
