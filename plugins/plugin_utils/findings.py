@@ -80,6 +80,7 @@ MARKERS = {
     "sysprep": "Sysprep failed",
     "sfc_could_not_run": "SFC could not run",
     "sfc_no_service": "SFC could not start the service that repairs (TrustedInstaller)",
+    "dism_could_not_run": "DISM could not open Windows",
     "sfc_repair_pending": "SFC waits for a restart",
     "clock_not_synchronised": "The clock is not synchronised",
     "clock_runs_free": "The clock follows no time source",

@@ -30,6 +30,7 @@ _NONE_FOUND = re.compile(r"\s{0,8}No errors detected")
 _ASSEMBLY = re.compile(r"(?:amd64|x86|wow64|msil|ia64|arm64)_")
 _WORDS = re.compile(r"[\s\\/\"']+")
 _MAX_PENDING, _MOST_WORDS, _MOST_UNAVAILABLE = 2000, 60, 200
+_LONGEST = 150
 
 
 class Damage(NamedTuple):
@@ -57,10 +58,15 @@ def damage_of(message: str) -> Damage | None:
     code = next((to_code(column) for column in columns[:2] if column.lower().startswith("0x")), None)
     # Between the kind and the file stand a code, `(n)` or `(w)`, and `(Fixed)`.
     names = [column for column in columns if column and not column.lower().startswith(("0x", "("))][:2]
-    name = names[0][-150:] if names else None
+    name = _shortened(names[0]) if names else None
     if name and len(names) > 1 and _ASSEMBLY.match(names[1]) and not _ASSEMBLY.match(name):
         name = f"{name[-60:]} of {names[1][:85]}"
     return Damage(marker, failure_or_none(code), Subject(name, kb_of(name)))
+
+
+def _shortened(name: str) -> str:
+    """A long path with its two ends: the component at the front is looked for, the file at the end is what is damaged."""
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 63]}...{name[-60:]}"
 
 
 class CheckSur(Reader):

@@ -79,6 +79,10 @@ _MAPPED = re.compile(r"\bFeature ([\w.~-]{2,120}) with CBS state")
 # `Failed opening package @Foundation. - CDISM...`; a path is no name.
 _OPENED = re.compile(r"Failed opening package (@?[A-Za-z][\w.~-]{2,120}?)\. - ")
 _OPENING = re.compile(r"\bopen", re.I)
+# `DismHostLib: PID=1 TID=2 Failed to create dismhost.exe servicing process. - DismCreateObjectInHostFromCLSID(hr:0x80070005)`: DISM's other
+# half, which opens the Windows. It is tried twice.
+_NO_HOST = "Failed to create dismhost.exe"
+_HOST, _NOT_RUN = Subject("dismhost.exe"), "dism_could_not_run"
 # The part of DISM that services Windows. Providers for what is not there (WinPE, siloed packages) are missed by many a healthy host.
 _NOT_LOADED = re.compile(r"Failed to Load the provider: [^\r\n]{0,300}\\CbsProvider\.dll|- CDISMPackageManager::Initialize\(hr:", re.I)
 _UNSUPPORTED = re.compile(r"No providers were found that support the command ?(?:\(([\w-]{3,40})\))?")
@@ -91,6 +95,8 @@ _NOT_THERE = (0x80070002, 0x80070003)
 # ERROR_CANCELLED, CBS_E_CANCEL.
 _CANCELLED = (0x800704C7, 0x800F0820)
 _SOURCE_MISSING = 0x800F081F
+# CBS_E_DOWNLOAD_FAILURE and what forbids to fetch, beside it: of a feature, its files were not found.
+_NO_SOURCE = (_SOURCE_MISSING, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
 # CBS_E_UNKNOWN_UPDATE: no feature or package of that name.
 _UNKNOWN_NAME = 0x800F080C
 # So long it takes at most from the command to the first line of its providers.
@@ -137,6 +143,9 @@ class Dism(Reader):
         self._drivers: set[str] = set()
         self._unknown: tuple[_Session, int | None] | None = None
         self._nameless: list[Observation] = []
+        # Why the other half of DISM did not start, until a session came to its end for it; and whether one did.
+        self._no_host: int | None = None
+        self._host_failed = False
 
     @property
     def is_offline(self) -> bool:
@@ -172,10 +181,13 @@ class Dism(Reader):
             self._asked = part(_OPTION.search(message)) or self._asked
         if "with CBS state" in message:
             self._maps(message)
+        if _NO_HOST in message:
+            self._no_host = _code_of(message)
         session = self._session_of(line)
         if session is None:
             return
         self._current = session
+        self._hosted(line)
         if _RAN_FROM_PE.search(message):
             session.offline = True
         if "API: " in message[:12]:
@@ -184,6 +196,18 @@ class Dism(Reader):
             session.closing = True
         if _is_error(line):
             self._error(line, session)
+
+    def _hosted(self, line: Line) -> None:
+        """Whether the other half of DISM runs: a session ends where it cannot be started, and what it says shows that it was."""
+        code = _code_of(line.message)
+        if line.message.startswith(_OF_THE_HOST):
+            self._no_host = None
+            if self._host_failed:
+                self._emit(self._seen(line, "tool", _HOST, "dism", outcome=OK, marker=_NOT_RUN))
+            self._host_failed = False
+        elif self._no_host is not None and code == self._no_host and "- DismOpenSession" in line.message:
+            self._emit(self._seen(line, "tool", _HOST, "dism", marker=_NOT_RUN, related=(code,)))
+            self._no_host, self._host_failed = None, True
 
     def _driver(self, line: Line) -> None:
         """A driver package that was refused: no update of Windows, but what a log that somebody gives is about."""
@@ -508,11 +532,11 @@ def _guess(session: _Session, message: str, features: tuple[str, ...]) -> None:
         session.kind = _COMMAND_WORDS[word]
     if not word.endswith("-feature") or session.subject != NOTHING:
         return
-    if not features:
-        session.subject = Subject(SOME_FEATURE)
-    elif len(features) == 1:
+    if len(features) == 1:
         # What lists features tells of hundreds.
         session.subject = _named(list(features))
+    elif word == "enable-feature" and _code_of(message) in _NO_SOURCE:
+        session.subject = Subject(SOME_FEATURE)
 
 
 def _of_an_image(session: _Session, code: int | None) -> Subject:

@@ -72,8 +72,8 @@ def _is_told_by_provider(raw: str) -> bool:
     return raw.startswith(_OF_PROVIDERS, 50) and raw[21:25] == "Info" and "X:\\" not in raw
 
 
-# `    New component: Example-Task, version 10.0.26100.1, arch amd64` or `[l:168 ml:169]'Example-Task, Culture=neutral, ...'`, or `(null)`, and
-# `    Installer name: 'Network Drivers'` below `Begin executing advanced installer`, `    Completion status: S_OK` below its end.
+# `    New component: Example-Task, version 10.0.26100.1, arch amd64` or `[l:168 ml:169]'Example-Task, Culture=neutral, ...'` or `(null)`,
+# and `    Installer name: 'Network Drivers'` below `Begin executing advanced installer`, `    Completion status: S_OK` below its end.
 # Pages take the blanks before them.
 _NEW_COMPONENT = re.compile(r"[ \t]{0,12}New component: (?:\[[^\]]{1,60}\] ?)?['\"]?(?:([A-Za-z][\w.-]{2,100}),|)")
 _INSTALLER_NAME = re.compile(r"[ \t]{0,12}Installer name: (?:\[[^\]]{1,20}\] ?)?['\"]([^'\"\r\n]{2,80})['\"]")
