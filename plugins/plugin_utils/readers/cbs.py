@@ -294,8 +294,12 @@ class Store(Reader):
         beside = {seen.code: Subject(seen.name, seen.kb) for seen in reversed(pending) if seen.name or seen.kb}
         # The end of a session counts as the try; without dates all of it is one.
         before = time
+        file = next((seen for seen in pending if seen.layer == "store" and seen.name and seen.code in _FILE_NOT_FOUND), None)
         for place, seen in enumerate(pending):
-            named = self._with_subject(seen, session, time)
+            gives_up = file is not None and seen.code == file.code and not (seen.name or seen.kb)
+            # What gives up for a file of the store is about that file, which may be an older update's, and not the session's.
+            named = replace(seen, layer="store", name=file.name, kb=file.kb) if file is not None and gives_up else seen
+            named = self._with_subject(named, session, time)
             if named.marker == _WEAK:
                 named = replace(named, marker=None)
             if not (named.name or named.kb):

@@ -181,13 +181,11 @@ class Dism(Reader):
             self._asked = part(_OPTION.search(message)) or self._asked
         if "with CBS state" in message:
             self._maps(message)
-        if _NO_HOST in message:
-            self._no_host = _code_of(message)
+        self._hosted(line)
         session = self._session_of(line)
         if session is None:
             return
         self._current = session
-        self._hosted(line)
         if _RAN_FROM_PE.search(message):
             session.offline = True
         if "API: " in message[:12]:
@@ -199,14 +197,15 @@ class Dism(Reader):
 
     def _hosted(self, line: Line) -> None:
         """Whether the other half of DISM runs: a session ends where it cannot be started, and what it says shows that it was."""
-        code = _code_of(line.message)
-        if line.message.startswith(_OF_THE_HOST):
+        if _NO_HOST in line.message:
+            self._no_host = _code_of(line.message)
+        elif line.message.startswith(_OF_THE_HOST):
             self._no_host = None
             if self._host_failed:
                 self._emit(self._seen(line, "tool", _HOST, "dism", outcome=OK, marker=_NOT_RUN))
             self._host_failed = False
-        elif self._no_host is not None and code == self._no_host and "- DismOpenSession" in line.message:
-            self._emit(self._seen(line, "tool", _HOST, "dism", marker=_NOT_RUN, related=(code,)))
+        elif self._no_host and "- DismOpenSession" in line.message and _code_of(line.message) == self._no_host:
+            self._emit(self._seen(line, "tool", _HOST, "dism", marker=_NOT_RUN, related=(self._no_host,)))
             self._no_host, self._host_failed = None, True
 
     def _driver(self, line: Line) -> None:
