@@ -185,6 +185,7 @@ _PKGMGR_DRIVER = re.compile(
 _PKGMGR_CODE = re.compile("\\b0[x\u00d7]([89c][0-9a-f]{7})\\b", re.I)
 _MOST_DRIVERS = 50
 _SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
+_SR_DRIVER_CORRUPT = re.compile(r"\[Pnp\] Corrupt file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120}?)\s*$")
 _SR_DRIVER_REPAIRED = re.compile(r"\[Pnp\] Repaired file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120}?)\s*$")
 
 
@@ -202,6 +203,8 @@ class Store(Reader):
         self._summary: dict[str, int] = {}
         self._sfc_failed: bool | None = None
         self._sfc_files: dict[str, str] = {}
+        # Whether SFC has verified and goes on without a repair (`sfc /verifyonly`): even where nothing is damaged, /scannow repairs 0 components.
+        self._verified_only = False
         # Files that are damaged by what was read so far, as they were named, and which of that name; and those that may be changed.
         self._broken: dict[str, set[tuple[str, bool | None]]] = {}
         self._spared: set[str] = set()
@@ -367,6 +370,7 @@ class Store(Reader):
 
     def _sfc(self, line: Line) -> None:
         message = line.message
+        self._verified_only = "[SR] Verify complete" in message
         if "[SR] Cannot " in message and _UNPROTECTED.search(message):
             self._spared.add(file_of(part(_SR_FILE.search(message))))
             return
@@ -410,11 +414,11 @@ class Store(Reader):
         elif projected not in self._sfc_files or projected not in self._broken:
             self._cannot_repair(line, self._sfc_files.get(projected) or _sfc_file(line.message))
 
-    def _cannot_repair(self, line: Line, name: str | None) -> None:
+    def _cannot_repair(self, line: Line, name: str | None, *, marker: str = "sr_cannot_repair") -> None:
         self._more_broken = self._more_broken or line.times > 1
         if name and len(self._broken) < _MAX_SESSIONS:
             self._broken.setdefault(file_of(name), set()).add((name.lower(), _is_guest(line.message)))
-        self._emit(self._seen(line, "store", Subject(name), marker="sr_cannot_repair"))
+        self._emit(self._seen(line, "store", Subject(name), marker=marker))
 
     def _mended(self, line: Line, name: str | None) -> None:
         """A file was repaired: that ends what was told of it before, and of no other; a run that was cut has no better end."""
@@ -838,11 +842,16 @@ class Store(Reader):
         self._emit(self._seen(line, "drivers", Subject(name), marker="driver_refused", related=(code,) if is_failure(code) else ()))
 
     def driver(self, line: Line) -> None:
-        """SFC looks at the files of drivers in a second round; `Corrupt file` alone is repaired by the next line."""
+        """SFC looks at the files of drivers in a second round; what is corrupt is repaired by the next line, unless it only verifies."""
         found = _SR_DRIVER.search(line.message)
         if found:
             self._sfc_failed = True
             self._cannot_repair(line, found.group(1).strip())
+            return
+        corrupt = part(_SR_DRIVER_CORRUPT.search(line.message))
+        if corrupt is not None:
+            if self._verified_only and not self._host:
+                self._cannot_repair(line, corrupt, marker="sr_damaged")
             return
         self._mended(line, part(_SR_DRIVER_REPAIRED.search(line.message)))
 
