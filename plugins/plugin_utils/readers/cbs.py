@@ -146,6 +146,7 @@ _FEATURE = re.compile(
     r"Reporting selectable update change .{1,300}?, update: ([\w.-]{2,100}), start: ([A-Za-z ]{3,30}), .{0,60}?target: ([A-Za-z ]{3,30}), "
     r".{1,400}?overall result: ?(0x[0-9a-fA-F]{8})"
 )
+_COMPLETED = "Reporting package change completion for package: "
 _REPORTED = ("CheckSur: ", "WER: Generating failure", "Reporting ")
 # Why a repair could not fetch what it needs.
 _DOWNLOAD = re.compile(r"\b[Dd]ownload (?:[Rr]esult|error): (0x[0-9a-fA-F]{8})\b")
@@ -203,7 +204,7 @@ class Store(Reader):
         self._summary: dict[str, int] = {}
         self._sfc_failed: bool | None = None
         self._sfc_files: dict[str, str] = {}
-        # Whether SFC has verified and goes on without a repair (`sfc /verifyonly`): even where nothing is damaged, /scannow repairs 0 components.
+        # Whether SFC has verified and does not repair (`sfc /verifyonly`): where nothing is damaged, /scannow repairs 0 components.
         self._verified_only = False
         # Files that are damaged by what was read so far, as they were named, and which of that name; and those that may be changed.
         self._broken: dict[str, set[tuple[str, bool | None]]] = {}
@@ -220,6 +221,8 @@ class Store(Reader):
         self._failed_sessions: set[tuple[str, int]] = set()
         # The features that a session could not bring in or out, by the code.
         self._features: dict[int, str] = {}
+        # The first package of a session that was reported to have failed, by the code.
+        self._completed: dict[int, Subject] = {}
         self._failed_driver: str | None = None
         self._refused: set[str] = set()
         self._driver_update = NOTHING
@@ -635,6 +638,8 @@ class Store(Reader):
         if line.message.startswith("WER: ") and any(seen.code == code for seen in self._pending):
             # It names the package of what failed above it.
             self._settle(succeeded=False, session=subject, time=line.time)
+        if subject.name and line.message.startswith(_COMPLETED):
+            self._completed.setdefault(code, subject)
         layer = "install" if _BY_DRIVERS in line.message else layer_of(code, line.message)
         seen = self._seen(line, layer, subject, code=code)
         self._fail(replace(seen, count=0) if self._is_told(seen, "", code) else seen)
@@ -769,6 +774,7 @@ class Store(Reader):
             subject = self._innermost(subject, code)
             if session:
                 self._packages[session] = subject
+        self._completed.clear()
         # An installer that stops the queue takes its own session, or start, with it: one that went well after it was another.
         if self._queue_stops:
             self._keep_original()
@@ -797,6 +803,9 @@ class Store(Reader):
         """The package of a session that failed, or what failed in it: a feature, the installer, or what an error of the same code names."""
         if code in self._features:
             return Subject(self._features.pop(code))
+        if code in self._completed and not package.kb and not (package.name or "").startswith("Package_for_"):
+            # The session names the package that holds others: all of Windows' features, say.
+            return self._completed[code]
         if not (package.name or package.kb):
             return next((Subject(seen.name, seen.kb) for seen in self._pending if seen.code == code and (seen.name or seen.kb)), NOTHING)
         if package.kb and (package.name or "").startswith("Package_for_KB"):
