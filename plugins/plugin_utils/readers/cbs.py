@@ -640,8 +640,7 @@ class Store(Reader):
             self._settle(succeeded=False, session=subject, time=line.time)
         if subject.name and line.message.startswith(_COMPLETED):
             self._completed.setdefault(code, subject)
-        layer = "install" if _BY_DRIVERS in line.message else layer_of(code, line.message)
-        seen = self._seen(line, layer, subject, code=code)
+        seen = self._seen(line, _layer_of_step(code, line.message), subject, code=code)
         self._fail(replace(seen, count=0) if self._is_told(seen, "", code) else seen)
 
     def _step(self, line: Line, code: int | None, subject: Subject) -> None:
