@@ -61,6 +61,8 @@ _NO_CODE = "Not an error code that is known"
 _ESE = range(0xC8000001, 0xC8001000)
 # windowsupdate.microsoft.com of 2000 to 2011 made codes of its own (0x8DDD0018).
 _OLD_SITE = 0x8DDD
+# What a program raises that loads a library only when it needs it (delayimp.h: facility 0x6D, the Windows error below it).
+_DELAY_LOADED = 0xC06D
 
 # What the kernel's status is as a Windows error (RtlNtStatusToDosError), so that one fault has one code in every log.
 NT_TO_WIN32 = {
@@ -307,6 +309,9 @@ def _setup_or_image(code: int) -> _Unknown | None:
         return "setup_upgrade", meaning, ("manual",)
     if is_image_code(code):
         return "servicing_cbs", "An image (WIM) mounting error without a public name", ("manual",)
+    if code >> 16 == _DELAY_LOADED:
+        meaning = f"A library (DLL) that a program loads only when it needs it could not be used (Windows error {code & 0xFFFF})"
+        return "other", meaning, ("manual",)
     if code >> 16 == _OLD_SITE:
         return "other", "A code of the old Windows Update web site, which is gone: the update agent of today gives none of these", ()
     if code in _ESE:

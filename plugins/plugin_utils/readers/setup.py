@@ -49,6 +49,8 @@ _SHOWN = re.compile(
 )
 # What it shows while it takes the upgrade back by itself; who goes back by his own will is shown other words. English, too.
 _TAKEN_BACK = re.compile(r"Rollback: (?:\([0-9]\) )?Showing splash window with .{3,40}: (?:Undoing changes|Attempting to recover)")
+# An operation of the platform failed, and what had been done before it is taken back. (Some that fail may be tried again.)
+_OPERATION, _REVERTS = "Operation failed: ", "Cannot revert execution of operation "
 # The window of set-up, where its user said that he wants to leave it.
 _USER_LEFT = "CInstallUI::ConfirmCanceled: User cancel confirmed"
 _BEGINS_ANEW = 0x800705BB
@@ -95,6 +97,8 @@ class _Try:
 
     codes: dict[int, Line] = field(default_factory=dict)
     outer: dict[int, Line] = field(default_factory=dict)
+    operation: dict[int, Line] = field(default_factory=dict)
+    reverted: dict[int, Line] = field(default_factory=dict)
     phases: dict[int, str] = field(default_factory=dict)
     phase: str | None = None
     words: str | None = None
@@ -135,6 +139,9 @@ class Setup(Reader):
             self._outermost(line)
         elif line.message.startswith(_USER_LEFT):
             self._try.outer[_CANCELLED_BY_USER] = line
+        elif line.message.startswith(_REVERTS):
+            self._try.reverted = self._try.operation
+            self._on_the_way(line)
         elif not self._marks(line) and line.is_error:
             self._on_the_way(line)
 
@@ -237,7 +244,7 @@ class Setup(Reader):
         """The try is over: say its result, once."""
         ours, self._try = self._try, _Try()
         if not ours.codes and ours.good is None:
-            ours.codes = ours.outer
+            ours.codes = ours.outer or ours.reverted
         if ours.good is not None:
             self._emit(replace(self._seen(ours.good, "upgrade", source="setup", marker="final"), outcome=OK, count=1))
         elif not ours.codes:
@@ -270,6 +277,8 @@ class Setup(Reader):
         file = part(_FILE.search(line.message))
         seen = self._seen(line, "upgrade", Subject(file), "setup", marker="on_the_way")
         codes = [code for code in _codes(line.message) if code != E_FAIL]
+        if line.message.startswith(_OPERATION):
+            self._try.operation = dict.fromkeys(codes[:1], line)
         for code in codes:
             _keep(self._coded, (code, file), replace(seen, code=code))
         if not codes:

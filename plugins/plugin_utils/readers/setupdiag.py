@@ -45,6 +45,8 @@ _APP = re.compile(
 )
 # Of an optional component that would not open or install.
 _PACKAGE = re.compile(r"\bPackage Name[ \t]{0,3}[=:][ \t]{0,3}([\w.~-]{2,80})", re.I)
+# A part of set-up that failed: `Binary = C:\\...\\reagent.dll`, `Plug-in Module: C:\\...\\reagent.dll`.
+_PLUG_IN = re.compile(r"(?:\bBinary = |\bPlug-in Module: )[^,\r\n]{0,200}?\\([\w.-]{2,60}?\.dll)", re.I)
 # What was at work: `Add [6] package C:\\$WINDOWS.~BT\\DUImageSandbox\\NAME.cab to C:\\$WINDOWS.~BT\\NewOS`.
 _AT_WORK = re.compile(r"\bAdd \[[0-9]{1,4}\] package (?:[^\r\n]{0,200}?\\)?([\w.~-]{4,150}?)\.(?:cab|msu|mum|esd)\b", re.I)
 # The rules OptionalComponent..., as SetupDiag puts them where the rule itself was not copied.
@@ -123,7 +125,7 @@ def _phase_words(said: str) -> str | None:
 
 
 def _culprit(rule: str, said: str) -> str | None:
-    """The driver's file; of a block the program, of an optional component the package."""
+    """The driver's file, or the plug-in's; of a block the program, of an optional component the package."""
     if _BLOCK_RULE.search(rule) or "Block for: " in said:
         app = _APP.search(said)
         if app:
@@ -134,7 +136,7 @@ def _culprit(rule: str, said: str) -> str | None:
     if package:
         return f"package {package}"
     files = [found.group(1) or found.group(2) for found in _DRIVER.finditer(said)]
-    return next((file for file in files if file.lower() not in _DATA_FILES), None)
+    return next((file for file in files if file.lower() not in _DATA_FILES), None) or part(_PLUG_IN.search(said))
 
 
 def _time(text: str) -> int | None:
