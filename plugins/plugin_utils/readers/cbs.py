@@ -1,6 +1,6 @@
 # Copyright (c) 2026, winfleet contributors
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""PRIVATE: what the component store (CBS, CSI) and SFC log.
+"""PRIVATE: what the component store (CBS, CSI) logs.
 
 The stack logs nearly every lookup that finds nothing as `Failed to ... [HRESULT = ...]`, healthy hosts by the hundred.
 So a line counts for what it is, not for the code in it:
@@ -21,14 +21,16 @@ import re
 from dataclasses import replace
 
 from .. import hresult
-from ..observation import OK, Observation, file_of
+from ..observation import OK, Observation
 from .checksur import damage_of
 from .records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
+from .sfc import SystemFiles
 from .stack import (
     ANY_HEX,
     E_FAIL,
     INSTALLER,
     NOTHING,
+    QUOTE,
     REPAIR,
     SOME_DRIVER,
     Line,
@@ -58,24 +60,6 @@ _NEW_STACK = re.compile(r"requires (?:newer servicing stack|Servicing Stack v)",
 _ORIGINAL = re.compile(r"Setting original failure status: (0x[89cC][0-9a-fA-F]{7})\b")
 _STATUS = re.compile(r"\b(?:status|hrStatus|result): (0x[0-9a-fA-F]{1,8})\b")
 _NUMBER = re.compile(r"(Total (?:Detected|Repaired) Corruption|Operation result):\s{0,8}(0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,8})\b")
-_SR_COUNT = re.compile(r"\[SR\] Repairing ([0-9]{1,9}) ")
-# Windows 7 writes `[l:34{17}]"System.Design.dll" of`.
-# Forums make other quotes of them.
-_QUOTE = "['\"\u2018\u2019\u201c\u201d]"
-_SR_FILE = re.compile(
-    rf"member file {{1,4}}\[[^\]]{{1,40}}\] ?{_QUOTE}([^'\"\u2019\u201d]{{1,120}}){_QUOTE}(?: {{1,4}}of ([^,]{{1,150}}),)?"
-)
-# Files that anybody may change: Windows does not protect them, and SFC has nothing to put in their place (KB954402, KB3022345).
-_UNPROTECTED = re.compile(r"\bof [\w.-]{1,80}-(?:Shell-Wallpaper|Unified-Telemetry-Client)\b", re.I)
-# Shortcuts and the like of the profile from which new ones are made: people and OneDrive's own removal take them away, SFC puts them
-# back at each run, and no update looks at them.
-_OF_A_PROFILE = re.compile(r"\[SR\] Repair(?:ing|ed)[^\r\n]{0,80}?\b[A-Z]:\\Users\\", re.I)
-_SR_MANIFEST = re.compile(r"Cannot verify component files for ([^,]{1,150}),")
-_SR_PROJECTED = re.compile(r"corrupted file ([^;\r\n]{1,400})")
-# Which of two files of one name a line speaks of: that of the 32 bits beside 64, or the system's own.
-_OF_GUEST = re.compile(r"IA32_ON_WIN64|Guest ?= ?x86|\\SysWOW64\b|\\wow64_", re.I)
-_OF_HOST = re.compile(r"\barch amd64|ARCHITECTURE_AMD64|\\System32\b|\\amd64_", re.I)
-_LAST_PART = re.compile(r"([^\\/'\"\s\[\]{}:]{1,120})['\"]?\s*$")
 
 _NT_NAMES = {
     "STATUS_ACCESS_DENIED": 0xC0000022,
@@ -180,21 +164,19 @@ _BY_DRIVERS = "failure source: DOQ,"
 # `Pkgmgr: Install Drivers Offline Callback: ERROR: Failed to install driver package 'E:\\drv\\lab.inf'. (Error code (HRESULT) 0x8007001d.)`
 # Pages make another sign of the x, too.
 _PKGMGR_DRIVER = re.compile(
-    rf"\bFailed to (?:stage|install|import|add) (?:the )?driver(?: package)? {_QUOTE}(?:[^'\"\u2018\u2019\r\n]{{0,300}}[\\/])?"
-    rf"([^'\"\u2018\u2019\\/\r\n]{{1,100}}\.inf){_QUOTE}", re.I
+    rf"\bFailed to (?:stage|install|import|add) (?:the )?driver(?: package)? {QUOTE}(?:[^'\"\u2018\u2019\r\n]{{0,300}}[\\/])?"
+    rf"([^'\"\u2018\u2019\\/\r\n]{{1,100}}\.inf){QUOTE}", re.I
 )
 _PKGMGR_CODE = re.compile("\\b0[x\u00d7]([89c][0-9a-f]{7})\\b", re.I)
 _MOST_DRIVERS = 50
-_SR_DRIVER = re.compile(r"\[Pnp\] Failed repairing file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120})")
-_SR_DRIVER_CORRUPT = re.compile(r"\[Pnp\] Corrupt file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120}?)\s*$")
-_SR_DRIVER_REPAIRED = re.compile(r"\[Pnp\] Repaired file: (?:[^\r\n]{0,300}\\)?([^\\\r\n:]{1,120}?)\s*$")
 
 
 class Store(Reader):
-    """CBS, CSI and SFC."""
+    """CBS and CSI, which find files that SFC is told of, too."""
 
-    def __init__(self, out: Collector, *, host: bool) -> None:
+    def __init__(self, out: Collector, files: SystemFiles, *, host: bool) -> None:
         super().__init__(out)
+        self._files = files
         self._host = host
         self._pending: list[Observation] = []
         self._packages: dict[str, Subject] = {}
@@ -202,16 +184,6 @@ class Store(Reader):
         self._named_beside: dict[int, Subject] = {}
         self._pinned: Observation | None = None
         self._summary: dict[str, int] = {}
-        self._sfc_failed: bool | None = None
-        self._sfc_files: dict[str, str] = {}
-        # Whether SFC has verified and does not repair (`sfc /verifyonly`): where nothing is damaged, /scannow repairs 0 components.
-        self._verified_only = False
-        # Files that are damaged by what was read so far, as they were named, and which of that name; and those that may be changed.
-        self._broken: dict[str, set[tuple[str, bool | None]]] = {}
-        self._spared: set[str] = set()
-        # A host sends the last of several lines alike: the other files that they name are not known.
-        self._more_broken = False
-        self._sfc_mended: list[Observation] = []
         self._last_damage = NOTHING
         # A file that could not be put together is named in the line after.
         self._nameless: Observation | None = None
@@ -253,7 +225,7 @@ class Store(Reader):
             self._pending = [seen for seen in self._pending if seen.code != E_FAIL]
         self._settle(succeeded=False, ended=False)
         self._rolled_back()
-        self._end_sfc()
+        self._files.close()
         if self._nameless is not None:
             self._emit(self._nameless)
         # A look keeps no line of a success: what is alone there need not have been so in the file.
@@ -353,7 +325,7 @@ class Store(Reader):
         message = line.message
         self._lines += 1
         if "[SR]" in message:
-            self._sfc(line)
+            self._files.line(line)
         elif message.startswith("("):
             self._damage(line)
         elif message.startswith("Repair failed"):
@@ -370,70 +342,6 @@ class Store(Reader):
             self._package_manager(line._replace(message=message.removeprefix("SQM: ")))
         elif not message.startswith(_TALK) and "UI handler" not in message:
             self._package_manager(line)
-
-    def _sfc(self, line: Line) -> None:
-        message = line.message
-        self._verified_only = "[SR] Verify complete" in message
-        if "[SR] Cannot " in message and _UNPROTECTED.search(message):
-            self._spared.add(file_of(part(_SR_FILE.search(message))))
-            return
-        if "[SR] Could not reproject" in message and _projected(message) in self._spared:
-            return
-        if "[SR] Cannot " in message or "[SR] Could not reproject" in message:
-            self._sfc_failed = True
-            self._sfc_damage(line)
-        elif "[SR] Repairing file" in message or "[SR] Repaired file" in message or "[SR] Repairing corrupted file" in message:
-            name = _sfc_file(message)
-            if len(self._sfc_mended) < _MAX_SESSIONS and not _OF_A_PROFILE.search(message):
-                self._sfc_mended.append(self._seen(line, "store", Subject(name), marker="sr_damaged"))
-            self._mended(line, name)
-        elif _SR_COUNT.search(message):
-            # The verdict of the verification came before; what cannot be repaired is said again after this line.
-            self._sfc_failed = False
-        elif "[SR] Repair complete" in message:
-            self._end_sfc()
-            if self._sfc_failed is False:
-                self._emit(self._seen(line, "store", outcome=OK, marker="sr_repaired"))
-            self._sfc_failed = None
-
-    def _end_sfc(self) -> None:
-        """What SFC has mended is no damage any more; it is told where nothing worse is."""
-        mended, self._sfc_mended = self._sfc_mended, []
-        if not self._sfc_failed:
-            for seen in mended:
-                self._emit(seen)
-
-    def _sfc_damage(self, line: Line) -> None:
-        """A damaged file, by name. `Could not reproject` says the same of the file once more, with its path."""
-        member, projected = _SR_FILE.search(line.message), _projected(line.message)
-        if member:
-            # Its component may have been cut off.
-            name = clean(" of ".join(filter(None, (_short(member.group(1)), member.group(2)))), 150)
-            if len(self._sfc_files) < _MAX_SESSIONS:
-                self._sfc_files[file_of(name)] = name
-            self._cannot_repair(line, name)
-        elif projected is None:
-            self._cannot_repair(line, part(_SR_MANIFEST.search(line.message)))
-        elif projected not in self._sfc_files or projected not in self._broken:
-            self._cannot_repair(line, self._sfc_files.get(projected) or _sfc_file(line.message))
-
-    def _cannot_repair(self, line: Line, name: str | None, *, marker: str = "sr_cannot_repair") -> None:
-        self._more_broken = self._more_broken or line.times > 1
-        if name and len(self._broken) < _MAX_SESSIONS:
-            self._broken.setdefault(file_of(name), set()).add((name.lower(), _is_guest(line.message)))
-        self._emit(self._seen(line, "store", Subject(name), marker=marker))
-
-    def _mended(self, line: Line, name: str | None) -> None:
-        """A file was repaired: that ends what was told of it before, and of no other; a run that was cut has no better end."""
-        file, guest = file_of(name), _is_guest(line.message)
-        broken = None if self._more_broken else self._broken.get(file)
-        if not broken or len({named for named, _guest in broken if " of " in named}) > 1:
-            # Of several components that have such a file it is not known whose was repaired.
-            return
-        self._broken[file] = {one for one in broken if None not in (one[1], guest) and one[1] != guest}
-        if not self._broken[file]:
-            del self._broken[file]
-            self._emit(self._seen(line, "store", Subject(name), outcome=OK, marker="sr_repaired"))
 
     def _damage(self, line: Line) -> None:
         damage = damage_of(line.message)
@@ -472,8 +380,7 @@ class Store(Reader):
             code = _csi_code(message)
         regenerated = _REGENERATED.search(message)
         if regenerated:
-            self._sfc_failed = True
-            self._cannot_repair(line, regenerated.group(1))
+            self._files.cannot_repair(line, regenerated.group(1))
             return
         if code is None or not is_failure(code):
             return
@@ -849,20 +756,6 @@ class Store(Reader):
         self._refused.add(name.lower())
         self._emit(self._seen(line, "drivers", Subject(name), marker="driver_refused", related=(code,) if is_failure(code) else ()))
 
-    def driver(self, line: Line) -> None:
-        """SFC looks at the files of drivers in a second round; what is corrupt is repaired by the next line, unless it only verifies."""
-        found = _SR_DRIVER.search(line.message)
-        if found:
-            self._sfc_failed = True
-            self._cannot_repair(line, found.group(1).strip())
-            return
-        corrupt = part(_SR_DRIVER_CORRUPT.search(line.message))
-        if corrupt is not None:
-            if self._verified_only and not self._host:
-                self._cannot_repair(line, corrupt, marker="sr_damaged")
-            return
-        self._mended(line, part(_SR_DRIVER_REPAIRED.search(line.message)))
-
 
 def _code_of(message: str) -> int | None:
     """The code that a line ends with."""
@@ -920,31 +813,6 @@ def _sought(message: str) -> str | None:
     """The file that was looked for."""
     file = part(_SOUGHT.search(message))
     return clean(file[-150:], 150) if file else None
-
-
-def _sfc_file(message: str) -> str | None:
-    """`[SR] Repairing file \\??\\C:\\Windows\\Web\\img0.jpg from store`; newer Windows brackets the folder and the name."""
-    text = message.partition(" file")[2].removeprefix(":").partition(" from store")[0].partition("; ")[0].partition(" by copying")[0]
-    return part(_LAST_PART.search(text))
-
-
-def _projected(message: str) -> str | None:
-    """The file, in small letters, that could not be put back in its place."""
-    projected = _SR_PROJECTED.search(message)
-    last = _LAST_PART.search(projected.group(1)) if projected else None
-    return last.group(1).lower() if last else None
-
-
-def _short(file: str) -> str:
-    """A file with the last of its folders: some components have files of one name in several."""
-    return "\\".join(file.split("\\")[-2:])
-
-
-def _is_guest(message: str) -> bool | None:
-    """Whether a line speaks of a file of the 32 bits beside 64; None where it does not say."""
-    if _OF_GUEST.search(message):
-        return True
-    return False if _OF_HOST.search(message) else None
 
 
 def _csi_marker(message: str) -> str | None:

@@ -15,6 +15,7 @@ from .checksur import CheckSur
 from .dism import Dism
 from .records import Collector, each_line, part, stamp_of
 from .setup import Setup
+from .sfc import SystemFiles
 from .stack import DATED, HEAD, MOST_PASTED, RUN_ON, Line, without_examples
 
 _INTERESTING = re.compile(
@@ -85,7 +86,8 @@ class Servicing:
     """Reads one stream of lines of the servicing stack in their order; `host`: those that a look kept."""
 
     def __init__(self, out: Collector, *, host: bool = False) -> None:
-        self._store, self._dism, self._setup, self._checksur = Store(out, host=host), Dism(out), Setup(out), CheckSur(out)
+        self._files = SystemFiles(out, host=host)
+        self._store, self._dism, self._setup, self._checksur = Store(out, self._files, host=host), Dism(out), Setup(out), CheckSur(out)
         self._place = 0
         self._dated = ""
         self._time: int | None = None
@@ -146,7 +148,7 @@ class Servicing:
         if line.component == "DISM":
             self._dism.line(line)
         elif line.component == "DEPLOY" or line.message.startswith("[Pnp]"):
-            self._store.driver(line)
+            self._files.driver(line)
         elif line.component in ("CBS", "CSI"):
             # The stack writes into DISM's log what it does to another image than the running Windows.
             if not self._dism.is_offline:

@@ -98,6 +98,8 @@ class Line(NamedTuple):
         return self.level in ("Error", "Fatal")
 
 
+# Forums make other quotes of them.
+QUOTE = "['\"\u2018\u2019\u201c\u201d]"
 # A feature whose files were not found, where what names it was not pasted.
 SOME_FEATURE = "a Windows feature"
 # A driver that an update brings, where no line names it.
