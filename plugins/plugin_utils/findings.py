@@ -251,8 +251,11 @@ def _not_kept(known: States, host: Situation) -> Iterator[Finding]:
 
 def _is_installed_again(same: Sequence[Observation]) -> bool:
     """Whether one update went in three times over three days: ansible.windows calls that an update loop."""
-    times = [one.time for one in same if one.time is not None]
-    return same[0].update is not None and sum(max(1, one.count) for one in same) >= _ROLLING_TRIES and max(times) - min(times) >= _ROLLING_S
+    times = [time for one in same for time in (one.first, one.time) if time is not None]
+    counts = [max(1, one.count) for one in same]
+    # Each installation is told by several lines of WindowsUpdate.log, and by one more when the host has started again.
+    tries = min(counts) if same[0].source == "wulog" else sum(counts)
+    return same[0].update is not None and tries >= _ROLLING_TRIES and max(times) - min(times) >= _ROLLING_S
 
 
 def _is_offered_still(newest: Observation, last: Observation | None, host: Situation) -> bool:

@@ -50,6 +50,9 @@ _AGENT, _HANDLERS, _DELIVERY = 0x8024, 0x80242, 0x80D0
 # HTTP statuses that the update agent has codes of its own for: WU_E_PT_HTTP_STATUS_BAD_REQUEST (0x80244016) and on.
 _STATUSES = (400, 401, 403, 404, 405, 407, 408, 409, 410, 500, 501, 502, 503, 504, 505)
 _HTTP = {0x80244016 + place: status for place, status in enumerate(_STATUSES)}
+# What BITS and WinHTTP have for all of them.
+_HTTP_FACILITY = 0x8019
+_OF_HTTP = {status: code for code, status in _HTTP.items()}
 _GIB = 1024**3
 # What Windows asks for: an update, and a feature upgrade (64-bit, without external media).
 _UPDATE_GIB, _UPGRADE_GIB = 3, 20
@@ -841,7 +844,7 @@ def _update(failure: Failure) -> str:
 
 
 def _http(code: int | None) -> int | None:
-    if code is not None and code >> 16 == 0x8019:
+    if code is not None and code >> 16 == _HTTP_FACILITY:
         return code & 0xFFFF
     return _HTTP.get(code or 0)
 
@@ -887,6 +890,11 @@ _ANSWER_WORDS = {
     "hardware": "the hardware",
     "admin": "work by hand",
 }
+
+
+def agents_code(code: int) -> int:
+    """The update agent's own code for an HTTP status that BITS or WinHTTP told it (0x80190194 is 404, and so is 0x80244019); else the same."""
+    return _OF_HTTP.get(code & 0xFFFF, code) if code >> 16 == _HTTP_FACILITY else code
 
 
 def is_app_code(code: int) -> bool:

@@ -45,6 +45,8 @@ _IN_LOG = "REPORT EVENT: "
 _REPORT_WORDS = (("DETECT", "scan"), ("DOWNLOAD", "download"), ("INSTALL", "install"), ("SELFUPDATE", "scan"))
 _REPORT_RANGES = ((range(140, 160), "scan"), (range(160, 180), "download"), (range(180, 210), "install"))
 # Numbers whose name a build does not know come as [(null)]; older ones wrote no names at all.
+# 190 tells of the same installation again when the host has started.
+_OWES_RESTART = "AGENT_INSTALLING_RESTART_REQUIRED"
 _NAME_OF = {
     147: "AGENT_DETECTION_FINISHED",
     148: "AGENT_DETECTION_FAILED",
@@ -55,6 +57,10 @@ _NAME_OF = {
     181: "AGENT_INSTALLING_STARTED",
     182: "AGENT_INSTALLING_FAILED",
     183: "AGENT_INSTALLING_SUCCEEDED",
+    # Of Automatic Updates up to Windows 8.1.
+    190: "AGENT_INSTALLING_SUCCEEDED",
+    191: _OWES_RESTART,
+    195: "AGENT_INSTALLING_FAILED",
 }
 _REPORT_OK = ("FINISHED", "SUCCEEDED", "SUCCEEDED_REBOOT_REQUIRED")
 # Rows whose columns were flattened to blanks, as in excerpts on web pages.
@@ -102,7 +108,7 @@ def _outcome(name: str, layer: str, code: int) -> str | None:
     if "UNINSTALL" in name or "SELFUPDATE" in name:
         # Neither an update that was taken away nor an agent that renewed itself proves an installation or a search.
         return None
-    if name.endswith("STARTED"):
+    if name.endswith("STARTED") or name == _OWES_RESTART:
         return STARTED
     if name.endswith(_REPORT_OK):
         return OK
@@ -110,6 +116,8 @@ def _outcome(name: str, layer: str, code: int) -> str | None:
 
 
 def _marker(name: str, layer: str, outcome: str, code: int) -> str | None:
+    if name == _OWES_RESTART:
+        return "restart_owed"
     if outcome != FAILED:
         return None
     if "UNINSTALL" in name:

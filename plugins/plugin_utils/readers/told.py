@@ -123,10 +123,22 @@ class Told:
         if self._managed_by is None and any(_is_nobodys(entry.seen) and entry.seen.ok for entry in self._kept):
             # A search that went well and names no server may have asked the same one.
             self._servers.clear()
+        told = self._services_by_code()
         for entry in self._kept:
             self._ask(entry)
+            service = told.get(entry.seen.code or 0)
+            if service and _is_nobodys(entry.seen):
+                entry.seen = changed(entry.seen, service=service)
             self._give(entry)
         self._kept.clear()
+
+    def _services_by_code(self) -> dict[int, str]:
+        """The service at which searches failed, by the code: a row without a service tells of the same; none where they are several."""
+        found: dict[int, set[str]] = {}
+        for entry in self._kept:
+            if entry.seen.layer == "scan" and entry.seen.code and entry.seen.service:
+                found.setdefault(entry.seen.code, set()).add(entry.seen.service)
+        return {code: services.pop() for code, services in found.items() if len(services) == 1}
 
     def _ask(self, entry: _Entry) -> None:
         """A search that names no service asks the WSUS that is known, whether it went well or not."""

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import replace
 
+from .. import routing
 from ..observation import CANCELLED, FAILED, OK, Observation
-from .records import Collector, clean, is_failure, lines_with, outcome_of_failure, part
+from .records import Collector, clean, is_failure, lines_with, outcome_of_failure, part, stamp
 from .reporting import REPORT, report, zone_seconds
 from .told import WSUS_SERVICE, Told
 from .update_log_line import GUID, PART, RUN_ON, AgentLine, Lines, Updates, is_update_log, on_lines_of_their_own
@@ -86,6 +88,8 @@ _WORTH = (
     "Begin Downl", "Download finished", "Library download error", "*FAILED* [80072", "*FAILED* [80190", "*FAILED* [80244",
 )  # fmt: skip
 _ROW = "REPORT EVENT"
+# So soon a report is usually written; and the lines before it among which its moment is looked for.
+_SOON_S, _MOST_RECENT = 5, 300
 # `WU_E_UH_POSTREBOOTSTILLPENDING` with nothing behind it: installed, and the rest is due at the restart. How that ends is told after it.
 _WAITS_FOR_RESTART = 0x80242014
 _WORTH_READING = tuple(dict.fromkeys((_ROW, *_WORTH, *WORTH)))
@@ -278,19 +282,30 @@ class _NewForm:
         return True
 
 
-def _report(raw: str, place: int, at: int | None, told: Told) -> Observation | None:
-    """A row of ReportingEvents.log inside of the log: it has a zone of its own."""
+_Recent = deque[tuple[int, int]]
+
+
+def _report(raw: str, line: AgentLine | None, recent: _Recent, place: int, told: Told) -> Observation | None:
+    """A row of ReportingEvents.log inside of the log: it has a zone of its own, and is written later than it happened."""
     row = REPORT.search(raw)
     seen = row and report(row, "wulog")
     if row is None or seen is None:
         return None
     told.zone(zone_seconds(row.group(3)))
-    seen = replace(seen, place=place, channel=told.channel)
+    at = None if line is None else line.at
+    seen = replace(seen, place=_place_then(stamp(row.group(1), row.group(2)), at, recent, place), channel=told.channel)
     if seen.outcome in (FAILED, CANCELLED):
         told.failed(seen, "report", at=at, local=False)
     else:
         told.add(seen, local=False)
     return seen
+
+
+def _place_then(happened: int | None, at: int | None, recent: _Recent, place: int) -> int:
+    """Where the log was when something happened that it tells at a place: reports are written together, minutes later at times."""
+    if happened is None or at is None or at - happened <= _SOON_S or not recent:
+        return place
+    return next((before for time, before in reversed(recent) if time <= happened), recent[0][1])
 
 
 def _service_of_file(message: str) -> str | None:
@@ -309,7 +324,8 @@ def _servers_asked(text: str) -> dict[int, str]:
     found: dict[int, set[str]] = {}
     for server, code in _ASKED.findall(text):
         if not _OF_MICROSOFT.search(server):
-            found.setdefault(int(code, 16), set()).add(server.lower())
+            for one in {int(code, 16), routing.agents_code(int(code, 16))}:
+                found.setdefault(one, set()).add(server.lower())
     return {code: servers.pop() for code, servers in found.items() if len(servers) == 1}
 
 
@@ -321,14 +337,16 @@ def wulog(text: str, out: Collector) -> None:
     told.asked(_servers_asked(text), _managed_by(text))
     updates = Updates(told)
     old, new = OldForm(told, updates), _NewForm(told, updates)
+    recent: _Recent = deque(maxlen=_MOST_RECENT)
     for place, raw in lines_with(text, _WORTH_READING, PART):
-        if _ROW in raw:
-            line = lines.read(place, raw)
-            old.reported(_report(raw, place, None if line is None else line.at, told))
-            continue
         line = lines.read(place, raw)
+        if _ROW in raw:
+            old.reported(_report(raw, line, recent, place, told))
+            continue
         if line is None:
             continue
+        if line.at is not None:
+            recent.append((line.at, place))
         listed = updates.take(line)
         if line.is_old or not new.line(line):
             old.line(line, listed)

@@ -43,6 +43,8 @@ _HANDLER_FAILED = re.compile(
     r"|Operation failed at update [0-9]{1,5}, Exit code = (0x[0-9A-Fa-f]{8})"
     r"|Installer completed\. .{0,60}?, result = (0x[0-9A-Fa-f]{8})"
 )
+# What of an update is to be downloaded, the handler says.
+_ASKED_FOR = "Request generation for CBS update"
 _SEARCHING = re.compile(r"Skipping scan, self-update check|Failed to synchronize|Failed to find updates|SyncServerUpdates")
 _SYNC = re.compile(
     r"(?:(?:SyncUpdates_WithRecovery failed|SyncServerUpdatesInternal failed|Sync of Updates)[.:]{1,2}:? ?|SyncUpdates failure, error = )"
@@ -315,7 +317,11 @@ class OldForm:
             # Whether one of many updates fits was asked within a search: nothing was installed.
             return
         code = int(next(filter(None, found.groups())), 16)
-        if is_failure(code):
+        if not is_failure(code):
+            return
+        if _ASKED_FOR in line.message:
+            self._fail(line, "download", code, "handler")
+        else:
             self._installed(line, code, "handler")
 
     def _installed(self, line: AgentLine, code: int, said_by: str) -> None:
