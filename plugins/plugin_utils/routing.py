@@ -893,7 +893,7 @@ _ANSWER_WORDS = {
 
 
 def agents_code(code: int) -> int:
-    """The update agent's own code for an HTTP status that BITS or WinHTTP told it (0x80190194 is 404, and so is 0x80244019); else the same."""
+    """The update agent's own code for an HTTP status of BITS or WinHTTP (0x80190194 is 404, and so is 0x80244019); any other as it is."""
     return _OF_HTTP.get(code & 0xFFFF, code) if code >> 16 == _HTTP_FACILITY else code
 
 
