@@ -299,6 +299,8 @@ def _understood(shown: str, parts: tuple[str, ...], data: bytes, size: int, read
     name = parts[-1]
     file = File(shown, parts, size, read_bytes=len(data))
     if event_binary.is_evtx(data):
+        if event_binary.is_empty(data):
+            return replace(file, seems=seems.NO_EVENTS)
         made = _text_of_evtx(data)
         if isinstance(made, str):
             return replace(file, advice=made)

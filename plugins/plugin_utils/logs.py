@@ -178,8 +178,14 @@ _FEWEST_MARKED = 2
 _SAMPLE_HEAD, _SAMPLE_TAIL = 300_000, 100_000
 
 
+# Who describes the form of logs gives an example of each line: `YYYY-MM-DD HH:MM:SS, <Level> <Component>`.
+_DESCRIBED = re.compile(r"\bYYYY[-/.]MM[-/.]DD[ T]HH:MM:SS")
+
+
 def _kind(text: str, name: str) -> _Kind | None:
     sample = text
+    if len(text) <= _MOST_QUOTED and _DESCRIBED.search(text):
+        return None
     if len(text) > _SAMPLE_HEAD + _SAMPLE_TAIL:
         sample = f"{text[:_SAMPLE_HEAD]}\n{text[-_SAMPLE_TAIL:]}"
     return next((kind for kind in _KINDS if kind.recognises(sample, name)), None)

@@ -33,6 +33,7 @@ UNKNOWN, UNKNOWN_OF_UPDATES = "text of no known form", "text of no known form th
 
 # Programs that read events hold samples of them, in every form that a log has. Scripts (`.ps1`, `.bat`) are read: a console may be in them.
 SOURCE = "the source of a program"
+NO_EVENTS = "an event log (.evtx) without an event"
 FOREIGN = "a log with dates of a program that is not known"
 _SOURCES = (".c", ".cpp", ".cs", ".go", ".h", ".java", ".js", ".jsx", ".kt", ".php", ".py", ".rb", ".rs", ".swift", ".ts", ".tsx")
 

@@ -16,6 +16,8 @@ from typing import Any
 HOW = "Binary events (.evtx): pip install evtx on the controller, or on the host wevtutil qe FILE /lf:true /f:xml > FILE.xml and give that"
 _FILE, _CHUNK = b"ElfFile\0", b"ElfChnk\0"
 HEADER_BYTES, _CHUNK_BYTES = 4096, 65536
+# Behind the mark of a chunk and the number of its first event.
+_LAST_EVENT, _NONE = 16, b"\xff" * 8
 # Read in some seconds: evtx takes 6 ms a chunk, python-evtx up to 5 s.
 _MOST_CHUNKS, _MOST_CHUNKS_SLOW = 640, 4
 _MOST_CHARS = 64 * 1024 * 1024
@@ -34,6 +36,12 @@ class EvtxError(Exception):
 def is_evtx(data: bytes) -> bool:
     """Whether these are binary events."""
     return data.startswith(_FILE)
+
+
+def is_empty(data: bytes) -> bool:
+    """Whether it is a log in which nothing has been written: the number of the last event of its chunks is none."""
+    chunks = _chunks(data)
+    return bool(chunks) and all(chunk[_LAST_EVENT : _LAST_EVENT + len(_NONE)] == _NONE for chunk in chunks)
 
 
 def end_of(head: bytes, end: bytes, size: int) -> bytes:
@@ -74,7 +82,7 @@ def xml_of(data: bytes) -> str:
     else:
         found = _document(_by_python_evtx(slow, _file(data, chunks[-_MOST_CHUNKS_SLOW:])))
     if found is None:
-        raise EvtxError("No event in this .evtx could be read: it is empty, damaged or cut; export it anew (wevtutil epl System FILE.evtx)")
+        raise EvtxError("No event in this .evtx could be read: it is damaged or cut; export it anew (wevtutil epl System FILE.evtx)")
     return found
 
 

@@ -624,3 +624,12 @@ def test_a_notice_that_is_all_of_a_log_is_said(tmp_path: Path) -> None:
     (host,) = explain.explain([log], situation.Settings(), NOW).hosts
     assert "0x8007051A" in host.judged.verdict.msg
     assert "KB2267602" in host.judged.verdict.msg
+
+
+def test_an_event_log_in_which_nothing_was_written_is_no_fault_of_its_file(tmp_path: Path) -> None:
+    """Every Windows has such logs (HardwareEvents.evtx, often Setup.evtx), and each was refused as damaged."""
+    chunk = b"ElfChnk\0" + (1).to_bytes(8, "little") + b"\xff" * 24
+    (tmp_path / "Setup.evtx").write_bytes(b"ElfFile\0".ljust(4096, b"\0") + chunk.ljust(65_536, b"\0"))
+    done = run(tmp_path / "Setup.evtx")
+    assert (done["verdict"], done["findings"]) == ("unknown", [])
+    assert "an event log (.evtx) without an event" in done["msg"]
