@@ -324,7 +324,8 @@ def _servers_asked(text: str) -> dict[int, str]:
     found: dict[int, set[str]] = {}
     for server, code in _ASKED.findall(text):
         if not _OF_MICROSOFT.search(server):
-            for one in {int(code, 16), routing.agents_code(int(code, 16))}:
+            told = int(code, 16)
+            for one in (told, routing.agents_code(told)):
                 found.setdefault(one, set()).add(server.lower())
     return {code: servers.pop() for code, servers in found.items() if len(servers) == 1}
 
