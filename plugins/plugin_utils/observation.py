@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 OK, FAILED, CANCELLED, STARTED = "ok", "failed", "cancelled", "started"
@@ -11,6 +12,12 @@ OK, FAILED, CANCELLED, STARTED = "ok", "failed", "cancelled", "started"
 # How far the time of a log may be from UTC: in the host's own zone by daylight saving, in an unknown one by the zone.
 BOUND_HOST_ZONE_S = 3600
 BOUND_UNKNOWN_ZONE_S = 14 * 3600
+
+# `Package_for_RollupFix~31bf3856ad364e35~amd64~~26100.1742.1.10`; `amd64_example_31bf3856ad364e35_10.0.14393.0_none_b49e21a1e4d6ebe1`.
+_PACKAGE = re.compile(r"~31bf3856ad364e35~[\w.-]{0,20}~[\w.-]{0,20}~([0-9.]{3,40})")
+_COMPONENT = re.compile(
+    r"\b(?:amd64|x86|wow64|arm64|msil)_([\w.-]{2,120}?)_31bf3856ad364e35_[0-9.]{5,30}_[\w-]{2,10}_[0-9a-f]{16}(?![0-9a-f])", re.I
+)
 
 # What the agent reads on a host, by the channel of its lines.
 _LOGS = {"reporting": "ReportingEvents.log", "cbs": "CBS.log", "history": "update history"}
@@ -105,6 +112,11 @@ def changed(one: Observation, **fields: object) -> Observation:
 def file_of(name: str | None) -> str:
     """The file of `FOLDER\\FILE of COMPONENT`, in small letters: Windows knows no case."""
     return (name or "").partition(" of ")[0].rpartition("\\")[2].strip().lower()
+
+
+def called(name: str) -> str:
+    """A package or a component as a person calls it: without key, architecture, language and hash, which fill a line and tell nothing."""
+    return _COMPONENT.sub(r"\1", _PACKAGE.sub(r" \1", name))
 
 
 def in_utc(one: Observation, zone_s: int | None) -> Observation:

@@ -17,6 +17,7 @@ from typing import Any
 
 from . import hresult, updates
 from .finding import named_server
+from .observation import called
 from .situation import Situation, size
 
 _DATA = Path(__file__).with_name("data")
@@ -718,7 +719,7 @@ def _instead(case: _Case) -> str:
 def _names(case: _Case) -> dict[str, str]:
     """The things that a sentence can name, each with a word to stand in for it."""
     failure, situation = case.failure, case.situation
-    name = (failure.name or "")[:_MAX_NAME]
+    name = called(failure.name or "")[:_MAX_NAME]
     phase, file = _phase_and_file(name)
     service = name or _SERVICES_OF_CODES.get(failure.code or 0, "")
     return {

@@ -11,7 +11,7 @@ from . import absence, conditions, coverage, findings, hresult, repairs, routing
 from .coverage import Coverage
 from .evidence import Evidence
 from .finding import UNKNOWN, UNTESTED, Finding
-from .observation import Observation
+from .observation import Observation, called
 from .repairs import SEARCH_DENIED, Proof
 from .situation import Settings
 from .states import State, States
@@ -407,7 +407,7 @@ def _brief(item: Finding) -> str:
     """A finding by code and thing alone: the second of two faults is to be named where there is little room."""
     if item.code is None:
         return item.meaning.partition(" (")[0]
-    return " of ".join(part for part in (item.code, item.kb or item.name) if part)
+    return " of ".join(part for part in (item.code, item.kb or called(item.name or "")) if part)
 
 
 def _explains(cause: Finding, lead: Finding) -> bool:
@@ -630,10 +630,10 @@ def _times(count: int) -> str:
 
 def _thing(item: Finding) -> str:
     """What the finding is about, by name: the update, then the component that failed in it."""
-    update = item.kb or (item.title or "")[:80]
-    if not update or not item.name or item.name in update:
-        return update or item.name or ""
-    return f"{update} ({item.name})"
+    update, name = item.kb or (item.title or "")[:80], called(item.name or "")
+    if not update or not name or name in update:
+        return update or name
+    return f"{update} ({name})"
 
 
 def when(time: int, now: int) -> str:

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils import plan, verdict
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.conditions import minute
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.evidence import Evidence
-from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation
+from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.observation import Observation, called
 from ansible_collections.winfleet.wu_repair.plugins.plugin_utils.repairs import PROVED, REFUTED, SEARCH_DENIED, UNPROVEN, Proof
 from unit.plugin_utils.documents import (
     BY_WSUS,
@@ -459,3 +459,17 @@ def test_what_a_refused_search_could_not_prove_says_how_to_search() -> None:
         said = verdict.after_change(failed=None, changed=True, after=after, after_strong_restart=False, proof=refused, what="cache reset")
         assert (said.name, "wu_repair_become=true" in said.next_step) == ("unproven", True)
         assert said.msg.startswith("Done: cache reset. Not proved: Windows lets no remote logon search on this host.")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Package_for_RollupFix~31bf3856ad364e35~amd64~~26100.1742.1.10", "Package_for_RollupFix 26100.1742.1.10"),
+        ("amd64_example-component_31bf3856ad364e35_10.0.14393.0_none_b49e21a1e4d6ebe1\\example.dll, x.sys", "example-component\\example.dll, x.sys"),
+        ("NetFx3", "NetFx3"),
+        ("amd64_lab", "amd64_lab"),
+    ],
+)
+def test_a_sentence_calls_a_package_without_its_key_and_hash(name: str, words: str) -> None:
+    """A name of 120 letters left no room for what was to be done."""
+    assert called(name) == words
