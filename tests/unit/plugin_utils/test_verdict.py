@@ -465,7 +465,7 @@ def test_what_a_refused_search_could_not_prove_says_how_to_search() -> None:
     ("name", "words"),
     [
         ("Package_for_RollupFix~31bf3856ad364e35~amd64~~26100.1742.1.10", "Package_for_RollupFix 26100.1742.1.10"),
-        ("amd64_example-component_31bf3856ad364e35_10.0.14393.0_none_b49e21a1e4d6ebe1\\example.dll, x.sys", "example-component\\example.dll, x.sys"),
+        ("amd64_example-part_31bf3856ad364e35_10.0.14393.0_none_b49e21a1e4d6ebe1\\lab.dll, x.sys", "example-part\\lab.dll, x.sys"),
         ("NetFx3", "NetFx3"),
         ("amd64_lab", "amd64_lab"),
     ],
