@@ -17,6 +17,7 @@ CASES = Path(__file__).resolve().parents[1] / "cases/logs"
 # nothing but `gle=0xd...`, and no line at level Info that names a driver, a feature or the component of an installer beside what became of
 # it. That SFC was only to verify it does not tell either.
 _NOT_READ = (
+    "clock-beyond-limit.xml",
     "clock-not-synchronised.xml",
     "clock-silent-to-the-end.xml",
     "common-controls.log",
@@ -34,6 +35,7 @@ _NOT_READ = (
     "rows-written-anew.log",
     "sr-file-put-back.log",
     "two-errors-one-gone.log",
+    "time-source-silent-then-advertises.xml",
     "vista-component.log",
     "wusa.xml",
 )
