@@ -41,6 +41,8 @@ _SUMMARY_PARTS = re.compile(
     r" (?=(?:Found|Fixed) [0-9]{1,7} errors?\b|Unavailable repair files:|servicing\\packages\\|winsxs\\manifests\\)", re.I
 )
 _HAS_HEAD = re.compile(r"\ufeff?(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:|[ \t>*]{0,8}(?:(?:Info|Warning|Error)  |CBS |CSI |DISM))")
+# A page has wrapped a line before its code.
+_CODE_BELOW = re.compile(r"[ \t\r]{0,8}\n[ \t]{0,8}(?=\[HRESULT = 0x)")
 _MOST_JOINED = 4
 # Of a screen; below a line of operations stand the operations, indented or numbered.
 _NARROWEST, _FEWEST_BROKEN, _INDENTED = 79, 2, " \t("
@@ -224,6 +226,7 @@ def servicing(text: str, out: Collector) -> None:
     stream = Servicing(out)
     held, joined = "", 0
     if len(text) <= MOST_PASTED:
+        text = _CODE_BELOW.sub(" ", text)
         text = without_examples(RUN_ON.sub("\n", _by_age(_unwrapped(text))))
         if _FLAT_SUMMARY.search(text):
             text = _SUMMARY_PARTS.sub("\n", text)
