@@ -194,7 +194,7 @@ def sentence(named: Sequence[Finding]) -> str:
         return ""
     more = len(named) - _MOST_NAMED
     others = f" and {more} more" if more > 0 else ""
-    return f" It names {', '.join(_words(item) for item in named[:_MOST_NAMED])}{others}, but no line in it that is known shows what failed."
+    return f" It names {', '.join(_words(item) for item in named[:_MOST_NAMED])}{others}, but no line that is known shows what failed."
 
 
 def _words(item: Finding) -> str:
