@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from .. import hresult, routing
 from ..observation import Observation
 from .events import package_report
-from .records import ANSWERS, CODE, NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, outcome_of_failure, to_code
+from .records import ANSWERS, CODE, NOT_APPLICABLE, Collector, clean, each_line, is_failure, kb_of, kbs_of, outcome_of_failure, to_code
 from .service_names import service_called
 
 # `Exception from HRESULT: 0x80240438`; not `[HRESULT = 0x80070002]`, as the servicing stack logs it.
@@ -40,6 +40,8 @@ _WORDS = (
     ("search", "scan"), ("scan", "scan"), ("download", "download"), ("to install", "install"), ("installation failed", "install"),
     ("installer", "install"),
 )  # fmt: skip
+# `Windows updates failed to install: KB5001148,KB5001149`
+_SEVERAL = re.compile(r"\bupdates? (?:which |that )?failed to install: ?((?:KB[0-9]{6,8}[,; ]{0,2}){1,20})", re.I)
 # `Failed to download update (1 of 2) ID TITLE (KB...): Download Result 4`.
 _ONE_UPDATE = re.compile(
     r"Failed to (download|install)(?: the)? update(?: \([0-9]{1,4} of [0-9]{1,4}\))?:? (?:[0-9A-Za-z-]{12,40} )?"
@@ -56,7 +58,7 @@ _FILE = re.compile(r"(KB[0-9]{6,8})[^<>|\"*?]{0,40}?\.msu", re.I)
 _BELOW, _ABOVE = 600, 2500
 # What ran the installer of an update says what it ended with, some words behind its file, in hexadecimal or as a number.
 _ENDED = re.compile(
-    r"(?:exit(?:ed)?|return(?:ed)?)(?: with)?(?:\s(?:code|status|value))?\b[\s:=]{0,3}(?:was\s|of\s|is\s)?['\"(]{0,2}"
+    r"(?:exit(?:ed)?|return(?:ed)?)(?: with)?(?:\s?(?:code|status|value))?\b[\s:=]{0,3}(?:was\s|of\s|is\s)?['\"(]{0,2}"
     r"(0x[0-9a-f]{8}|-?[0-9]{1,10})(?![0-9a-z.])",
     re.I,
 )
@@ -173,8 +175,11 @@ def _said(text: str) -> Iterator[_Said]:
             doing, since = _WORKS[at_work.group(1).lower()], place
         named = _ONE_UPDATE.search(line)
         logged = _LOGGED.match(line)
+        several = _SEVERAL.search(line)
         if logged:
             yield from _by_number(place, line, logged.group(2), logged.group(1).upper())
+        elif several:
+            yield from (_Said(place, "install", None, line, kb) for kb in kbs_of(several.group(1)))
         elif named:
             code = CODE.search(line, named.end())
             yield _Said(place, named.group(1).lower(), code and to_code(code.group(1)), line, named.group(2))
@@ -333,7 +338,7 @@ def _is_of_windows(found: re.Match[str], file: str) -> bool:
     number = found.group(1)
     if len(number.lstrip("-")) >= _SMALL:
         return True
-    return file.lower().endswith(_BY_WUSA) and " code" in found.group(0).lower() and int(number) not in _OF_CALLERS
+    return file.lower().endswith(_BY_WUSA) and "code" in found.group(0).lower() and int(number) not in _OF_CALLERS
 
 
 def _of_windows(code: int | None) -> int | None:
@@ -345,6 +350,6 @@ def _of_windows(code: int | None) -> int | None:
 
 def _installer(found: re.Match[str], file: re.Match[str] | None) -> Iterator[_Said]:
     code = to_code(found.group(1))
-    if file is None or code is None or not is_failure(code) or code == _NOT_FOR_THIS:
+    if file is None or code is None or not is_failure(code):
         return
-    yield _Said(0, "install", code, f"{found.group(0)}: {file.group(0)}", file.group(1).upper())
+    yield _Said(0, "install", code, f"{found.group(0)}: {file.group(0)}", file.group(1).upper(), marker=ANSWERS.get(code, ""))
