@@ -22,6 +22,9 @@ _COMPONENT = re.compile(
 # What the agent reads on a host, by the channel of its lines.
 _LOGS = {"reporting": "ReportingEvents.log", "cbs": "CBS.log", "history": "update history"}
 
+# A driver that an update brings, where no line names it: `a driver of COMPONENT`.
+SOME_DRIVER = "a driver"
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -17,7 +17,7 @@ from typing import Any
 
 from . import hresult, updates
 from .finding import named_server
-from .observation import called
+from .observation import SOME_DRIVER, called
 from .situation import Situation, size
 
 _DATA = Path(__file__).with_name("data")
@@ -262,7 +262,7 @@ def _words(failure: Failure) -> list[str]:
 def _is_driver(failure: Failure) -> bool:
     """Whether the servicing stack could not install a driver that an update brings, whatever the code says of its files."""
     name = (failure.name or "").lower()
-    return failure.source == "cbs" and (name.endswith(".inf") or name.startswith("a driver of "))
+    return failure.source == "cbs" and (name.endswith(".inf") or name.startswith(f"{SOME_DRIVER} of "))
 
 
 def _row(code: int, layer: str, area: str) -> list[str]:

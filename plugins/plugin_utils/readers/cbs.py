@@ -21,7 +21,7 @@ import re
 from dataclasses import replace
 
 from .. import hresult
-from ..observation import OK, Observation
+from ..observation import OK, SOME_DRIVER, Observation
 from .checksur import damage_of
 from .records import NOT_APPLICABLE, PROOFS, Collector, clean, is_failure, part
 from .sfc import SystemFiles
@@ -32,7 +32,6 @@ from .stack import (
     NOTHING,
     QUOTE,
     REPAIR,
-    SOME_DRIVER,
     Line,
     Reader,
     Subject,
@@ -274,9 +273,10 @@ class Store(Reader):
         before = time
         file = next((seen for seen in pending if seen.layer == "store" and seen.name and seen.code in _FILE_NOT_FOUND), None)
         for place, seen in enumerate(pending):
-            gives_up = file is not None and seen.code == file.code and not (seen.name or seen.kb)
-            # What gives up for a file of the store is about that file, which may be an older update's, and not the session's.
-            named = replace(seen, layer="store", name=file.name, kb=file.kb) if file is not None and gives_up else seen
+            named = seen
+            if file is not None and seen.code == file.code and not (seen.name or seen.kb):
+                # What gives up for a file of the store is about that file, which may be an older update's, and not the session's.
+                named = replace(seen, layer="store", name=file.name, kb=file.kb)
             named = self._with_subject(named, session, time)
             if named.marker == _WEAK:
                 named = replace(named, marker=None)

@@ -17,7 +17,7 @@ from .. import hresult
 from ..observation import FAILED, OK, Observation, changed
 from .console_screen import Piece, Screen
 from .records import Collector, kb_of, part, to_code
-from .stack import SOME_FEATURE, layer_of
+from .stack import NO_SOURCE, SOME_FEATURE, layer_of
 
 _BANNER = re.compile(r"Deployment Image Servicing and Management tool", re.I)
 _HEADED = re.compile(_BANNER.pattern + r"\s{1,80}\w{2,20}: ?(?:6|10)\.[0-9]", re.I)
@@ -122,7 +122,6 @@ _FEATURES_ALONE = (0x800F0907, 0x800F0950, 0x800F0954)
 # CBS_E_INVALID_PACKAGE, ..._UNKNOWN_UPDATE, ..._NOT_APPLICABLE, ..._NEW_SERVICING_STACK_REQUIRED, ..._CANNOT_UNINSTALL,
 # ..._INSTALLERS_FAILED.
 _OF_PACKAGES = (0x800F0805, 0x800F080C, 0x800F081E, 0x800F0823, 0x800F0825, 0x800F0922, *_FEATURES_ALONE)
-_NO_SOURCE = (0x800F081F, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
 
 
 def is_dism(screen: Screen) -> bool:
@@ -197,7 +196,7 @@ class _Run:
         if feature:
             return feature.group(1)
         needs_parent = self.code == _PARENT_OFF and _OF_FEATURES.search(self.work)
-        return SOME_FEATURE if needs_parent or (self.code in _NO_SOURCE and not self.is_repair) else None
+        return SOME_FEATURE if needs_parent or (self.code in NO_SOURCE and not self.is_repair) else None
 
 
 def _runs(screen: Screen) -> list[_Run]:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from .. import hresult, routing
 from ..observation import CANCELLED, FAILED, OK, Observation
 from .records import Collector, clean, is_failure, kb_of, part, to_code
-from .stack import E_FAIL, NOTHING, SOME_FEATURE, Line, Reader, Subject, layer_of
+from .stack import E_FAIL, NO_SOURCE, NOTHING, SOME_FEATURE, Line, Reader, Subject, layer_of
 
 RESTORE, SCAN, INSTALL, REMOVE, CLEANUP, GUESSED, OTHER = "restore", "scan", "install", "remove", "cleanup", "guessed", ""
 
@@ -95,8 +95,6 @@ _NOT_THERE = (0x80070002, 0x80070003)
 # ERROR_CANCELLED, CBS_E_CANCEL.
 _CANCELLED = (0x800704C7, 0x800F0820)
 _SOURCE_MISSING = 0x800F081F
-# CBS_E_DOWNLOAD_FAILURE and what forbids to fetch, beside it: of a feature, its files were not found.
-_NO_SOURCE = (_SOURCE_MISSING, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
 # CBS_E_UNKNOWN_UPDATE: no feature or package of that name.
 _UNKNOWN_NAME = 0x800F080C
 # So long it takes at most from the command to the first line of its providers.
@@ -534,7 +532,7 @@ def _guess(session: _Session, message: str, features: tuple[str, ...]) -> None:
     if len(features) == 1:
         # What lists features tells of hundreds.
         session.subject = _named(list(features))
-    elif word == "enable-feature" and _code_of(message) in _NO_SOURCE:
+    elif word == "enable-feature" and _code_of(message) in NO_SOURCE:
         session.subject = Subject(SOME_FEATURE)
 
 

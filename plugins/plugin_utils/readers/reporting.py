@@ -44,9 +44,9 @@ _SUMMER_S = 3600
 _IN_LOG = "REPORT EVENT: "
 _REPORT_WORDS = (("DETECT", "scan"), ("DOWNLOAD", "download"), ("INSTALL", "install"), ("SELFUPDATE", "scan"))
 _REPORT_RANGES = ((range(140, 160), "scan"), (range(160, 180), "download"), (range(180, 210), "install"))
-# Numbers whose name a build does not know come as [(null)]; older ones wrote no names at all.
 # 190 tells of the same installation again when the host has started.
 _OWES_RESTART = "AGENT_INSTALLING_RESTART_REQUIRED"
+# Numbers whose name a build does not know come as [(null)]; older ones wrote no names at all.
 _NAME_OF = {
     147: "AGENT_DETECTION_FINISHED",
     148: "AGENT_DETECTION_FAILED",

@@ -78,7 +78,7 @@ class SystemFiles(Reader):
             # The verdict of the verification came before; what cannot be repaired is said again after this line.
             self._failed = False
         elif "[SR] Repair complete" in message:
-            self._end()
+            self.close()
             if self._failed is False:
                 self._emit(self._seen(line, "store", outcome=OK, marker="sr_repaired"))
             self._failed = None
@@ -102,11 +102,7 @@ class SystemFiles(Reader):
         self._broke(line, name)
 
     def close(self) -> None:
-        """No more lines."""
-        self._end()
-
-    def _end(self) -> None:
-        """What SFC has mended is no damage any more; it is told where nothing worse is."""
+        """A scan has ended, or the log: what SFC has mended is no damage any more; it is told where nothing worse is."""
         mended, self._put_back = self._put_back, []
         if not self._failed:
             for seen in mended:

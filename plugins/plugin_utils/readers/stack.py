@@ -102,8 +102,8 @@ class Line(NamedTuple):
 QUOTE = "['\"\u2018\u2019\u201c\u201d]"
 # A feature whose files were not found, where what names it was not pasted.
 SOME_FEATURE = "a Windows feature"
-# A driver that an update brings, where no line names it.
-SOME_DRIVER = "a driver"
+# CBS_E_SOURCE_MISSING, CBS_E_DOWNLOAD_FAILURE and what forbids to fetch: of a feature, its files were not found.
+NO_SOURCE = (0x800F081F, 0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954)
 
 
 def layer_of(code: int, message: str, *, repair: bool = False) -> str:

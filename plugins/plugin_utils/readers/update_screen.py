@@ -201,12 +201,18 @@ def _task(line: str) -> tuple[str, list[dict[str, Any]]]:
 def _ended(place: int, task: str, row: dict[str, Any], title: str) -> Iterator[_Said]:
     layer, result, code = _TASKS[task], row.get("result_code"), to_code(str(row.get("hresult")))
     line = f"{title or 'an update'}: result_code {result}, hresult {row.get('hresult')}"
-    if result == _SUCCEEDED and title:
-        yield _Said(place, None, layer, title, line)
-    elif result in _NOT_ENDED_WELL and is_failure(code):
-        yield _Said(place, code, layer, title, line)
+    if title or result != _SUCCEEDED:
+        yield from _as_the_agent_says(_Said(place, code, layer, title, line), result)
+
+
+def _as_the_agent_says(one: _Said, result: object) -> Iterator[_Said]:
+    """What an OperationResultCode makes of an update: its code counts where it failed, and is not always told."""
+    if result == _SUCCEEDED:
+        yield one._replace(code=None)
+    elif result in _NOT_ENDED_WELL and is_failure(one.code):
+        yield one
     elif result in _NOT_ENDED_WELL:
-        yield _Said(place, None, layer, title, line, f"{layer}_failed")
+        yield one._replace(code=None, marker=f"{one.layer}_failed")
 
 
 def _history(text: str) -> Iterator[_Said]:
@@ -224,13 +230,7 @@ def _sampled(text: str) -> Iterator[_Said]:
     for index, found in enumerate(items):
         title, result = found["title"] or found["item"], int(found["result"] or found["ended"])
         code = codes[index] if len(codes) == len(items) else None
-        line = f"{title.strip()}: result {result}"
-        if result == _SUCCEEDED:
-            yield _Said(index, None, "install", title, line)
-        elif result in _NOT_ENDED_WELL and is_failure(code):
-            yield _Said(index, code, "install", title, line)
-        elif result in _NOT_ENDED_WELL:
-            yield _Said(index, None, "install", title, line, "install_failed")
+        yield from _as_the_agent_says(_Said(index, code, "install", title, f"{title.strip()}: result {result}"), result)
 
 
 def _at_work(text: str) -> Iterator[_Said]:
